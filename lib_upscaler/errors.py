@@ -1,0 +1,124 @@
+"""Everything that TrueScale raises on purpose.
+
+    TrueScaleError
+    ├── ModelError                 something is wrong with a model file
+    │   ├── ModelNotFoundError     no such model, or no model at all
+    │   ├── ModelFileError         empty, truncated, not a model, unreadable
+    │   ├── UnsafeModelError       wants to run code; nothing of it was run
+    │   ├── UnsupportedModelError  a sound file that this program cannot use
+    │   └── BrokenModelError       weights or output are not finite numbers
+    ├── PictureError               something is wrong with a picture
+    │   ├── PictureReadError       missing, truncated, not a picture
+    │   ├── UnsupportedPictureError  a mode or depth that would come out wrong
+    │   └── PictureWriteError      the result could not be written
+    ├── RequestError               a wrong or contradictory setting
+    │   └── SizeError              a size that cannot be made
+    ├── MemoryLimitError           does not fit, even in the smallest tiles
+    ├── DeviceError                no such device, or it fails
+    └── Cancelled                  the user stopped the job; nothing is half-done
+
+Each says *what* happened, *why*, and what *to do* about it, in words that can be shown as they are.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BrokenModelError",
+    "Cancelled",
+    "DeviceError",
+    "MemoryLimitError",
+    "ModelError",
+    "ModelFileError",
+    "ModelNotFoundError",
+    "PictureError",
+    "PictureReadError",
+    "PictureWriteError",
+    "RequestError",
+    "SizeError",
+    "TrueScaleError",
+    "UnsafeModelError",
+    "UnsupportedModelError",
+    "UnsupportedPictureError",
+]
+
+
+class TrueScaleError(Exception):
+    """Base of all errors raised on purpose; ``str()`` is the whole message.
+
+    what: what happened, a phrase without a full stop ("cannot load 'x.pth'").
+    why: the reason, likewise ("the file is empty").
+    todo: what the user can do, likewise ("download it again").
+    """
+
+    def __init__(self, what: str, why: str = "", todo: str = "") -> None:
+        self.what = what
+        self.why = why
+        self.todo = todo
+        super().__init__(what, why, todo)
+
+    def __str__(self) -> str:
+        text = f"{self.what}: {self.why}" if self.why else self.what
+        return f"{text}. {self.todo[:1].upper()}{self.todo[1:]}." if self.todo else f"{text}."
+
+
+class ModelError(TrueScaleError):
+    """Something is wrong with a model file."""
+
+
+class ModelNotFoundError(ModelError):
+    """No model of that name, or no model at all."""
+
+
+class ModelFileError(ModelError):
+    """The file is empty, truncated, unreadable, or no model file."""
+
+
+class UnsafeModelError(ModelError):
+    """The file asks for code to be run when it is opened. Nothing of it was run."""
+
+
+class UnsupportedModelError(ModelError):
+    """A sound file, but of a kind that this program cannot use."""
+
+
+class BrokenModelError(ModelError):
+    """The weights, or what the network makes of a sound picture, are not finite numbers."""
+
+
+class PictureError(TrueScaleError):
+    """Something is wrong with a picture."""
+
+
+class PictureReadError(PictureError):
+    """The file is missing, truncated, too large to open safely, or no picture."""
+
+
+class UnsupportedPictureError(PictureError):
+    """A mode or bit depth that would come out wrong."""
+
+
+class PictureWriteError(PictureError):
+    """The result could not be written."""
+
+
+class RequestError(TrueScaleError):
+    """A wrong or contradictory setting."""
+
+
+class SizeError(RequestError):
+    """A size that cannot be made, held in memory, or stored in the format asked for."""
+
+
+class MemoryLimitError(TrueScaleError):
+    """The job does not fit into the memory allowed, even in the smallest tiles."""
+
+
+class DeviceError(TrueScaleError):
+    """There is no such device, or it cannot do the work."""
+
+
+class Cancelled(TrueScaleError):  # noqa: N818 - the name that every framework gives it
+    """The user stopped the job."""
+
+    def __init__(self, what: str = "cancelled by the user", why: str = "", todo: str = "") -> None:
+        super().__init__(what, why, todo)

@@ -1,0 +1,98 @@
+"""Inside a WebUI: adds what its Python lacks, changes nothing that is there, and never stops its start."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+from .requirements import requirements
+
+OLDEST_SPANDREL = (0, 3, 4)
+HOST_MODULES = ("torch", "torchvision", "numpy", "PIL")
+"""What comes with a WebUI and is never installed here."""
+SMALL_MODULES = ("einops", "safetensors", "typing_extensions", "tqdm", "psutil")
+"""What is added where it is missing; the packages are named as the modules."""
+
+
+def say(text: str) -> None:
+    """One line in the WebUI's console."""
+    print(f"TrueScale: {text}", flush=True)
+
+
+def prepare_host() -> None:
+    """Add what the WebUI's Python lacks. Nothing that is there is changed, and no failure stops the WebUI's start."""
+    try:
+        wanted = missing_in_host()
+        if wanted:
+            install_in_host(wanted)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the WebUI starts, whatever is wrong here
+        say(f"could not check what it needs ({type(error).__name__}: {error}). The WebUI starts without it.")
+
+
+def missing_in_host() -> list[str]:
+    """What pip shall add, as pip's arguments; tells the user about what only an update of the WebUI can bring."""
+    absent = [name for name in HOST_MODULES if not present(name)]
+    if absent:
+        say(f"this Python lacks {', '.join(absent)}, which a WebUI brings. Nothing was installed.")
+        say("start the WebUI once more, or use TrueScale by itself: python install.py upscale PICTURE")
+        return []
+    wanted = [name for name in SMALL_MODULES if not present(name)]
+    if not present("spandrel"):
+        # The extra architectures come along here only. Beside a spandrel that is there they are left as they are: they
+        # are optional, and a try to add them would need the network at each start.
+        pins = dict(line.split("==", 1) for line in requirements("host") if line.startswith("spandrel"))
+        wanted += [f"{name}=={pins[name]}" for name in ("spandrel", "spandrel_extra_arches") if not present(name)]
+    elif version_of("spandrel") < OLDEST_SPANDREL:
+        needed = ".".join(map(str, OLDEST_SPANDREL))
+        say(f"this WebUI brings a spandrel older than {needed}, which TrueScale needs. Please update the WebUI.")
+    return wanted
+
+
+def present(module: str) -> bool:
+    """Whether the module could be imported; it is not imported, which takes seconds with torch."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def version_of(package: str) -> tuple[int, ...]:
+    """The installed version's numbers; one that cannot be read counts as new enough."""
+    try:
+        numbers = re.match(r"\d+(\.\d+)*", importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        numbers = None
+    return tuple(map(int, numbers.group().split("."))) if numbers else OLDEST_SPANDREL
+
+
+def install_in_host(wanted: list[str]) -> None:
+    """Install without dependencies, so that no package that the WebUI pins is changed."""
+    # Few retries: where there is no network, each start of the WebUI would wait for them.
+    options = ["install", "--no-deps", "--retries", "1", "--timeout", "20", *wanted]
+    try:
+        host_pip()(options)
+        failure = ""
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a host's pip fails in ways of its own
+        failure = (str(error).strip() or type(error).__name__).splitlines()[0]
+    importlib.invalidate_caches()
+    absent = [line for line in wanted if not present(line.split("==")[0])]
+    if absent:
+        say(f"could not install {' '.join(absent)}{f' ({failure})' if failure else ''}.")
+        say("it will not work until that is there; the WebUI itself starts as usual. With the network up, restart the")
+        say(f'WebUI, or run: "{sys.executable}" -m pip install --no-deps {" ".join(absent)}')
+
+
+def host_pip() -> Callable[[list[str]], object]:
+    """A function that runs pip with a list of arguments: the WebUI's own (it knows its index), else plain pip."""
+    try:
+        launch = importlib.import_module("launch")
+    except (Exception, SystemExit):  # noqa: BLE001 - no WebUI, or a launcher that fails: plain pip does
+        launch = None
+    if hasattr(launch, "run_pip"):
+        return lambda arguments: launch.run_pip(" ".join(arguments), "what TrueScale needs")
+    return lambda arguments: subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)
