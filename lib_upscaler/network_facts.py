@@ -1,0 +1,61 @@
+"""Facts about a network that decide how it is run. Pure; ``analysis`` finds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["LocalBlock", "NetworkFacts"]
+
+
+@dataclass(frozen=True)
+class LocalBlock:
+    """A module that can run in bands of rows: same size in and out, bounded context.
+
+    name: its path in the module tree. radius: context in px at its own resolution.
+    """
+
+    name: str
+    radius: int
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """What dry runs told of a network. Memory in elements, so that it serves every precision.
+
+    radius: theoretical context radius in input px; None where it is unbounded or not known.
+    global_context: every output pixel depends on the whole picture, so tiling changes the result.
+    global_operations: the operations that make it so.
+    work_per_pixel: multiply-accumulates per input pixel, elementwise work included at a small weight.
+    largest_work_per_pixel: that of the costliest single operation.
+    elements_per_pixel: live tensor elements at the peak per input pixel, network run whole.
+    largest_elements_per_pixel: those of the largest single tensor.
+    dense_share: share of the work done in dense convolutions with kernels larger than 1x1.
+    blocks, block_elements: modules that can run in bands, and their elements per px of a band.
+    trunk_elements: live elements per input pixel while blocks run in bands and the head not yet.
+    trunk_largest_work, trunk_largest_elements: the two largest figures above, for what remains outside of bands.
+    head, head_radius, head_elements: paths of the modules at the end that can run in bands together, their context in
+        px of the head's input, and their elements per px of that.
+    head_divisor: input px per px of the head's input (2 where the network unshuffles pixels first).
+    alignment: tiles must begin at multiples of this many input px, for networks that work at coarser resolutions.
+    certain: False where the dry run was not possible and the figures are cautious guesses.
+    """
+
+    radius: int | None = None
+    global_context: bool = False
+    global_operations: tuple[str, ...] = ()
+    work_per_pixel: float = 1e6
+    largest_work_per_pixel: float = 1e5
+    elements_per_pixel: float = 4096.0
+    largest_elements_per_pixel: float = 2048.0
+    dense_share: float = 0.0
+    blocks: tuple[LocalBlock, ...] = ()
+    block_elements: float = 0.0
+    trunk_elements: float = 0.0
+    trunk_largest_work: float = 0.0
+    trunk_largest_elements: float = 0.0
+    head: tuple[str, ...] = ()
+    head_radius: int = 0
+    head_elements: float = 0.0
+    head_divisor: int = 1
+    alignment: int = 1
+    certain: bool = False
