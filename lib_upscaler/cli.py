@@ -1,0 +1,147 @@
+"""``python -m lib_upscaler``: upscale pictures, list models, inspect one. Torch is imported when a job needs it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .batch_plan import BatchPlan, destination_of, named_paths, plan_batch
+from .console import CARD_HEAD, Console, card_lines, card_row, table
+from .errors import DeviceError, ModelError, RequestError, TrueScaleError
+from .exit_codes import CANCELLED, FAILED, WRONG_USE, exit_code
+from .library import ModelLibrary
+from .model_folders import chosen_model, model_folders
+from .options import DEFAULT_VISIBILITY, parse, size_request
+from .stopping import StopRequest, stop_on_signals
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str] | None = None, program: str = "truescale") -> int:
+    """Run one command; the exit status: 0 all done, 1 some failed, 2 wrong use, 130 cancelled.
+
+    words: the command line without the program's name; None for that of this process. program: its name, for help.
+    """
+    stop = StopRequest()
+    try:
+        options = parse(None if words is None else list(words), program)
+    except SystemExit as ended:  # argparse's way: after --help, or a wrong word
+        return ended.code if isinstance(ended.code, int) else WRONG_USE
+    console = Console(sys.stdout, sys.stderr, getattr(options, "quiet", False), options.debug)
+    try:
+        with stop_on_signals(stop):
+            return _COMMANDS[options.command](options, console, stop)
+    except KeyboardInterrupt:
+        console.complain("cancelled")
+        return CANCELLED
+    except TrueScaleError as error:
+        console.complain(str(error), error)
+        # A device that fails in the middle of a batch is the batch's business; here, there is no such device.
+        return WRONG_USE if isinstance(error, DeviceError) else exit_code(error)
+    except ImportError as error:
+        todo = "Set TrueScale up with: python install.py upscale PICTURE"
+        console.complain(f"a package that TrueScale needs is missing or damaged: {error}. {todo}", error)
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last resort: a person is told in a line, --debug tells the rest
+        console.complain(f"unexpected error, {type(error).__name__}: {error}. --debug shows where it happened.", error)
+        return FAILED
+    finally:
+        console.close()
+
+
+# -- upscale -----------------------------------------------------------------------------------------------------------
+
+
+def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    size = size_request(options)
+    plan = _plan(options, console)
+    library = ModelLibrary(model_folders(options.models_dir))
+    model = chosen_model(library, options.model)
+    for name in filter(None, (model, options.model2)):
+        library.find(name)  # a wrong name is told before torch is imported
+
+    from .batch import BatchOptions, run_batch
+    from .pipeline import Upscaler, UpscaleRequest
+
+    request = UpscaleRequest(
+        model=model,
+        model2=options.model2,
+        visibility=_visibility(options),
+        size=size,
+        precision=options.precision,
+        tile=options.tile,
+        memory=options.memory,
+        alpha=options.alpha,
+        verify=options.verify,
+    )
+    # Only the models of this one request are ever loaded: none of them is worth dropping.
+    upscaler = Upscaler(library, options.device, cache_bytes=sys.maxsize)
+    existing = "skip" if options.skip_existing else "overwrite" if options.overwrite else "refuse"
+    files = BatchOptions(options.quality, existing, Path(options.report) if options.report else None)
+    outcome = run_batch(upscaler, request, plan.tasks, console, files, stop)
+    console.ended(outcome, len(plan.tasks))
+    return outcome.exit_code or (FAILED if plan.unreadable else 0)
+
+
+def _plan(options: argparse.Namespace, console: Console) -> BatchPlan:
+    """What to read and write; what is wrong with the inputs is told. Raises RequestError where nothing is left."""
+    inputs = named_paths(options.inputs)
+    plan = plan_batch(inputs, destination_of(inputs, options.output, options.format), options.recursive)
+    for _, error in plan.unreadable:
+        console.complain(str(error))
+    for folder in plan.empty:
+        console.warn(f"no pictures to upscale in the folder '{folder}'")
+    if not plan.tasks:
+        todo = "" if options.recursive else "sub-folders are looked into with --recursive"
+        raise RequestError("there is nothing to do", "no picture was found", todo)
+    return plan
+
+
+def _visibility(options: argparse.Namespace) -> float:
+    if options.visibility is not None:
+        return options.visibility
+    return DEFAULT_VISIBILITY if options.model2 is not None else 0.0
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
+
+
+def _models(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    from .model_card import read_card
+
+    library = ModelLibrary(model_folders(options.models_dir))
+    cards, refused = [], []
+    for entry in library.models():
+        try:
+            cards.append(read_card(entry.path, name=entry.name))
+        except ModelError as error:
+            refused.append((entry, error))
+    if options.json:
+        broken = [{"name": entry.name, "path": str(entry.path), "error": str(error)} for entry, error in refused]
+        console.say(json.dumps([*(card.to_json() for card in cards), *broken], indent=2))
+        return 0
+    if cards:
+        for line in table([CARD_HEAD, *map(card_row, cards)]):
+            console.say(line)
+    for entry, error in refused:
+        console.say(f"{entry.name}: {error}")
+    if not library.models():
+        console.inform(f"no models in {', '.join(str(folder) for folder in library.folders)}")
+    return 0
+
+
+def _inspect(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    from .model_card import read_card
+
+    entry = ModelLibrary(model_folders(options.models_dir)).find(options.model)
+    card = read_card(entry.path, name=entry.name)
+    lines = [json.dumps(card.to_json(), indent=2)] if options.json else card_lines(card)
+    for line in lines:
+        console.say(line)
+    return 0
+
+
+_COMMANDS = {"upscale": _upscale, "models": _models, "inspect": _inspect}
