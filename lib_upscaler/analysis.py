@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,6 +54,8 @@ _LOCAL_REACH_ONE = {
     "_upsample_nearest_exact2d",
 }
 _CHANNEL_ONLY = {"native_layer_norm", "native_batch_norm", "_native_batch_norm_legit_no_training", "linalg_vector_norm"}
+_LOCAL = _POINTWISE | _VIEWS | _PADDING | _CHANNEL_ONLY
+_REDUCTIONS = {"mean", "sum", "amax", "amin", "var", "var_mean", "std", "max", "min", "norm", "logsumexp"}
 
 
 def leaf_work(module: nn.Module, output: Any) -> float:
@@ -174,8 +176,6 @@ class _Call:
     """One call of a module in a dry run; ``first`` and ``last``: numbers of the operations within."""
 
     name: str
-    module: nn.Module
-    parent: _Call | None
     source: _Shape | None = None
     result: _Shape | None = None
     first: int = 0
@@ -204,7 +204,7 @@ class _Recorder(TorchDispatchMode):
         self.live = self.peak = self.largest = 0
         self.work = self.largest_work = self.dense_work = self.conv_work = self.other_matrix_work = 0.0
         self.stack: list[_Call] = []
-        self.root = _Call("", self.model, None)
+        self.root = _Call("")
         self.storages: Counter[int] = Counter()
         self.held: dict[int, Any] = {}
 
@@ -232,20 +232,19 @@ class _Recorder(TorchDispatchMode):
                 module.forward = lambda x: torch.empty_like(x)  # the block's insides are counted apart
                 stack.callback(module.__dict__.pop, "forward", None)
             handles = (
-                module.register_forward_pre_hook(self._entered(name)),
+                module.register_forward_pre_hook(self._entered(name), with_kwargs=True),
                 module.register_forward_hook(self._left),
             )
             for handle in handles:
                 stack.callback(handle.remove)
         return stack
 
-    def _entered(self, name: str):
-        def hook(module: nn.Module, inputs: tuple) -> None:
+    def _entered(self, name: str) -> Callable[[nn.Module, tuple, dict], None]:
+        def hook(module: nn.Module, inputs: tuple, named: dict) -> None:
             if name in self.stop:
                 raise _StopDryRun
-            parent = self.stack[-1] if self.stack else None
-            call = _Call(name, module, parent, first=self.operations, live_before=self.live, peak=self.live)
-            if len(inputs) == 1:
+            call = _Call(name, first=self.operations, live_before=self.live, peak=self.live)
+            if len(inputs) == 1 and not named:
                 call.source = _Shape.of(inputs[0])
             self.stack.append(call)
             self.calls.append(call)
@@ -326,7 +325,7 @@ class _Recorder(TorchDispatchMode):
             a = args[1] if name == "baddbmm" else args[0]
             self.other_matrix_work += outputs[0].numel() * a.shape[-1]
             _mark_unbounded(chain)
-        elif name not in _POINTWISE and name not in _VIEWS and name not in _PADDING and name not in _CHANNEL_ONLY:
+        elif name not in _LOCAL and not _reduces_channels_only(name, args):
             _mark_unbounded(chain)
 
     def _convolution(self, args: tuple, output: Tensor, chain: list[_Call]) -> None:
@@ -464,13 +463,20 @@ def _mark_unbounded(chain: list[_Call]) -> None:
         call.unbounded = True
 
 
+def _reduces_channels_only(name: str, args: tuple) -> bool:
+    """Whether the operation gathers over the channels of ``(B, C, H, W)`` and nothing else."""
+    if name not in _REDUCTIONS or len(args) < 2 or args[0].dim() != 4:
+        return False
+    dims = args[1] if isinstance(args[1], (list, tuple)) else [args[1]]
+    return bool(dims) and all(dim in (1, -3) for dim in dims)
+
+
 def _extent(name: str, args: tuple, outputs: list[Tensor]) -> float | None:
     """Over how many values the operation gathers; None where it does not gather."""
     first = args[0] if args and isinstance(args[0], Tensor) else None
     if first is None or not outputs:
         return None
-    if name in ("mean", "sum", "amax", "amin", "var", "var_mean", "std", "max", "min", "_adaptive_avg_pool2d",
-                "adaptive_max_pool2d", "linalg_vector_norm", "norm", "logsumexp"):  # fmt: skip
+    if name in _REDUCTIONS or name in ("_adaptive_avg_pool2d", "adaptive_max_pool2d", "linalg_vector_norm"):
         return first.numel() / max(1, outputs[0].numel())
     if name in ("_softmax", "softmax", "sort", "topk", "cumsum", "argsort", "_log_softmax"):
         dim = args[1] if len(args) > 1 and isinstance(args[1], int) else -1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,9 +88,11 @@ def _ramp(start: int, end: int, core_start: int, core_end: int, limit: int) -> n
 class Strip:
     """What one tile says about the px on both sides of one of its core's edges.
 
-    rect: in px of the canvas. values: ``(C, h, w)`` float32.
+    line: whether it is upright, and the column or row of the input where it lies. rect: in px of the canvas.
+    values: ``(C, h, w)`` float32.
     """
 
+    line: tuple[bool, int]
     rect: Region
     values: np.ndarray
 
@@ -110,79 +112,60 @@ class Seams:
     enough they agree; how far they do not is a measured error, at no further cost.
     """
 
-    def __init__(self, size: Size, scale: int, channels: int) -> None:
-        """size: of the input, px."""
-        self._size, self._scale, self._channels = size, scale, channels
-        self._strips: dict[Region, list[Strip]] = {}
-        self._errors: dict[frozenset[Region], tuple[float, float]] = {}
+    def __init__(self, scale: int, channels: int) -> None:
+        self._scale, self._channels = scale, channels
+        self._lines: dict[tuple[bool, int], list[tuple[Region, Strip]]] = defaultdict(list)
+        self._errors: dict[Region, dict[Region, tuple[float, float]]] = defaultdict(dict)
 
     def strips_of(self, core: Region, region: Region) -> list[Strip]:
         """Empty strips for the edges of ``core`` (input px) that have context in ``region`` behind them."""
-        s = self._scale
         sides = [
-            (region.x < core.x, Region(core.x - 1, core.y, 2, core.height)),
-            (region.right > core.right, Region(core.right - 1, core.y, 2, core.height)),
-            (region.y < core.y, Region(core.x, core.y - 1, core.width, 2)),
-            (region.bottom > core.bottom, Region(core.x, core.bottom - 1, core.width, 2)),
+            (region.x < core.x, (True, core.x), Region(core.x - 1, core.y, 2, core.height)),
+            (region.right > core.right, (True, core.right), Region(core.right - 1, core.y, 2, core.height)),
+            (region.y < core.y, (False, core.y), Region(core.x, core.y - 1, core.width, 2)),
+            (region.bottom > core.bottom, (False, core.bottom), Region(core.x, core.bottom - 1, core.width, 2)),
         ]
-        rects = [rect.times(s) for wanted, rect in sides if wanted]
-        return [Strip(rect, np.zeros((self._channels, rect.height, rect.width), np.float32)) for rect in rects]
+        return [self._strip(line, rect.times(self._scale)) for wanted, line, rect in sides if wanted]
+
+    def _strip(self, line: tuple[bool, int], rect: Region) -> Strip:
+        return Strip(line, rect, np.zeros((self._channels, rect.height, rect.width), np.float32))
 
     def put(self, core: Region, strips: list[Strip]) -> list[Region]:
         """Record a finished tile; returns its finished neighbours."""
         self.drop(core)
-        self._strips[core] = strips
         neighbours = []
-        for other in self._strips:
-            error = self._between(core, other) if other != core else None
-            if error is not None:
-                self._errors[frozenset((core, other))] = error
-                neighbours.append(other)
+        for strip in strips:
+            for other, theirs in self._lines[strip.line]:
+                shared = _common(strip.rect, theirs.rect)
+                if shared is not None:  # else they lie along the same line without meeting
+                    self._errors[core][other] = self._errors[other][core] = _difference(strip, theirs, shared)
+                    neighbours.append(other)
+            self._lines[strip.line].append((core, strip))
         return neighbours
 
     def drop(self, core: Region) -> None:
-        """Forget a tile that is to be run again in another shape."""
-        self._strips.pop(core, None)
-        for pair in [pair for pair in self._errors if core in pair]:
-            del self._errors[pair]
+        """Forget a tile that is to be run again, perhaps in another shape."""
+        for line in ((True, core.x), (True, core.right), (False, core.y), (False, core.bottom)):
+            if line in self._lines:
+                self._lines[line] = [(other, strip) for other, strip in self._lines[line] if other != core]
+        for other in self._errors.pop(core, {}):
+            del self._errors[other][core]
 
     def error(self, core: Region, other: Region) -> tuple[float, float]:
         """The largest and the root mean square difference between two finished neighbours, in 8-bit levels."""
-        return self._errors[frozenset((core, other))]
+        return self._errors[core][other]
 
     @property
     def largest(self) -> float:
         """The largest difference at any seam, in 8-bit levels."""
-        return max((error[0] for error in self._errors.values()), default=0.0)
-
-    def _between(self, core: Region, other: Region) -> tuple[float, float] | None:
-        largest, total, count = 0.0, 0.0, 0
-        for mine, theirs in self._pairs(core, other):
-            shared = _common(mine.rect, theirs.rect)
-            a, b = shared.relative_to(mine.rect), shared.relative_to(theirs.rect)
-            difference = mine.values[:, a.rows, a.columns] - theirs.values[:, b.rows, b.columns]
-            largest = max(largest, float(np.abs(difference).max()))
-            total += float(np.square(difference).sum())
-            count += difference.size
-        return (255 * largest, 255 * (total / count) ** 0.5) if count else None
-
-    def _pairs(self, core: Region, other: Region) -> Iterator[tuple[Strip, Strip]]:
-        for mine in self._strips[core]:
-            for theirs in self._strips[other]:
-                across = 2 * self._scale
-                shared = _common(mine.rect, theirs.rect)
-                # The same line, not a crossing: the shared part has the full width of both strips.
-                same_vertical = mine.rect.width == theirs.rect.width == across and mine.rect.x == theirs.rect.x
-                same_horizontal = mine.rect.height == theirs.rect.height == across and mine.rect.y == theirs.rect.y
-                if shared is not None and (same_vertical or same_horizontal) and _opposite(core, other):
-                    yield mine, theirs
+        return max((error[0] for errors in self._errors.values() for error in errors.values()), default=0.0)
 
 
-def _opposite(core: Region, other: Region) -> bool:
-    """Whether the cores touch along a line (not only at a corner)."""
-    wide = min(core.right, other.right) - max(core.x, other.x)
-    high = min(core.bottom, other.bottom) - max(core.y, other.y)
-    return (wide == 0 and high > 0) or (high == 0 and wide > 0)
+def _difference(mine: Strip, theirs: Strip, shared: Region) -> tuple[float, float]:
+    """The largest and the root mean square difference of two strips where they overlap, in 8-bit levels."""
+    a, b = shared.relative_to(mine.rect), shared.relative_to(theirs.rect)
+    difference = 255 * (mine.values[:, a.rows, a.columns] - theirs.values[:, b.rows, b.columns])
+    return float(np.abs(difference).max()), float(np.sqrt(np.square(difference).mean()))
 
 
 def _common(a: Region, b: Region) -> Region | None:

@@ -167,7 +167,7 @@ class _Pass:
             multiple=max(1, card.multiple_of),
             square=card.square,
         )
-        self.seams = Seams(self.size, model.scale, self.channels)
+        self.seams = Seams(model.scale, self.channels)
         self.margins: dict[Region, int] = {}
         self.tracker = Tracker(progress, 0.0)
         self._unsynchronised = 0.0
@@ -418,6 +418,7 @@ class _Pass:
 
     def _finished(self, core: Region, margin: int, strips: list[Strip]) -> None:
         self.margins[core] = margin
+        margin_before = self.margin
         for other in self.seams.put(core, strips):
             largest, rms = self.seams.error(core, other)
             if self._agrees(largest, rms) or self.blending:
@@ -433,7 +434,8 @@ class _Pass:
                 if self.margins[again] < wider and all(again != waiting for waiting, _ in self.todo):
                     self.todo.appendleft((again, wider))
                     self.tracker.total += again.grown(wider, self.size).size.area * self.model.facts.work_per_pixel
-        self.todo = deque((waiting, self._margin_for(waiting, its)) for waiting, its in self.todo)
+        if self.margin > margin_before:
+            self.todo = deque((waiting, self._margin_for(waiting, its)) for waiting, its in self.todo)
 
     def _margin_for(self, core: Region, margin: int) -> int:
         """The margin that the seams have asked for so far, where memory allows it for this core."""

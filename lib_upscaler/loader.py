@@ -21,7 +21,7 @@ from .network_facts import LocalBlock, NetworkFacts
 __all__ = ["DEFAULT_CACHE_BYTES", "ModelCache", "load_model"]
 
 DEFAULT_CACHE_BYTES = 1_000_000_000
-_FACTS_VERSION = 2  # raise it when the analysis changes: what is cached on the disk is then found anew
+_FACTS_VERSION = 3  # raise it when the analysis changes: what is cached on the disk is then found anew
 
 
 def load_model(entry: ModelEntry) -> UpscaleModel:

@@ -64,6 +64,11 @@ class ModelCard:
         """What tiling does, in words."""
         return _TILING_SENTENCES[self.tiling_effect]
 
+    @property
+    def takes_alpha(self) -> bool:
+        """Whether transparency goes through the network together with the colours."""
+        return self.input_channels == 4 and self.output_channels == 4
+
     def to_json(self) -> dict[str, Any]:
         """Plain values that JSON can hold, with ``tiling_sentence``."""
         plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}

@@ -16,7 +16,7 @@ from PIL import Image
 from .channels import from_network, to_network
 from .device import find_device
 from .engine import PassResult, Settings, device_lock, run
-from .errors import Cancelled, MemoryLimitError, RequestError, SizeError
+from .errors import Cancelled, MemoryLimitError, RequestError, SizeError, UnsupportedPictureError
 from .geometry import Size
 from .library import ModelLibrary
 from .loader import DEFAULT_CACHE_BYTES, ModelCache
@@ -168,6 +168,8 @@ class Upscaler:
 
         Raises ModelError, UnsupportedPictureError, SizeError, RequestError, MemoryLimitError, DeviceError, Cancelled.
         """
+        if 0 in image.size:
+            raise UnsupportedPictureError("cannot upscale this picture", "it has no pixels", "choose another one")
         models, load_seconds = self.load(request)
         started = time.perf_counter()
         try:
@@ -241,11 +243,13 @@ class _Job:
             color, alpha = flatten(color, alpha), None
             mode = "L" if color.shape[2] == 1 else "RGB"
         same = constant_alpha(alpha) if alpha is not None else None
-        if alpha is not None and same is None:
-            color = bleed(color, alpha)
         through_network = alpha is not None and same is None and self.request.alpha == "network"
         picture = self.source.area * len(mode)  # as the caller holds it
         self.held = picture + color.nbytes + (alpha.nbytes if alpha is not None else 0)
+        if through_network and color.shape[2] == 3 and all(model.card.takes_alpha for model, _ in self.models):
+            return self._placed(*self._with_alpha(color, alpha), mode)
+        if alpha is not None and same is None:
+            color = bleed(color, alpha)
         stretches = self._stretches(color.shape[2], through_network)
         enlarged = self._enlarge(color, self._run, stretches[0])
         if self.request.verify:
@@ -255,8 +259,19 @@ class _Job:
             alpha = self._alpha(alpha, same, through_network, stretches[-1])
         return self._placed(enlarged, alpha, mode)
 
+    def _with_alpha(self, color: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Through networks that take RGBA and give RGBA: colour and alpha in one."""
+        picture = np.concatenate([color, alpha[:, :, None]], axis=2)
+        enlarged = self._enlarge(picture, self._run, self.progress)
+        if self.request.verify:
+            self.to_verify = picture, enlarged
+        return enlarged[:, :, :3], restore_flat_alpha(enlarged[:, :, 3], alpha, _ALPHA_CONTEXT)
+
     def verify(self) -> tuple[float, float]:
-        """The largest and the mean difference of the colours from the untiled float32 network, in levels."""
+        """The largest and the mean difference from the untiled float32 network, in levels.
+
+        Of the colours; with networks that take RGBA, of all four channels.
+        """
         color, enlarged = self.to_verify
         return _difference(enlarged, self._enlarge(color, self._reference, SubProgress(self.progress, 1, 1)))
 

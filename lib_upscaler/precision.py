@@ -34,7 +34,7 @@ ACCEPTED_DB = 45.0
 ACCEPTED_TIME = 0.9
 """A smaller precision must take at most this share of float32's processor time."""
 
-PROBE_SIDE = 32
+PROBE_SIDE = 24
 PROBE_SECONDS = 3.0
 SMALLEST_AUTO_AREA = 12 * PROBE_SIDE * PROBE_SIDE
 """px; smaller pictures are always float32. The two passes of a probe then cost less than a quarter of any picture
@@ -96,7 +96,8 @@ def _automatic(model: UpscaleModel, device: torch.device, area: int, bits: int, 
         for dtype in (torch.float16, torch.bfloat16):
             if dtype in model.supports and (dtype == torch.float16 or torch.cuda.is_bf16_supported()):
                 probe = _probe(model, device, dtype, check)
-                return Choice(dtype, probe.decibels) if probe and probe.sound else EXACT
+                if probe and probe.sound and probe.decibels >= ACCEPTED_DB:
+                    return Choice(dtype, probe.decibels)
     if device.type == "cpu" and torch.bfloat16 in model.supports and _cpu_has_bfloat16():
         probe = _probe(model, device, torch.bfloat16, check)
         if probe and probe.sound and probe.decibels >= ACCEPTED_DB and probe.time_share <= ACCEPTED_TIME:
@@ -135,7 +136,7 @@ def _probe(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check:
     """The outcome for this model, from the disk or measured now; None where the network is too slow to probe."""
     cache = shared_cache("probes")
     key = json.dumps(
-        [1, model.card.sha256, _device_name(device), str(dtype), str(torch.__version__), spandrel.__version__]
+        [2, model.card.sha256, _device_name(device), str(dtype), str(torch.__version__), spandrel.__version__]
     )
     stored = cache.get(key)
     if stored is not None:
@@ -181,7 +182,7 @@ def _measure(model: UpscaleModel, device: torch.device, dtype: torch.dtype, chec
 def probe_picture(channels: int) -> torch.Tensor:
     """A fixed picture with what photographs have: a gradient, an edge, fine lines and grain.
 
-    Returns ``(1, channels, 32, 32)`` float32 in [0, 1].
+    Returns ``(1, channels, 24, 24)`` float32 in [0, 1].
     """
     side = torch.arange(PROBE_SIDE, dtype=torch.float32)
     y, x = side[:, None].expand(PROBE_SIDE, PROBE_SIDE), side[None, :].expand(PROBE_SIDE, PROBE_SIDE)

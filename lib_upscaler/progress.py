@@ -8,7 +8,7 @@ from typing import Protocol
 
 from .errors import Cancelled
 
-__all__ = ["NO_PROGRESS", "Progress", "SubProgress", "Tracker"]
+__all__ = ["NO_PROGRESS", "Progress", "SubProgress", "Tracker", "eta_seconds"]
 
 
 class Progress(Protocol):

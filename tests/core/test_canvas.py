@@ -73,7 +73,7 @@ def test_blending_fades_from_one_tile_to_the_next() -> None:
 def _neighbours_error(left: np.ndarray, right: np.ndarray, context: int, scale: int) -> float:
     """Two tiles side by side, 20 px wide each at ``scale``; what ``Seams`` finds."""
     size = Size(40, 10)
-    seams = Seams(size, scale, 1)
+    seams = Seams(scale, 1)
     cores = Region(0, 0, 20, 10), Region(20, 0, 20, 10)
     for core, values in zip(cores, (left, right)):
         region = core.grown(context, size)
@@ -114,7 +114,7 @@ def test_only_tiles_that_share_a_line_are_compared() -> None:
     # A T-shaped cut: one wide tile above, two below. Diagonal ones of a grid touch at a corner only.
     size = Size(40, 40)
     top, left, right = Region(0, 0, 40, 20), Region(0, 20, 20, 20), Region(20, 20, 20, 20)
-    seams = Seams(size, 1, 1)
+    seams = Seams(1, 1)
     found = {}
     for level, core in enumerate((top, left, right)):
         strips = seams.strips_of(core, core.grown(4, size))
@@ -129,7 +129,7 @@ def test_only_tiles_that_share_a_line_are_compared() -> None:
     seams.drop(top)
     assert seams.largest == pytest.approx(1)
 
-    grid = Seams(size, 1, 1)
+    grid = Seams(1, 1)
     corner, across = Region(0, 0, 20, 20), Region(20, 20, 20, 20)
     grid.put(corner, grid.strips_of(corner, corner.grown(4, size)))
     assert grid.put(across, grid.strips_of(across, across.grown(4, size))) == []
