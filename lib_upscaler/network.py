@@ -87,8 +87,7 @@ class UpscaleModel:
             if key not in self._copies:
                 # Inference tensors cannot be moved between modes; hosts may call us inside inference mode.
                 with torch.inference_mode(False), torch.no_grad():
-                    descriptor = copy.deepcopy(self._base.descriptor)
-                    descriptor.model.to(device=device, dtype=dtype)
+                    descriptor = _converted(self._base.descriptor, device, dtype)
                     self._copies[key] = _Copy(descriptor, self.facts)
             return self._copies[key]
 
@@ -103,13 +102,10 @@ class UpscaleModel:
         image: ``(B, C, H, W)`` float32 in [0, 1]. check: called often; what it raises ends the work.
         Returns ``(B, C, H * scale, W * scale)`` in [0, 1].
         """
-        self._base.on_work = lambda _: check()
-        try:
-            with torch.inference_mode(), _fixed_random_numbers(self._base.device):
-                # Some networks write into their input, and some take one picture at a time.
-                return torch.cat([self._base.descriptor(one.clone()) for one in image.split(1)])
-        finally:
-            self._base.on_work = None
+        base = self._base
+        with torch.inference_mode(), _fixed_random_numbers(base.device), base.watched(lambda _: check()):
+            # Some networks write into their input, and some take one picture at a time.
+            return torch.cat([base.descriptor(one.clone()) for one in image.split(1)])
 
 
 class _Copy:
@@ -118,25 +114,32 @@ class _Copy:
     def __init__(self, descriptor: Any, facts: NetworkFacts) -> None:
         self.descriptor = descriptor
         self._facts = facts
-        self.on_work: Callable[[float], None] | None = None
         weights = next(iter(descriptor.model.parameters()))
         self.device, self.dtype = weights.device, weights.dtype
         self.layout = _best_layout(descriptor, facts, self.device)
-        for module in descriptor.model.modules():
-            if not list(module.children()):
-                module.register_forward_hook(self._worked)
-        descriptor.model.register_forward_hook(self._finite)
         self.weights_bytes = sum(
             t.numel() * t.element_size() for t in [*descriptor.model.parameters(), *descriptor.model.buffers()]
         )
 
-    def _worked(self, module: nn.Module, _: Any, output: Any) -> None:
-        if self.on_work is not None:
-            self.on_work(leaf_work(module, output))
+    @contextmanager
+    def watched(self, on_work: Callable[[float], None]) -> Iterator[None]:
+        """Tell of the work done after each module, and look at the output before it is clamped: that would turn an
+        infinity into white.
+        """
 
-    def _finite(self, module: nn.Module, _: Any, output: Any) -> None:
-        """Looked at before the clamp: it would turn an infinity into white."""
-        _require_finite(output[0] if isinstance(output, (tuple, list)) else output)
+        def worked(module: nn.Module, _: Any, output: Any) -> None:
+            on_work(leaf_work(module, output))
+
+        def finite(_module: nn.Module, _: Any, output: Any) -> None:
+            _require_finite(output[0] if isinstance(output, (tuple, list)) else output)
+
+        model = self.descriptor.model
+        with ExitStack() as stack:
+            for module in model.modules():
+                if not list(module.children()):
+                    stack.callback(module.register_forward_hook(worked).remove)
+            stack.callback(model.register_forward_hook(finite).remove)
+            yield
 
     def run(self, image: Tensor, bands: BandPlan, sink: Sink, on_work: Callable[[float], None]) -> None:
         """One pass.
@@ -151,14 +154,12 @@ class _Copy:
         # A copy: some networks write into their input, which may be wanted again.
         image = image.to(dtype=self.dtype, memory_format=self.layout, copy=True)
         size = Size(image.shape[-1], image.shape[-2])
-        self.on_work = on_work
+        random_numbers = _fixed_random_numbers(self.device)
         try:
-            with torch.inference_mode(), _fixed_random_numbers(self.device), self._in_bands(bands, size, sink):
+            with torch.inference_mode(), random_numbers, self.watched(on_work), self._in_bands(bands, size, sink):
                 output = descriptor(image)
         except _HeadDone:
             return
-        finally:
-            self.on_work = None
         sink(output[..., : size.height * descriptor.scale, : size.width * descriptor.scale], 0)
 
     @contextmanager
@@ -202,6 +203,16 @@ class _Copy:
             raise _HeadDone
 
         return forward
+
+
+def _converted(descriptor: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """A copy on the device in the precision; the weights are converted on the way, not copied first."""
+    memo: dict[int, Any] = {}
+    for tensor in [*descriptor.model.parameters(), *descriptor.model.buffers()]:
+        kind = dtype if tensor.is_floating_point() else tensor.dtype
+        made = tensor.detach().to(device=device, dtype=kind, copy=True)
+        memo[id(tensor)] = nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made
+    return copy.deepcopy(descriptor, memo)
 
 
 def _best_layout(descriptor: Any, facts: NetworkFacts, device: torch.device) -> torch.memory_format:

@@ -19,9 +19,10 @@ STEADY_OVERHEAD = 2.3
 """The like for what comes and goes all the time, while the heap keeps large blocks (``memory.steady_heap``): the gaps
 between them are not always filled again. Measured on RRDB and Compact networks: 1.5 to 2.2."""
 
-BLOCK_BAND_AREA, HEAD_BAND_AREA = 1 << 17, 24 * 1024
-"""px of the largest bands. Measured on an RRDB network: twice that takes 1.8 times the memory for 1% of the time, and
-half that costs 5%."""
+BLOCK_BAND_AREAS, HEAD_BAND_AREAS = (1 << 17, 350_000), (24 * 1024, 64 * 1024)
+"""px of a band: the first, or as many as take no more memory than what stays besides, up to the second. Measured on an
+RRDB network at 448x640: twice the first takes 1.8 times the memory for 1% of the time, and half of it costs 5%. The
+second keeps a single operation to half a second."""
 
 SMALLEST_BLOCK_BAND, SMALLEST_HEAD_BAND = 16, 4
 LARGEST_TENSOR = 2**31 - 1  # elements; many kernels count them in 32 bits
@@ -112,12 +113,15 @@ def bands_for(facts: NetworkFacts, size: Size, limits: Limits) -> BandPlan | Non
         return None
     if not _soon_done(facts.trunk_largest_work, facts.trunk_largest_elements, size, limits):
         return None
-    block_rows = max(SMALLEST_BLOCK_BAND, BLOCK_BAND_AREA // size.width)
-    head_rows = max(SMALLEST_HEAD_BAND, HEAD_BAND_AREA * facts.head_divisor // size.width)
+    height = math.ceil(size.height / facts.head_divisor)
+    staying = facts.trunk_elements * size.area / STEADY_OVERHEAD
+    block_rows = _rows(staying, facts.block_elements, BLOCK_BAND_AREAS, size.width, SMALLEST_BLOCK_BAND)
+    head_width = math.ceil(size.width / facts.head_divisor)
+    head_rows = _rows(staying, facts.head_elements, HEAD_BAND_AREAS, head_width, SMALLEST_HEAD_BAND)
     while True:
         bands = BandPlan(
-            min(block_rows, size.height) if facts.blocks else None,
-            min(head_rows, math.ceil(size.height / facts.head_divisor)) if facts.head else None,
+            _equal(block_rows, size.height) if facts.blocks else None,
+            _equal(head_rows, height) if facts.head else None,
         )
         if region_bytes(facts, size, bands, limits.item_size, limits.steady) <= limits.budget:
             return bands
@@ -125,6 +129,17 @@ def bands_for(facts: NetworkFacts, size: Size, limits: Limits) -> BandPlan | Non
             return None
         block_rows = max(SMALLEST_BLOCK_BAND, block_rows // 2)
         head_rows = max(SMALLEST_HEAD_BAND, head_rows // 2)
+
+
+def _rows(staying: float, elements: float, areas: tuple[int, int], width: int, smallest: int) -> int:
+    """Rows of a band of that width which takes ``elements`` a px."""
+    area = min(areas[1], max(areas[0], staying / max(1.0, elements)))
+    return max(smallest, int(area) // width)
+
+
+def _equal(rows: int, height: int) -> int:
+    """The rows of equal bands of at most ``rows``."""
+    return math.ceil(height / math.ceil(height / rows))
 
 
 def less_than(failed: int, limits: Limits) -> Limits:
