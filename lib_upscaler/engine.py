@@ -227,6 +227,8 @@ class _Pass:
                 heap.enter_context(steady_heap())
             while self.todo:
                 self._next()
+        if self.settings.memory is not None:
+            return_heap()  # what follows needs the room
         if self.unresolved or (self.blending and self.seams.largest > ACCEPTED_SEAM):
             self.warnings.append(self._seam_warning())
         whole = "whole, in bands" if self.banded else "whole"

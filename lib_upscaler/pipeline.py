@@ -350,7 +350,8 @@ class _Job:
     def _run(self, model: UpscaleModel, picture: np.ndarray, bits: int, area: int, progress: Progress) -> np.ndarray:
         memory = self.request.memory
         if memory is not None and self.device.type == "cpu":
-            memory = max(1, memory - self.held)
+            # The finished picture exists twice for a moment, as planes and as Pillow's image.
+            memory = max(1, memory - self.held - self.plan.output.area * picture.shape[2])
         settings = Settings(self.request.precision, self.request.tile, memory)
         done = run(model, picture, self.device, settings, progress, bits, source=(area, 8))
         self.passes.append(done)
