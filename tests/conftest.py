@@ -28,3 +28,14 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRUESCALE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the models that are loaded from their files, in order."""
+    from lib_upscaler import loader
+
+    names: list[str] = []
+    plain = loader.load_model
+    monkeypatch.setattr(loader, "load_model", lambda entry: (names.append(entry.name), plain(entry))[1])
+    return names

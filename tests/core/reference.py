@@ -18,7 +18,7 @@ from lib_upscaler.loader import load_model
 if TYPE_CHECKING:
     from lib_upscaler.network import UpscaleModel
 
-__all__ = ["CPU", "levels", "load", "photo", "true_output"]
+__all__ = ["CPU", "by_spandrel", "levels", "load", "photo", "true_output"]
 
 CPU = torch.device("cpu")
 
@@ -42,9 +42,23 @@ def photo(width: int, height: int, channels: int = 3, seed: int = 1) -> np.ndarr
     return noisy.clip(0, 255).astype(np.uint8)
 
 
+def by_spandrel(state: Mapping[str, Tensor]) -> spandrel.ImageModelDescriptor:
+    """The network of this state by spandrel alone, without this project."""
+    registry = spandrel.ArchRegistry()
+    registry.add(*spandrel.MAIN_REGISTRY)
+    try:
+        from spandrel_extra_arches import EXTRA_REGISTRY
+    except ImportError:
+        pass
+    else:
+        known = {support.architecture.id for support in registry}
+        registry.add(*(support for support in EXTRA_REGISTRY if support.architecture.id not in known))
+    return spandrel.ModelLoader("cpu", registry).load_from_state_dict(dict(state))
+
+
 def true_output(state: Mapping[str, Tensor], picture: np.ndarray) -> np.ndarray:
     """``(H * scale, W * scale, C)`` float64 in 8-bit levels, of a ``(H, W, C)`` uint8 picture."""
-    descriptor = spandrel.ModelLoader("cpu").load_from_state_dict(dict(state)).eval()
+    descriptor = by_spandrel(state).eval()
     image = torch.from_numpy(picture.astype(np.float32) / 255).permute(2, 0, 1)[None].contiguous()
     with torch.inference_mode():
         output = descriptor(image)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lib_upscaler.analysis import analyse
 from lib_upscaler.network_facts import NetworkFacts
+from reference import by_spandrel
 from small_networks import NETWORKS, available, compact, rrdb
 
 GLOBAL = {
@@ -31,20 +32,11 @@ NETWORKS_HERE = available()
 
 @lru_cache(maxsize=2)
 def _descriptor(name: str) -> spandrel.ImageModelDescriptor:
-    registry = spandrel.ArchRegistry()
-    registry.add(*spandrel.MAIN_REGISTRY)
-    try:
-        from spandrel_extra_arches import EXTRA_REGISTRY
-    except ImportError:
-        pass
-    else:
-        known = {support.architecture.id for support in registry}
-        registry.add(*(support for support in EXTRA_REGISTRY if support.architecture.id not in known))
-    return spandrel.ModelLoader("cpu", registry).load_from_state_dict(NETWORKS[name].build()).eval()
+    return by_spandrel(NETWORKS[name].build()).eval()
 
 
 def _facts(state: dict[str, Tensor]) -> NetworkFacts:
-    return analyse(spandrel.ModelLoader("cpu").load_from_state_dict(state).eval())
+    return analyse(by_spandrel(state).eval())
 
 
 @pytest.mark.parametrize("layers", [1, 4, 16])

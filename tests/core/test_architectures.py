@@ -13,6 +13,7 @@ from PIL import Image
 from lib_upscaler.errors import UnsupportedModelError
 from lib_upscaler.library import ModelLibrary
 from lib_upscaler.pipeline import Upscaler, UpscaleRequest
+from reference import by_spandrel
 from small_networks import NETWORKS, SmallNetwork, available, registered, save_pth, save_safetensors
 
 IMAGES = {name: network for name, network in available().items() if network.kind == "image"}
@@ -44,7 +45,7 @@ def test_small_network_is_what_its_name_says(built: tuple[str, dict[str, torch.T
     name, state = built
     network = IMAGES[name]
 
-    descriptor = _load(state)
+    descriptor = by_spandrel(state)
 
     found = (descriptor.architecture.id, descriptor.scale, descriptor.input_channels, descriptor.output_channels)
     assert found == (network.architecture, network.scale, network.in_channels, network.out_channels)
@@ -69,7 +70,7 @@ def test_upscales_as_spandrel_does(
         # Both runs must see the same "random" numbers to be comparable.
         monkeypatch.setattr(torch, "randn", lambda *size, device=None, **_: torch.zeros(*size, device=device))
         monkeypatch.setattr(torch, "randn_like", lambda like, **_: torch.zeros_like(like))
-    expected = _expected(network, _load(state), picture)
+    expected = _expected(network, by_spandrel(state), picture)
 
     upscaler = Upscaler(ModelLibrary([tmp_path]), device="cpu")
     result = upscaler.upscale(picture, UpscaleRequest(model=name, precision="exact"))
@@ -99,20 +100,6 @@ def _photo(mode: str) -> Image.Image:
     shapes = Image.fromarray(random.integers(0, 256, (7, 9, 3), dtype=np.uint8)).resize((37, 29), Image.BICUBIC)
     pixels = np.asarray(shapes).astype(int) + random.integers(-6, 7, (29, 37, 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).convert(mode)
-
-
-def _load(state: dict[str, torch.Tensor]) -> spandrel.ImageModelDescriptor:
-    """By spandrel alone, without this project."""
-    registry = spandrel.ArchRegistry()
-    registry.add(*spandrel.MAIN_REGISTRY)
-    try:
-        from spandrel_extra_arches import EXTRA_REGISTRY
-    except ImportError:
-        pass
-    else:
-        known = {support.architecture.id for support in registry}
-        registry.add(*(support for support in EXTRA_REGISTRY if support.architecture.id not in known))
-    return spandrel.ModelLoader("cpu", registry).load_from_state_dict(dict(state))
 
 
 def _expected(network: SmallNetwork, descriptor: spandrel.ImageModelDescriptor, picture: Image.Image) -> Image.Image:

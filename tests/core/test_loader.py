@@ -25,14 +25,6 @@ def entries(tmp_path: Path) -> list[ModelEntry]:
     return [entry_of(save_pth(compact(seed=n), tmp_path / f"m{n}.pth")) for n in range(3)]
 
 
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    plain = loader.load_model
-    monkeypatch.setattr(loader, "load_model", lambda entry: (names.append(entry.name), plain(entry))[1])
-    return names
-
-
 def test_a_model_is_loaded_once(entries: list[ModelEntry], loads: list[str]) -> None:
     cache = ModelCache()
     first = cache.get(entries[0])

@@ -13,7 +13,7 @@ import spandrel
 import torch
 from PIL import Image
 
-from lib_upscaler import loader, pipeline
+from lib_upscaler import pipeline
 from lib_upscaler.errors import (
     Cancelled,
     ModelNotFoundError,
@@ -44,14 +44,6 @@ def upscaler(tmp_path_factory: pytest.TempPathFactory) -> Upscaler:
     for name, state in STATES.items():
         save_pth(state, folder / f"{name}.pth")
     return Upscaler(ModelLibrary([folder]), device="cpu")
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    plain = loader.load_model
-    monkeypatch.setattr(loader, "load_model", lambda entry: (names.append(entry.name), plain(entry))[1])
-    return names
 
 
 def _do(upscaler: Upscaler, image: Image.Image, model: str = "two", **wanted: Any) -> UpscaleResult:
