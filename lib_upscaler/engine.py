@@ -24,7 +24,8 @@ from .geometry import Region, Size
 from .memory import can_steady_heap, is_out_of_memory, memory_budget, return_heap, steady_heap
 from .network import NonFiniteOutput, Sink, UpscaleModel
 from .precision import Choice, choose, exact_arithmetic
-from .progress import NO_PROGRESS, Progress, SubProgress, Tracker
+from .preview import Preview
+from .progress import NO_PROGRESS, Progress, SubProgress, Tracker, preview_of
 from .strategy import BandPlan, Limits, Plan, bands_for, less_than, make_plan, region_bytes
 from .tiling import halves, region_of
 
@@ -171,6 +172,8 @@ class _Pass:
         self.margins: dict[Region, int] = {}
         self.tracker = Tracker(progress, 0.0)
         self._unsynchronised = 0.0
+        show = preview_of(progress)
+        self.preview = Preview(show, picture, self.size.times(model.scale)) if show is not None else None
         self._begin(settings.tile)
 
     def _begin(self, tile: int | str) -> None:
@@ -397,6 +400,8 @@ class _Pass:
         for strip in strips:
             strip.take(part, left, top)
         target = core.times(scale)
+        if self.preview is not None:
+            self._show(part, left, top, target)
         if self.blending:
             waiting.append(part.float().cpu())
             if top + part.shape[1] == region.bottom * scale:
@@ -406,6 +411,13 @@ class _Pass:
         if first < last:
             cut = part[:, first - top : last - top, target.x - left : target.right - left]
             self.canvas.write(cut, target.x, first)
+
+    def _show(self, part: Tensor, left: int, top: int, target: Region) -> None:
+        """Put the core's rows of ``part``, whose corner is at ``left``, ``top``, into the picture that is looked at."""
+        first, last = max(top, target.y), min(top + part.shape[1], target.bottom)
+        if first < last:
+            cut = part[:, first - top : last - top, target.x - left : target.right - left]
+            self.preview.wrote(cut, target.x, first)
 
     def _worked(self, work: float) -> None:
         if self.device.type == "cuda":

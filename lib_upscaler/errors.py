@@ -120,5 +120,5 @@ class DeviceError(TrueScaleError):
 class Cancelled(TrueScaleError):  # noqa: N818 - the name that every framework gives it
     """The user stopped the job."""
 
-    def __init__(self, what: str = "cancelled by the user", why: str = "", todo: str = "") -> None:
+    def __init__(self, what: str = "stopped by the user, nothing was saved", why: str = "", todo: str = "") -> None:
         super().__init__(what, why, todo)

@@ -85,6 +85,12 @@ class ModelCache:
         """Memory of all weights held."""
         return sum(model.weights_bytes for model in self._models.values())
 
+    def move_off_devices(self) -> None:
+        """Keep the models in main memory alone; what a device needs is copied there again when they run."""
+        with self._lock:
+            for model in self._models.values():
+                model.release()
+
     def release(self) -> None:
         """Drop all models."""
         with self._lock:

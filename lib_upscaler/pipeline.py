@@ -50,6 +50,7 @@ class UpscaleRequest:
     memory: bytes that the job may take on the device, None for a share of what is free.
     alpha: "network" (through the network as well), "fast" (resampled) or "drop" (flattened on white).
     verify: also run the untiled float32 network, on the CPU, and report the difference.
+    always: run the network once also where the size asks for none of more than 1x.
 
     Raises RequestError.
     """
@@ -63,6 +64,7 @@ class UpscaleRequest:
     memory: int | None = None
     alpha: str = "network"
     verify: bool = False
+    always: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", *PRECISIONS):
@@ -222,7 +224,7 @@ class _Job:
         """Refuse what memory cannot hold before any work is done."""
         largest = self.plan.resized.area
         for model, _ in self.models:
-            count = passes(self.plan.scale, model.scale)
+            count = self._passes(model)
             for number in range(1, count + 1):
                 largest = max(largest, self.source.times(model.scale**number).area)
         need = largest * 3 + self.plan.output.area * 4
@@ -281,7 +283,7 @@ class _Job:
             return [self.progress]
         color_work = 3 if channels == 3 and all(m.card.input_channels == 1 for m, _ in self.models) else 1
         split = color_work / (color_work + 1)
-        return [SubProgress(self.progress, 0, split), SubProgress(self.progress, split, 1, "alpha ")]
+        return [SubProgress(self.progress, 0, split), SubProgress(self.progress, split, 1, "alpha ", shown=False)]
 
     def _alpha(self, alpha: np.ndarray, same: int | None, through_network: bool, progress: Progress) -> np.ndarray:
         """Alpha at the enlarged size, ``(h, w)`` uint8."""
@@ -324,9 +326,12 @@ class _Job:
         self.held -= a.nbytes
         return mix(a, b, visibility)
 
+    def _passes(self, model: UpscaleModel) -> int:
+        return passes(self.plan.scale, model.scale, self.request.always)
+
     def _work(self, model: UpscaleModel) -> float:
         """Of all passes, in multiply-accumulates; 1 where the model does not run."""
-        count = passes(self.plan.scale, model.scale)
+        count = self._passes(model)
         return 1.0 + sum(self.source.area * model.scale ** (2 * n) for n in range(count)) * model.facts.work_per_pixel
 
     def _through(
@@ -334,7 +339,7 @@ class _Job:
     ) -> np.ndarray:
         """As many passes as the scale needs, then one resample to the exact size."""
         target = self.plan.resized
-        count = passes(self.plan.scale, model.scale)
+        count = self._passes(model)
         work = [model.scale ** (2 * number) for number in range(count)]
         for number in range(count):
             reached = Size(picture.shape[1], picture.shape[0]).times(model.scale)
@@ -393,7 +398,7 @@ class _Job:
             input_size=self.source,
             output_size=self.plan.output,
             models=tuple(dict.fromkeys(self.ran)),
-            passes=passes(self.plan.scale, self.models[0][0].scale),
+            passes=self._passes(self.models[0][0]),
             strategy=_strategy(self.passes),
             tiles=max((done.tiles for done in self.passes), default=0),
             margin=max((done.margin for done in self.passes), default=0),

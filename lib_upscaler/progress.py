@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import Cancelled
 
-__all__ = ["NO_PROGRESS", "Progress", "SubProgress", "Tracker", "eta_seconds"]
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["NO_PROGRESS", "Progress", "ShowPicture", "SubProgress", "Tracker", "eta_seconds", "preview_of"]
+
+ShowPicture = Callable[[Callable[[], "Image.Image"]], None]
+"""Takes a function that makes a small picture of what is finished so far; it need not call it."""
 
 
 class Progress(Protocol):
-    """What the caller of a job provides. Every method is called often and must be cheap."""
+    """What the caller of a job provides. Every method is called often and must be cheap.
+
+    One that wants to see the picture grow also has ``preview``, a ``ShowPicture``.
+    """
 
     def advance(self, fraction: float, note: str = "") -> None:
         """``fraction`` of the job is done, 0 to 1, never falling; ``note``: such as "tile 3 of 12"."""
@@ -33,14 +43,27 @@ NO_PROGRESS: Progress = _NoProgress()
 """Listens to nobody and never cancels."""
 
 
+def preview_of(progress: Progress) -> ShowPicture | None:
+    """Where pictures of what is finished go; None where nobody wants to see them."""
+    return getattr(progress, "preview", None)
+
+
 @dataclass
 class SubProgress:
-    """The stretch from ``start`` to ``end`` of another progress, as a whole job of its own."""
+    """The stretch from ``start`` to ``end`` of another progress, as a whole job of its own.
+
+    shown: whether what grows in it is worth a look (alpha is not).
+    """
 
     parent: Progress
     start: float
     end: float
     prefix: str = ""
+    shown: bool = True
+
+    @property
+    def preview(self) -> ShowPicture | None:
+        return preview_of(self.parent) if self.shown else None
 
     def advance(self, fraction: float, note: str = "") -> None:
         done = self.start + (self.end - self.start) * min(1.0, max(0.0, fraction))

@@ -105,6 +105,17 @@ def test_the_models_own_scale_gives_the_networks_output(model: str, upscaler: Up
     assert (result.report.passes, result.report.tiles, result.report.strategy) == (1, 1, "whole")
 
 
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_a_network_runs_once_at_any_size_where_that_is_asked_for(scale: float, upscaler: Upscaler) -> None:
+    picture = photo(30, 20)
+    result = _do(upscaler, Image.fromarray(picture), "four", size=ByScale(scale), always=True)
+    native = levels(true_output(STATES["four"], picture))
+    size = (round(30 * scale), round(20 * scale))
+    assert result.report.passes == 1
+    assert result.report.models == ("four",)
+    assert _off(result.image, np.asarray(Image.fromarray(native).resize(size, Image.LANCZOS), float)) <= 2
+
+
 def test_two_passes(upscaler: Upscaler) -> None:
     image = _image()
     result = _do(upscaler, image, "two", size=ByScale(4))
