@@ -18,6 +18,7 @@ TrueScale upscales pictures with the network's true output.
   python install.py test [pytest options]
   python install.py check
 
+The model that ships, TrueScale 4x, upscales unless --model names another one.
 The first run sets up a private Python environment in the folder .venv beside install.py, and downloads PyTorch for it.
 Later runs start at once. All options: python install.py upscale --help
 """

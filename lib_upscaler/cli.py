@@ -15,6 +15,7 @@ from .exit_codes import CANCELLED, FAILED, WRONG_USE, exit_code
 from .library import ModelLibrary
 from .model_folders import chosen_model, model_folders
 from .options import DEFAULT_VISIBILITY, parse, size_request
+from .shipped import shipped_models
 from .stopping import StopRequest, stop_on_signals
 
 __all__ = ["main"]
@@ -52,13 +53,18 @@ def main(words: Sequence[str] | None = None, program: str = "truescale") -> int:
         console.close()
 
 
+def _library(options: argparse.Namespace) -> ModelLibrary:
+    """The model that ships, and those in the user's folders. Raises RequestError."""
+    return ModelLibrary(model_folders(options.models_dir), builtin=shipped_models())
+
+
 # -- upscale -----------------------------------------------------------------------------------------------------------
 
 
 def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
     size = size_request(options)
     plan = _plan(options, console)
-    library = ModelLibrary(model_folders(options.models_dir))
+    library = _library(options)
     model = chosen_model(library, options.model)
     for name in filter(None, (model, options.model2)):
         library.find(name)  # a wrong name is told before torch is imported
@@ -112,7 +118,7 @@ def _visibility(options: argparse.Namespace) -> float:
 def _models(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
     from .model_card import read_card
 
-    library = ModelLibrary(model_folders(options.models_dir))
+    library = _library(options)
     cards, refused = [], []
     for entry in library.models():
         try:
@@ -136,7 +142,7 @@ def _models(options: argparse.Namespace, console: Console, stop: StopRequest) ->
 def _inspect(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
     from .model_card import read_card
 
-    entry = ModelLibrary(model_folders(options.models_dir)).find(options.model)
+    entry = _library(options).find(options.model)
     card = read_card(entry.path, name=entry.name)
     lines = [json.dumps(card.to_json(), indent=2)] if options.json else card_lines(card)
     for line in lines:

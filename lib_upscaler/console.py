@@ -203,9 +203,16 @@ def card_lines(card: ModelCard) -> list[str]:
         ("parameters", f"{card.parameters:,}"),
         ("file size", f"{_megabytes(card.file_size)} ({card.file_size:,} bytes)"),
         ("sha256", card.sha256),
+        *((name, said) for name, said in (("licence", card.license), ("description", card.description)) if said),
+        *(("" if number else "figures", line) for number, line in enumerate(_figures(card))),
     )
     width = max(len(name) for name, _ in facts) + 1
-    return [f"{name + ':':{width}} {value}" for name, value in facts]
+    return [f"{name + ':' if name else '':{width}} {value}" for name, value in facts]
+
+
+def _figures(card: ModelCard) -> list[str]:
+    """What the file's maker measured, one figure a line."""
+    return [f"{name}: {value if isinstance(value, str) else f'{value:g}'}" for name, value in card.figures.items()]
 
 
 def _channels(card: ModelCard) -> str:

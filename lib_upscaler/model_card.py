@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .disk_cache import DiskCache, shared_cache
 from .errors import ModelFileError
 from .library import ModelEntry, entry_of
+from .model_texts import model_texts
 
 if TYPE_CHECKING:
     import spandrel
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelCard", "card_of", "file_sha256", "read_card"]
 
-_CARD_VERSION = 1  # raise it when the meaning of a field changes: cards on the disk are then made anew
+_CARD_VERSION = 2  # raise it when the meaning of a field changes: cards on the disk are then made anew
 _SMALL_RADIUS = 64  # px; with this much context around them, tiles cost little and are exact
 _PURPOSES = {"SR": "upscaling", "Restoration": "restoration"}
 
@@ -40,6 +42,7 @@ class ModelCard:
     tiling_effect: "none", "bounded" or "changes the result"; ``tiling_sentence`` says it in full.
     minimum, multiple_of: px, of both sides of the input; square: whether they must be equal. The engine pads to them.
     parameters: numbers in the network, buffers not counted. file_size: bytes. sha256: of the file, in hex.
+    license, description, figures: what the file says of itself (``model_texts``), unchecked; empty where it is silent.
     """
 
     name: str
@@ -58,6 +61,9 @@ class ModelCard:
     file_size: int
     sha256: str
     tags: tuple[str, ...] = ()
+    license: str = ""
+    description: str = ""
+    figures: Mapping[str, float | str] = field(default_factory=dict, hash=False)
 
     @property
     def tiling_sentence(self) -> str:
@@ -100,13 +106,15 @@ def card_of(
 ) -> ModelCard:
     """The card of a file whose network is loaded already. It is put into the cache.
 
-    Raises ModelFileError where the file cannot be read for its sha256.
+    Raises ModelFileError where the file cannot be read for its sha256 or for what it says of itself.
     """
     from .analysis import analyse
+    from .tensor_reader import safetensors_metadata
 
     cache = cache or shared_cache("cards")
     facts = facts or analyse(descriptor)
     required = descriptor.size_requirements
+    texts = model_texts(safetensors_metadata(entry.path))
     card = ModelCard(
         name=entry.name,
         path=entry.path,
@@ -124,6 +132,9 @@ def card_of(
         file_size=entry.size_bytes,
         sha256=file_sha256(entry, cache),
         tags=tuple(str(tag) for tag in descriptor.tags),
+        license=texts.license,
+        description=texts.description,
+        figures=texts.figures,
     )
     if _is_unchanged(entry):  # else what was read belongs to another state of the file
         cache.put(_card_key(entry), card.to_json())

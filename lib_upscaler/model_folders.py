@@ -1,4 +1,4 @@
-"""Where models are looked for when nobody says, and what is said when none was chosen. No torch."""
+"""Where models are looked for and which one is used when nobody says. No torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import ModelNotFoundError, RequestError
 from .library import SUFFIXES, ModelLibrary
+from .shipped import SHIPPED_MODEL
 
 __all__ = ["MODELS_VARIABLE", "chosen_model", "model_folders"]
 
@@ -23,7 +24,7 @@ def model_folders(
     current: Path | None = None,
     project: Path = _PROJECT,
 ) -> list[Path]:
-    """The folders to look for models in, best first; never empty.
+    """The folders to look for models in, best first; never empty. The model that ships lies in none of them.
 
     asked: by the user. Without them those of TRUESCALE_MODELS; without these ``models/ESRGAN`` in the current folder
     and in the WebUI that the project is an extension of, where they exist, and the project's own ``models``.
@@ -48,14 +49,15 @@ def model_folders(
 
 
 def chosen_model(library: ModelLibrary, wanted: str | None) -> str:
-    """The name or path of the model to use: the one wanted.
+    """The name or path of the model to use: the one wanted, else the one that ships with the program.
 
-    Raises RequestError or ModelNotFoundError, in words that help to choose, where none is wanted.
+    Raises RequestError or ModelNotFoundError, in words that help to choose, where none is wanted and it is not there.
     """
     if wanted is not None:
         return wanted
-    # The place for a default, once a model ships with the program.
     names = [entry.name for entry in library.models()]
+    if SHIPPED_MODEL in names:
+        return SHIPPED_MODEL
     if names:
         listed = ", ".join(f"'{name}'" for name in names[:20])
         rest = f" and {len(names) - 20} more, see the command 'models'" if len(names) > 20 else ""

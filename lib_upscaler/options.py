@@ -11,6 +11,7 @@ from . import __version__
 from .errors import RequestError
 from .model_folders import MODELS_VARIABLE
 from .picture_file import output_formats
+from .shipped import SHIPPED_MODEL
 from .sizing import FITS, ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
 
 __all__ = ["byte_count", "parse", "size_request"]
@@ -22,6 +23,7 @@ _BINARY_BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 _EXAMPLES = """\
 examples:
+  {program} upscale photo.jpg
   {program} upscale photo.jpg --model RealESRGAN_x4plus
   {program} upscale photos -o large --recursive --model 4x.pth --scale 2 --format jpg
   {program} models
@@ -104,7 +106,11 @@ def _add_output_options(parser: _Parser) -> None:
 
 def _add_model_options(parser: _Parser) -> None:
     group = parser.add_argument_group("models")
-    group.add_argument("--model", metavar="NAME|PATH", help="the model: its name in a folder of models, or its file")
+    group.add_argument(
+        "--model",
+        metavar="NAME|PATH",
+        help=f"the model: its name in a folder of models, or its file (default: {SHIPPED_MODEL})",
+    )
     _add_models_dir(group)
     group.add_argument("--model2", metavar="NAME|PATH", help="a second model, whose result is mixed in")
     group.add_argument(

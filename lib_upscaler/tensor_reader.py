@@ -29,7 +29,7 @@ from torch import Tensor
 
 from .errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 
-__all__ = ["Placeholder", "StoredTensor", "opened"]
+__all__ = ["Placeholder", "StoredTensor", "opened", "safetensors_metadata"]
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first object in a file of torch.save before torch 1.6
 _LARGEST_HEADER = 100_000_000  # bytes; the limit that safetensors itself sets
@@ -82,18 +82,37 @@ def opened(path: Path) -> Iterator[object]:
     Load the tensors inside the context; they stay valid after it. For safetensors and TorchScript it is the state dict.
     Raises ModelFileError, UnsafeModelError and UnsupportedModelError.
     """
+    with _file(path) as (file, data):
+        head = bytes(data[:512])
+        _refuse_foreign_file(path, head)
+        if head[:4] == b"PK\x03\x04":
+            with _zip_archive(path, file) as archive:
+                yield _read_zip(path, archive, data)
+        elif _is_safetensors(path, head):
+            yield _read_safetensors(path, data)
+        else:
+            yield _read_legacy(path, file, data)
+
+
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself, as its maker wrote it: any text. Empty for files of other formats.
+
+    Raises ModelFileError.
+    """
+    with _file(path) as (_, data):
+        head = bytes(data[:512])
+        if head[:4] == b"PK\x03\x04" or not _is_safetensors(path, head):
+            return {}
+        metadata = _safetensors_header(path, data)[0].get("__metadata__")
+    return {k: v for k, v in metadata.items() if isinstance(v, str)} if isinstance(metadata, dict) else {}
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[tuple[BinaryIO, mmap.mmap | bytearray]]:
+    """The open file and its bytes. Errors of the system come out as ModelFileError."""
     try:
         with path.open("rb") as file:
-            data = _mapped(file)
-            head = bytes(data[:512])
-            _refuse_foreign_file(path, head)
-            if head[:4] == b"PK\x03\x04":
-                with _zip_archive(path, file) as archive:
-                    yield _read_zip(path, archive, data)
-            elif _is_safetensors(path, head):
-                yield _read_safetensors(path, data)
-            else:
-                yield _read_legacy(path, file, data)
+            yield file, _mapped(file)
     except PermissionError as error:
         raise ModelFileError(_what(path), "it may not be read", "change the file's permissions") from error
     except OSError as error:
@@ -546,7 +565,25 @@ def _script_weights(path: Path, content: object) -> dict[str, StoredTensor]:
 
 
 def _read_safetensors(path: Path, data: mmap.mmap | bytearray) -> dict[str, StoredTensor]:
-    """https://github.com/huggingface/safetensors#format: a length, a JSON header, the data without gaps."""
+    header, start_of_data = _safetensors_header(path, data)
+    header.pop("__metadata__", None)
+    tensors: dict[str, StoredTensor] = {}
+    ends: list[tuple[int, int]] = []
+    for name, entry in header.items():
+        dtype, shape, begin, end = _header_entry(path, name, entry)
+        start = start_of_data + begin
+        storage = _Storage(dtype, end - begin, lambda start=start, size=end - begin: _bytes(data, start, size))
+        tensors[name] = StoredTensor(storage, 0, shape, _contiguous(shape), dtype)
+        ends.append((begin, end))
+    _check_layout(path, ends, len(data) - start_of_data)
+    return tensors
+
+
+def _safetensors_header(path: Path, data: mmap.mmap | bytearray) -> tuple[dict[str, object], int]:
+    """The header, and where the data begins, in bytes.
+
+    https://github.com/huggingface/safetensors#format: a length, a JSON header, the data without gaps.
+    """
     if len(data) < 8:
         raise _truncated(path)
     (length,) = struct.unpack("<Q", data[:8])
@@ -560,17 +597,7 @@ def _read_safetensors(path: Path, data: mmap.mmap | bytearray) -> dict[str, Stor
         raise _bad_header(path, "it is not JSON") from error
     if not isinstance(header, dict):
         raise _bad_header(path, "it lists no tensors")
-    header.pop("__metadata__", None)
-    tensors: dict[str, StoredTensor] = {}
-    ends: list[tuple[int, int]] = []
-    for name, entry in header.items():
-        dtype, shape, begin, end = _header_entry(path, name, entry)
-        start = 8 + length + begin
-        storage = _Storage(dtype, end - begin, lambda start=start, size=end - begin: _bytes(data, start, size))
-        tensors[name] = StoredTensor(storage, 0, shape, _contiguous(shape), dtype)
-        ends.append((begin, end))
-    _check_layout(path, ends, len(data) - 8 - length)
-    return tensors
+    return header, 8 + length
 
 
 def _header_entry(path: Path, name: str, entry: object) -> tuple[torch.dtype, tuple[int, ...], int, int]:

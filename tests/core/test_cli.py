@@ -16,6 +16,7 @@ import spandrel
 import torch
 from PIL import Image
 
+from lib_upscaler import shipped
 from lib_upscaler.cli import main
 from lib_upscaler.model_folders import model_folders
 from lib_upscaler.options import byte_count
@@ -278,6 +279,20 @@ def test_nothing_to_do(words: tuple, says: str, capsys: pytest.CaptureFixture) -
     assert says in capsys.readouterr().err
 
 
+def test_without_a_model_the_one_that_ships_is_used() -> None:
+    photo("in.png")
+    assert upscale("in.png", "--report", "r.jsonl") == 0
+    assert json.loads(Path("r.jsonl").read_text())["models"] == ["TrueScale 4x"]
+    assert Image.open("in-upscaled.png").size == (96, 72)
+
+
+@pytest.fixture
+def none_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has deleted the model that ships."""
+    monkeypatch.setattr(shipped, "_WEIGHTS", tmp_path / "deleted")
+
+
+@pytest.mark.usefixtures("none_ships")
 def test_without_a_model_it_says_which_there_are(capsys: pytest.CaptureFixture) -> None:
     photo("in.png")
     assert upscale("in.png") == 2
@@ -287,6 +302,7 @@ def test_without_a_model_it_says_which_there_are(capsys: pytest.CaptureFixture) 
     assert "--model" in said
 
 
+@pytest.mark.usefixtures("none_ships")
 def test_without_any_model_it_says_where_to_put_one(capsys: pytest.CaptureFixture) -> None:
     photo("in.png")
     Path("none").mkdir()
@@ -330,15 +346,17 @@ def test_models_are_listed_with_those_that_cannot_be_used(capsys: pytest.Capture
     save_pth(compact(3, features=8, layers=1, channels=1), folder / "grey.pth")
     (folder / "broken.pth").write_bytes(b"")
     assert main(["models", "--models-dir", "some"]) == 0
-    head, row, bad = capsys.readouterr().out.splitlines()
+    head, ours, row, bad = capsys.readouterr().out.splitlines()
     assert head.split() == ["NAME", "ARCHITECTURE", "SCALE", "CHANNELS", "PURPOSE", "SIZE", "TILES"]
+    assert ours.startswith("TrueScale 4x  RealESRGAN Compact  4x     RGB ")
     assert row.startswith("grey ")
     assert "  3x     grey " in row
     assert bad.startswith("broken: ")
     assert "empty" in bad
 
     assert main(["models", "--models-dir", "some", "--json"]) == 0
-    good, refused = json.loads(capsys.readouterr().out)
+    first, good, refused = json.loads(capsys.readouterr().out)
+    assert first["name"] == "TrueScale 4x"
     assert (good["name"], good["scale"], good["input_channels"]) == ("grey", 3, 1)
     assert refused["name"] == "broken"
     assert "empty" in refused["error"]
@@ -348,9 +366,10 @@ def test_models_of_several_folders(models: Path, capsys: pytest.CaptureFixture) 
     save_pth(compact(2, features=8, layers=1), Path("own.pth"))
     assert main(["models", "--models-dir", ".", "--models-dir", str(models)]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert names == ["NAME", "own", "four", "two"]
+    assert names == ["NAME", "TrueScale", "own", "four", "two"]
 
 
+@pytest.mark.usefixtures("none_ships")
 def test_no_models(capsys: pytest.CaptureFixture) -> None:
     assert main(["models", "--models-dir", ".", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []

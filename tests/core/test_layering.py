@@ -92,7 +92,20 @@ def test_core_runs_without_a_webui_and_gradio() -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("name", ["errors", "geometry", "library", "progress", "sizing", "tiling"])
+OUTSIDE_TRAINING = sorted(path for path in PACKAGE.rglob("*.py") if PACKAGE / "training" not in path.parents)
+
+
+def test_nothing_but_itself_imports_the_training() -> None:
+    for path in OUTSIDE_TRAINING:
+        package = ".".join(path.parent.relative_to(ROOT).parts)
+        names = imports(path.read_text(encoding="utf-8"), package)
+        assert not [name for name in names if f"{name}.".startswith("lib_upscaler.training.")], path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["errors", "geometry", "library", "model_folders", "model_texts", "progress", "shipped", "sizing", "tiling"],
+)
 def test_pure_module_needs_no_torch(name: str) -> None:
     result = python(BLOCK.format(blocked=("torch", "torchvision", "spandrel")) + f"import lib_upscaler.{name}")
     assert result.returncode == 0, result.stderr

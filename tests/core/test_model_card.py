@@ -6,18 +6,20 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lib_upscaler import model_card, model_file
 from lib_upscaler.disk_cache import DiskCache
 from lib_upscaler.errors import ModelFileError, ModelNotFoundError
 from lib_upscaler.library import entry_of
 from lib_upscaler.model_card import card_of, file_sha256, read_card
-from small_networks import available, compact, rrdb, save_pth
+from small_networks import available, compact, rrdb, save_pth, save_safetensors
 
 
 @pytest.fixture
@@ -48,6 +50,29 @@ def test_card_says_what_the_file_is(tmp_path: Path, cache: DiskCache) -> None:
     assert card.file_size == len(path.read_bytes())
     assert card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert card.tags == ("16nf", "4nc")
+
+
+def test_card_has_what_the_file_says_of_itself(tmp_path: Path, cache: DiskCache) -> None:
+    path = tmp_path / "x.safetensors"
+    metadata = {
+        "licence": "CC0",
+        "modelspec.description": "for\nphotos\x1b[31m",
+        "figures": json.dumps({"dB": 1.25, "on": "a CPU"}),
+    }
+    save_file(compact(), str(path), metadata)
+    card = read_card(path, cache)
+    assert (card.license, card.description) == ("CC0", "for photos [31m")
+    assert card.figures == {"dB": 1.25, "on": "a CPU"}
+    assert read_card(path, DiskCache("cards", folder=tmp_path / "cache")) == card
+    plain = json.loads(json.dumps(card.to_json()))
+    assert (plain["license"], plain["figures"]) == ("CC0", {"dB": 1.25, "on": "a CPU"})
+    assert hash(card) == hash(read_card(path, cache))
+
+
+@pytest.mark.parametrize("save", [save_pth, save_safetensors])
+def test_silent_files_have_empty_texts(tmp_path: Path, cache: DiskCache, save: Callable) -> None:
+    card = read_card(save(compact(), tmp_path / "x.safetensors"), cache)
+    assert (card.license, card.description, card.figures) == ("", "", {})
 
 
 def test_restoring_network_with_requirements(tmp_path: Path, cache: DiskCache) -> None:
