@@ -1,0 +1,70 @@
+"""Who in the host asked for a picture, told from the calls under way.
+
+The host hands its upscalers no word about where they are called from, but what to do when one fails depends on it. To
+look at the calls is exact, needs nothing to be remembered or reset, and holds in every thread and for nested jobs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+__all__ = ["Caller", "find_caller"]
+
+_LARGEST_DEPTH = 80  # calls; gradio's and FastAPI's own lie below
+
+
+@dataclass(frozen=True)
+class Caller:
+    """kind: "hires" (the pass of Hires Fix), "extras" (one picture in the Extras tab or its API), "batch" (several
+        pictures there), or "other" (img2img, other extensions, scripts).
+    processing: with "hires", the host's ``p``. scripts: in the Extras, (name, arguments) of the scripts of the run.
+    position: of the picture in its batch, from 1. picture: its name, "" where it has none.
+    pictures: with "batch", all of them: (picture or path of its file, name). batch: tells one batch from another.
+    """
+
+    kind: str = "other"
+    processing: Any = None
+    scripts: tuple[tuple[str, dict[str, Any]], ...] = ()
+    position: int = 0
+    picture: str = ""
+    pictures: tuple[tuple[Any, Any], ...] = ()
+    batch: int = 0
+
+
+def find_caller() -> Caller:
+    """The innermost job that this thread is in."""
+    scripts: tuple[tuple[str, dict[str, Any]], ...] = ()
+    for frame in _calls(sys._getframe(1)):
+        name, values = frame.f_code.co_name, frame.f_locals
+        if name == "sample_hr_pass":
+            return Caller("hires", processing=values.get("self"), position=values.get("i", 0) + 1)
+        if name in ("process_images", "process_images_inner"):
+            return Caller()
+        if name == "run" and "process_args" in values and isinstance(values.get("scripts"), list):
+            scripts = tuple((getattr(s, "name", None) or "", arguments) for s, arguments in values["scripts"])
+        if name == "run_postprocessing":
+            return _in_extras(values, scripts)
+    return Caller()
+
+
+def _in_extras(values: dict[str, Any], scripts: tuple[tuple[str, dict[str, Any]], ...]) -> Caller:
+    """values: the host's local variables."""
+    # A host that gives no names to its pictures (1.6) does not know how to leave one out either.
+    if values.get("extras_mode", 0) == 0 or "image_placeholder" not in values:
+        return Caller("extras", scripts=scripts, position=1)
+    pictures, place = tuple(values.get("data_to_process") or ()), values["image_placeholder"]
+    position = next((number for number, (one, _) in enumerate(pictures, 1) if one is place), len(pictures))
+    name, batch = str(values.get("name") or ""), id(values.get("data_to_process"))
+    return Caller("batch", scripts=scripts, position=position, picture=name, pictures=pictures, batch=batch)
+
+
+def _calls(frame: FrameType | None) -> Iterator[FrameType]:
+    for _ in range(_LARGEST_DEPTH):
+        if frame is None:
+            return
+        yield frame
+        frame = frame.f_back

@@ -1,0 +1,57 @@
+"""Puts TrueScale into the host: takeover, settings, API, callbacks. Called when the host loads our scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import extras, health, host, host_cache, keep, panel, xyz
+from .registry import REGISTRY
+from .service import service
+from .settings import register
+
+__all__ = ["install"]
+
+
+def install() -> None:
+    """Once for each load of the scripts: a reload of the UI drops all callbacks, this library stays loaded."""
+    callbacks = host.module("script_callbacks")
+    health.problem.cache_clear()
+    REGISTRY.install()
+    callbacks.on_ui_settings(_add_settings)
+    callbacks.on_before_ui(_before_ui)
+    callbacks.on_after_component(_after_component)
+    callbacks.on_before_image_saved(keep.before_saving)
+    callbacks.on_app_started(_app_started)
+    callbacks.on_script_unloaded(_unloaded)
+
+
+def _add_settings() -> None:
+    register(_settings_changed)
+
+
+def _settings_changed() -> None:
+    host_cache.clear()
+    service().refresh()
+    REGISTRY.update()
+
+
+def _before_ui() -> None:
+    host_cache.protect()
+    panel.HOST_LISTS.clear()
+    extras.forget_builds()
+    xyz.add_axes()
+
+
+def _after_component(component: Any, **arguments: Any) -> None:
+    panel.remember_component(component, arguments.get("elem_id"))
+
+
+def _app_started(_demo: Any, app: Any) -> None:
+    from .api import mount
+
+    mount(app)
+
+
+def _unloaded() -> None:
+    REGISTRY.uninstall()
+    host_cache.unprotect()

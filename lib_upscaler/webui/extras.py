@@ -1,0 +1,171 @@
+"""The panel "TrueScale" in the Extras tab, and as a step after generating."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ..errors import TrueScaleError
+from ..geometry import Size
+from ..sizing import ByScale, plan_size
+from . import choices, health, host, host_cache, keep, panel
+from .callers import Caller, find_caller
+from .failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
+from .host_progress import shown_as_job
+from .requests import Values
+
+__all__ = ["first_pass", "process", "ui"]
+
+_RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
+_builds = [0]
+
+
+def ui() -> dict[str, Any]:
+    """The components, by the names of ``Values`` and ``enabled``. Never raises: the WebUI would not start."""
+    elem_id = _elem_id()
+    with panel.accordion("TrueScale", elem_id) as enabled:
+        if health.problem():
+            gr.HTML(f"<p class='truescale-problem'>{health.problem()}</p>", elem_id=f"{elem_id}_problem")
+            return {"enabled": enabled}
+        twice = gr.HTML(_TWICE, visible=False, elem_id=f"{elem_id}_twice")
+        with panel.form_row():
+            first = panel.upscaler_1(elem_id)
+            refresh = panel.refresh_button(elem_id)
+        with panel.form_row():
+            second, visibility = panel.upscaler_2(elem_id)
+        panel.refreshes(refresh, (first, []), (second, [choices.NO_UPSCALER]))
+        sizes = panel.size(elem_id)
+        more = panel.advanced(elem_id)
+    _warn_of_upscaling_twice(enabled, twice)
+    return {
+        "enabled": enabled,
+        "upscaler_1": first,
+        "upscaler_2": second,
+        "visibility": visibility,
+        **sizes,
+        **more,
+    }
+
+
+def first_pass(pp: Any, enabled: bool | None = None, **values: Any) -> None:
+    """Tell the scripts behind how large the picture will be."""
+    host_cache.clear_if_stale()
+    if not enabled:
+        return
+    try:
+        planned = plan_size(Size(*pp.image.size), Values(**values).size()).output
+    except TrueScaleError:
+        return  # ``process`` will say so
+    pp.shared.target_width, pp.shared.target_height = planned.width, planned.height
+
+
+def process(pp: Any, enabled: bool | None = None, **values: Any) -> None:
+    """Upscale ``pp.image``. What happens on failure is in ``failing``; after generating the picture stays as it is."""
+    caller = find_caller()
+    batch_begins(caller)
+    try:
+        if enabled:
+            _upscale(pp, Values(**values), caller)
+    finally:
+        batch_ends(caller)
+
+
+def _upscale(pp: Any, values: Values, caller: Caller) -> None:
+    name = values.upscaler_1 or "TrueScale"
+    if "Postprocess upscaler" in pp.info:
+        host.warn("The accordion Upscale has enlarged this picture already; TrueScale enlarges it once more")
+    with shown_as_job(name, bar=caller.kind in ("extras", "batch")) as progress:
+        try:
+            if health.problem():
+                raise TrueScaleError(health.problem())
+            from . import jobs
+
+            result = jobs.run(pp.image, values.job(), progress)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
+            _failed(pp, as_error(error, name), caller, name)
+            return
+    for text in result.report.warnings:
+        host.warn(text)
+    keep.carry_over(pp.image, result.image)
+    pp.info.update(_infotext(values, result.report))
+    pp.image = _for_restorers(result.image, caller)
+
+
+def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:
+    if caller.kind == "other":  # after generating: the host would only log it, and the picture is there
+        host.warn(f"The picture was not upscaled: {error}")
+        pp.info[HIRES_NOTE] = f"not upscaled by {name} (failed)"
+        return
+    answer(error, caller, pp.image, 1, name)
+
+
+def _infotext(values: Values, report: Any) -> dict[str, Any]:
+    """The host's own keys where they fit; what is as it is by default is left out."""
+    size = values.size()
+    text: dict[str, Any] = {}
+    if isinstance(size, ByScale):
+        text["Postprocess upscale by"] = size.scale
+    else:
+        text["Postprocess upscale to"] = f"{report.output_size.width}x{report.output_size.height}"
+    text["Postprocess upscaler"] = values.upscaler_1 or report.models[0]
+    if len(report.models) > 1:
+        text["Postprocess upscaler 2"] = values.upscaler_2
+        text["Postprocess upscaler 2 visibility"] = values.visibility
+    if values.size_by == "Scale to" and values.fit not in (None, "inside"):
+        text["TrueScale fit"] = values.fit
+    text["TrueScale precision"] = report.precision if report.precision != "unknown" else None
+    return text
+
+
+def _for_restorers(image: Image.Image, caller: Caller) -> Image.Image:
+    """Face restorers of the host crash on transparency below full visibility: without any, RGB; else a warning."""
+    if image.mode != "RGBA":
+        return image
+    for name, arguments in caller.scripts:
+        visibility = arguments.get(_RESTORERS.get(name, ""), None)
+        if not arguments.get("enable", True) or not visibility or visibility >= 1:
+            continue
+        if image.getchannel("A").getextrema() == (255, 255):
+            opaque = image.convert("RGB")
+            keep.carry_over(image, opaque)
+            return opaque
+        host.warn(f"{name} cannot take transparency below a visibility of 1; set Transparency to drop")
+    return image
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+_TWICE = (
+    "<p class='truescale-note'>The accordion Upscale is on as well, with an upscaler chosen: the picture would be"
+    " enlarged twice. Switch one of them off.</p>"
+)
+
+
+def _warn_of_upscaling_twice(enabled: Any, note: Any) -> None:
+    """Show the note while the host's own accordion would enlarge the picture as well."""
+    their_switch = panel.HOST_LISTS.get("extras_upscale-checkbox") or panel.HOST_LISTS.get("extras_upscale")
+    their_upscaler = panel.HOST_LISTS.get("extras_upscaler_1")
+    if their_switch is None or their_upscaler is None:
+        return
+    inputs = [enabled, their_switch, their_upscaler]
+
+    def shown(ours: bool, theirs: bool, upscaler: str) -> Any:
+        return gr.update(visible=bool(ours and theirs and upscaler not in (None, "", "None")))
+
+    for component in inputs:
+        component.change(fn=shown, inputs=inputs, outputs=[note], show_progress=False)
+
+
+def _elem_id() -> str:
+    """Ids are unique in a page: the host may build the panel in txt2img and img2img as well."""
+    if "extras_image" in panel.HOST_LISTS:
+        return "truescale_extras"
+    _builds[0] += 1
+    return f"truescale_step_{_builds[0]}"
+
+
+def forget_builds() -> None:
+    """A new page is built."""
+    _builds[0] = 0
