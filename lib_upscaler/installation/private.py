@@ -14,6 +14,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+from . import second_gradio
+from .browser import install_browser
 from .explain import NEWEST_PYTHON, OLDEST_PYTHON, hints, import_failure, pip_failure, sizes, unsupported
 from .requirements import ROOT, requirements
 
@@ -21,6 +23,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "truescale.json"
 """Says that the .venv is ours, and which requirements it holds."""
 PIP_LOG = VENV / "pip.log"
+GRADIO_4 = VENV / "gradio4"
 
 GROUPS = {"upscale": ("host", "dependencies"), "test": ("host", "dependencies", "webui", "test")}
 """The groups of requirements that are installed for a job. Exact versions first: else pip fetches the newest, too."""
@@ -50,6 +53,8 @@ def upscale(words: list[str]) -> int:
 def test(words: list[str]) -> int:
     """Run the tests with pytest's options, from the project's folder; the exit status."""
     make_ready("test")
+    second_gradio.add(GRADIO_4, [str(venv_python()), "-m", "pip"], clean_environment(), say)
+    install_browser(say)
     return run_job(["-m", "pytest", *words], cwd=ROOT)
 
 

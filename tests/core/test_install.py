@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lib_upscaler.installation import private
+from lib_upscaler.installation import browser, private, second_gradio
+from lib_upscaler.installation.browser import NoBrowserError, find_browser, install_browser
 from lib_upscaler.installation.explain import hints, pip_failure, sizes, unsupported
 from lib_upscaler.installation.requirements import requirements
 
@@ -209,7 +210,7 @@ class Project:
         return subprocess.run(
             [sys.executable, str(self.root / "install.py"), *words],
             cwd=self.user,
-            env={**os.environ, "PIP_NO_INDEX": "1"},
+            env={**os.environ, "PIP_NO_INDEX": "1", "TRUESCALE_NO_BROWSER": "1"},
             capture_output=True,
             text=True,
             check=False,
@@ -269,11 +270,162 @@ def test_upscale_installs_the_runtime_and_test_all_of_it(project: Project) -> No
     project.run("upscale", "a.png")
     project.run("test")
     project.run("upscale", "a.png")
-    runtime, everything = project.pip_calls()
+    runtime, everything, *rest = project.pip_calls()
     assert "torch==2.1.2; python_version < '3.12'" in runtime
     assert not any(word.startswith(("gradio", "pytest")) for word in runtime)
     assert set(runtime) < set(everything)
     assert {"gradio", "pytest"} <= {re.split(r"[=>]", word)[0] for word in everything}
+    assert len(rest) == (1 if second_gradio.why_not_here() == "" else 0)
+
+
+@pytest.mark.skipif(second_gradio.why_not_here() != "", reason="gradio 4 is not tried with this Python")
+def test_the_second_gradio_is_added_once_and_apart(project: Project) -> None:
+    project.make_venv()
+    project.run("test")
+    project.run("test")
+    _, second = project.pip_calls()
+    folder = Path(second[second.index("--target") + 1])
+    assert folder.samefile(project.venv / "gradio4")
+    assert "--no-deps" in second
+    assert "gradio==4.40.0" in second
+    assert not any(word.startswith(("torch", "numpy")) for word in second)
+
+
+@pytest.mark.skipif(second_gradio.why_not_here() != "", reason="gradio 4 is not tried with this Python")
+def test_tests_run_where_the_second_gradio_cannot_be_had(project: Project) -> None:
+    project.make_venv(pip="sys.exit(1 if '--target' in sys.argv else 0)")
+    result = project.run("test")
+    assert "the tests with gradio 4 will be skipped" in result.stdout
+    assert result.returncode == 0
+    project.run("test")
+    assert len(project.pip_calls()) == 3  # tried again
+
+
+# ---- the browser of the tests ---------------------------------------------------------------------------------------
+
+
+def program(path: Path, shell: str = "exit 0") -> Path:
+    """A script that can be started by its name."""
+    write(path, f"#!/bin/sh\n{shell}\n")
+    path.chmod(0o755)
+    return path
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="scripts of a POSIX shell stand in for browsers")
+
+
+@posix
+def test_the_first_browser_that_runs_is_taken(tmp_path: Path) -> None:
+    program(tmp_path / "chromium-browser", "echo 'requires the chromium snap to be installed'; exit 1")
+    chrome = program(tmp_path / "google-chrome")
+    assert find_browser("linux", {"PATH": str(tmp_path)}) == str(chrome)
+    chromium = program(tmp_path / "chromium")
+    assert find_browser("linux", {"PATH": str(tmp_path)}) == str(chromium)
+
+
+def test_browsers_of_windows_and_of_a_mac_are_found_in_their_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = tmp_path / "x86" / "Microsoft" / "Edge" / "Application" / "msedge.exe"
+    write(edge, "")
+    windows = {"PROGRAMFILES": str(tmp_path / "x64"), "PROGRAMFILES(X86)": str(tmp_path / "x86"), "PATH": ""}
+    assert Path(find_browser("win32", windows)) == edge
+    chrome = tmp_path / "x64" / "Google" / "Chrome" / "Application" / "chrome.exe"
+    write(chrome, "")
+    assert Path(find_browser("win32", windows)) == chrome
+    monkeypatch.setattr(browser, "MAC_PLACES", (str(tmp_path / "none"), str(edge)))
+    assert find_browser("darwin", {"PATH": str(tmp_path)}) == str(edge)
+
+
+@posix
+def test_a_browser_can_be_named_or_left_out(tmp_path: Path) -> None:
+    program(tmp_path / "chromium")
+    named = program(tmp_path / "my browser")
+    places = {"PATH": str(tmp_path)}
+    assert find_browser("linux", {**places, "TRUESCALE_BROWSER": str(named)}) == str(named)
+    with pytest.raises(NoBrowserError, match="gone, which TRUESCALE_BROWSER names"):
+        find_browser("linux", {**places, "TRUESCALE_BROWSER": str(tmp_path / "gone")})
+    with pytest.raises(NoBrowserError, match="TRUESCALE_NO_BROWSER is set"):
+        find_browser("linux", {**places, "TRUESCALE_NO_BROWSER": "1"})
+    with pytest.raises(NoBrowserError, match="no Chromium, Chrome or Edge was found"):
+        find_browser("linux", {"PATH": str(tmp_path / "empty")})
+
+
+class Debian:
+    """A stand-in for a Debian system: an apt-get that notes its calls and "installs" chromium."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.bin, self.calls, self.said = folder / "bin", folder / "apt.txt", []
+        self.release = folder / "os-release"
+        made = f"'{self.bin}/chromium'"
+        self.apt(
+            f'case "$*" in *update|*--download-only*) ;; *) echo "#!/bin/sh" > {made}; /bin/chmod +x {made};; esac'
+        )
+        write(self.release, 'ID="debian"\n')
+        patch.setattr(browser, "OS_RELEASE", self.release)
+        patch.setattr(os, "geteuid", lambda: 0)
+        patch.setattr(sys, "platform", "linux")
+        patch.setenv("PATH", str(self.bin))
+        for name in ("TRUESCALE_BROWSER", "TRUESCALE_NO_BROWSER"):
+            patch.delenv(name, raising=False)
+
+    def apt(self, shell: str) -> None:
+        program(self.bin / "apt-get", f"echo \"$*\" >> '{self.calls}'\n{shell}")
+
+    def install(self) -> list[str]:
+        """The calls of apt-get that this led to."""
+        install_browser(self.said.append)
+        return self.calls.read_text().splitlines() if self.calls.exists() else []
+
+
+@pytest.fixture
+def debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Debian:
+    return Debian(tmp_path, monkeypatch)
+
+
+@posix
+def test_debians_chromium_is_installed_once(debian: Debian) -> None:
+    update, download, install = debian.install()
+    assert update.endswith("update")
+    assert download.endswith("--download-only chromium")
+    assert install.endswith("--no-install-recommends chromium")
+    assert len(debian.said) == 1
+    assert find_browser() == str(debian.bin / "chromium")
+    assert len(debian.install()) == 3
+
+
+@posix
+def test_a_browser_that_cannot_be_installed_is_only_told(debian: Debian) -> None:
+    debian.apt("echo 'E: Unable to locate package chromium'; exit 100")
+    assert len(debian.install()) == 1
+    assert "will be skipped" in debian.said[-1]
+    assert "Unable to locate package" in debian.said[-1]
+
+
+@posix
+def test_an_apt_that_hangs_is_given_up(debian: Debian, monkeypatch: pytest.MonkeyPatch) -> None:
+    debian.apt("exec /bin/sleep 60")
+    monkeypatch.setattr(browser, "APT_STEPS", ((("apt-get", "update"), 0.5),))
+    debian.install()
+    assert "timed out" in debian.said[-1]
+
+
+@posix
+@pytest.mark.parametrize("hindrance", ["not root", "Ubuntu", "no Debian", "left out", "another one is named"])
+def test_nothing_is_installed_where_it_must_not_be(
+    debian: Debian, hindrance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if hindrance == "not root":
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    elif hindrance == "Ubuntu":
+        write(debian.release, "ID=linuxmint\nID_LIKE='ubuntu debian'\n".replace("'", '"'))
+    elif hindrance == "no Debian":
+        debian.release.unlink()
+    elif hindrance == "left out":
+        monkeypatch.setenv("TRUESCALE_NO_BROWSER", "1")
+    else:
+        monkeypatch.setenv("TRUESCALE_BROWSER", "/nowhere/chrome")
+    assert debian.install() == []
 
 
 def test_changed_requirements_bring_the_environment_up_to_date(project: Project) -> None:

@@ -1,0 +1,55 @@
+"""Looks into the running WebUI for the tests: a script that the host loads, with routes below ``/probe``."""
+
+import gc
+import os
+import threading
+from pathlib import Path
+
+from fastapi import FastAPI
+from modules import images, modelloader, script_callbacks, shared
+
+SEEN = Path(__file__).resolve().parents[3] / "resized"
+"""Folder of what goes into and comes out of the upscaler of Hires Fix."""
+
+
+def status():
+    """What a reload of the UI must leave as it was."""
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return {
+        "resident": pages * os.sysconf("SC_PAGE_SIZE"),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+        "callbacks": {name: len(calls) for name, calls in script_callbacks.callback_map.items()},
+        "upscalers": [upscaler.name for upscaler in shared.sd_upscalers],
+        "loader": modelloader.load_upscalers.__module__,
+        "device_job": [shared.state.job, shared.state.job_no, shared.state.job_count],
+    }
+
+
+def reload():
+    """As the button "Reload UI"."""
+    shared.state.request_restart()
+
+
+def _kept(original):
+    def resize_image(resize_mode, im, width, height, upscaler_name=None):
+        result = original(resize_mode, im, width, height, upscaler_name)
+        if upscaler_name is not None:
+            SEEN.mkdir(exist_ok=True)
+            number = len(list(SEEN.glob("*-in.png")))
+            im.save(SEEN / f"{number:03}-in.png")
+            result.save(SEEN / f"{number:03}-out.png")
+        return result
+
+    resize_image.original = original
+    return resize_image
+
+
+def _mount(_demo, app: FastAPI):
+    app.add_api_route("/probe/status", status, methods=["GET"])
+    app.add_api_route("/probe/reload", reload, methods=["POST"])
+
+
+images.resize_image = _kept(getattr(images.resize_image, "original", images.resize_image))
+script_callbacks.on_app_started(_mount)

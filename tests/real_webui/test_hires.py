@@ -1,0 +1,93 @@
+"""txt2img with Hires Fix, by whatever upscaler: no picture is ever lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from likeness import decibels
+from model_names import ANIME, SHIPPED, VIDEO
+from webui_process import Server
+
+
+def _hires(server: Server, upscaler: str, **values) -> tuple[list, list[str]]:
+    body = {"enable_hr": True, "hr_scale": 1.55, "hr_upscaler": upscaler, "denoising_strength": 0.5}
+    return server.http.txt2img(**{**body, "batch_size": 2, "width": 136, "height": 104, **values})
+
+
+@pytest.mark.parametrize("upscaler", [ANIME, VIDEO, SHIPPED, "Lanczos", "Latent (bicubic)"])
+def test_batches_of_odd_sizes(upscaler: str, server: Server) -> None:
+    before = len(server.log)
+    pictures, texts = _hires(server, upscaler)
+
+    assert [one.size for one in pictures] == [(208, 160)] * 2
+    assert all(f"Hires upscaler: {upscaler}" in text and "TrueScale:" not in text for text in texts)
+    assert "Traceback" not in server.log[before:]
+
+
+def test_a_broken_model_gives_lanczos(server: Server) -> None:
+    before = len(server.log)
+    plain, _ = _hires(server, "Lanczos", denoising_strength=0.1)
+    pictures, texts = _hires(server, "broken", denoising_strength=0.1)
+
+    assert [one.size for one in pictures] == [(208, 160)] * 2
+    for one, other in zip(pictures, plain):  # the host cuts its Lanczos to multiples of 8, and enlarges that once more
+        assert decibels(one, np.asarray(other).astype(float)) > 30
+    assert all("TrueScale: Lanczos instead of broken (failed)" in text for text in texts), texts
+    assert "Hires Fix took Lanczos instead of 'broken'" in server.log[before:]
+    assert (server.data.esrgan / "broken.pth").is_file(), "left as it was"
+
+
+def test_the_accordion_by_the_api(server: Server) -> None:
+    arguments = {"TrueScale Hires Fix": {"args": [True, VIDEO, 0.25, "exact", 64]}}
+    (with_second, *_), (text, *_) = _hires(server, ANIME, alwayson_scripts=arguments)
+    (alone, *_), (plain_text, *_) = _hires(server, ANIME)
+
+    for words in (
+        f"Hires upscaler 2: {VIDEO}",
+        "Hires upscaler 2 visibility: 0.25",
+        "Hires upscaler precision: exact",
+        "Hires upscaler tile: 64",
+    ):
+        assert words in text
+        assert words not in plain_text
+    assert with_second.tobytes() != alone.tobytes()
+
+
+def test_no_hires_no_words(server: Server) -> None:
+    arguments = {"TrueScale Hires Fix": {"args": [True, VIDEO, 0.25, "exact", 64]}}
+    _, (text, *_) = server.http.txt2img(alwayson_scripts=arguments)
+
+    assert "Hires" not in text
+
+
+@pytest.mark.parametrize("upscaler", [ANIME, "broken"])
+def test_a_nested_img2img_as_adetailers(upscaler: str, server: Server) -> None:
+    before = len(server.log)
+    arguments = {"TrueScale Hires Fix": {"args": [True, VIDEO, 0.5, "exact", 0]}}
+    pictures, texts = _hires(server, upscaler, prompt="a cat NESTED", alwayson_scripts=arguments)
+    plain, _ = _hires(server, upscaler, alwayson_scripts=arguments, prompt="a cat")
+
+    assert [one.size for one in pictures] == [(208, 160)] * 2
+    assert pictures[0].tobytes() != plain[0].tobytes()
+    assert all("Hires upscaler precision: exact" in text for text in texts)
+    assert "Traceback" not in server.log[before:].replace("unexpected error", "")
+
+
+def test_xyz_plot_over_upscaler_2(server: Server) -> None:
+    index = _axis(server, "[TrueScale] Hires upscaler 2")
+    no_axis, legend_and_single_pictures, rest = [0, "", []], [True, True], [False] * 5
+    arguments = [index, "", ["None", VIDEO], *no_axis, *no_axis, *legend_and_single_pictures, *rest, 0, False]
+    pictures, texts = _hires(server, ANIME, script_name="x/y/z plot", script_args=arguments, batch_size=1)
+
+    assert len(pictures) == 3, "the grid and two pictures"
+    assert f"Hires upscaler 2: {VIDEO}" in texts[2]
+    assert "Hires upscaler 2" not in texts[1]
+    assert pictures[1].tobytes() != pictures[2].tobytes()
+
+
+def _axis(server: Server, label: str) -> int:
+    """Its place in the plot's list of txt2img."""
+    scripts = server.http.get("/sdapi/v1/script-info")
+    plot = next(one for one in scripts if one["name"] == "x/y/z plot" and not one["is_img2img"])
+    return next(one for one in plot["args"] if one["label"] == "X type")["choices"].index(label)

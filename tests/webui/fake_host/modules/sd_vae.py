@@ -1,0 +1,11 @@
+"""Autoencoders, of which only the names are there."""
+
+from modules.shared import opts
+
+loads = []
+"""Names, one for each time that one was loaded."""
+
+
+def reload_vae_weights():
+    if (loads[-1] if loads else "Automatic") != opts.sd_vae:
+        loads.append(opts.sd_vae)

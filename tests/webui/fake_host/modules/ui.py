@@ -1,0 +1,28 @@
+"""The page: txt2img with Hires Fix and scripts, and the Extras."""
+
+import gradio as gr
+from modules import script_callbacks, scripts, shared, ui_postprocessing
+
+switch_values_symbol = "\U000021c5"
+
+
+def create_ui():
+    script_callbacks.ui_settings_callback()
+    for runner, is_img2img in ((scripts.scripts_txt2img, False), (scripts.scripts_img2img, True)):
+        runner.initialize_scripts(is_img2img)
+    with gr.Blocks(analytics_enabled=False) as demo:
+        with gr.Tab("txt2img"):
+            scripts.scripts_txt2img.prepare_ui()
+            gr.Dropdown(
+                label="Upscaler",
+                elem_id="txt2img_hr_upscaler",
+                choices=[*shared.latent_upscale_modes, *[x.name for x in shared.sd_upscalers]],
+                value=shared.latent_upscale_default_mode,
+            )
+            scripts.scripts_txt2img.setup_ui()
+        with gr.Tab("img2img"):
+            scripts.scripts_img2img.prepare_ui()
+            scripts.scripts_img2img.setup_ui()
+        with gr.Tab("Extras"):
+            ui_postprocessing.create_ui()
+    return demo
