@@ -224,6 +224,14 @@ def test_torchs_own_random_numbers_go_on_as_if_nothing_had_been(host: FakeHost) 
     assert (torch.randn(4) == expected).all()
 
 
+def test_the_seed_alone_decides_what_the_autoencoder_draws(host: FakeHost) -> None:
+    pictures = []
+    for before in (1, 2):
+        torch.manual_seed(before)
+        pictures.append(_levels(_run(host, _p(host, seed=5)).images[0]))
+    assert (pictures[0] == pictures[1]).all()
+
+
 # -- masks -------------------------------------------------------------------------------------------------------------
 
 
