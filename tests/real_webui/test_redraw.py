@@ -1,0 +1,118 @@
+"""SD Upscale in a real WebUI: exact sizes, one picture whatever the order and batch, masks, stops, words."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from webui_http import Answer, Background, as_base64, picture
+from webui_process import Server
+
+SCRIPT = "TrueScale SD Upscale"
+FURTHER = [None] * 16  # the script has 17 arguments, and the host cuts its scripts' arguments out by their number
+SECONDS = 3  # a second where the processor is idle
+
+
+def _asked(image: Image.Image, script: dict[str, Any], **values: Any) -> dict[str, Any]:
+    chosen = {"upscaler_1": "TrueScale 4x", "tile_width": 128, "tile_height": 128, "overlap": 32, **script}
+    plain = {"prompt": "a cat", "steps": 8, "seed": 5, "denoising_strength": 0.4, "sampler_name": "Euler"}
+    size = {"width": image.width, "height": image.height}
+    return {
+        "init_images": [as_base64(image)],
+        "script_name": SCRIPT,
+        "script_args": [chosen, *FURTHER],
+        **plain,
+        **size,
+        **values,
+    }
+
+
+def _ask(server: Server, image: Image.Image, script: dict[str, Any], **values: Any) -> Answer:
+    return server.http.ask("/sdapi/v1/img2img", _asked(image, script, **values))
+
+
+def _redrawn(server: Server, image: Image.Image, script: dict[str, Any] | None = None, **values: Any) -> tuple:
+    """Pictures and infotexts."""
+    answer = _ask(server, image, script or {}, **values)
+    assert answer.status == 200, answer.json
+    return [picture(one) for one in answer.json["images"]], json.loads(answer.json["info"])["infotexts"]
+
+
+def _off(one: Image.Image, other: Image.Image) -> int:
+    return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max())
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M", "DPM++ SDE", "UniPC"])
+def test_one_picture_whatever_the_order_and_the_batch(sampler: str, server: Server, photo) -> None:
+    image = photo(131, 101)
+    (first,), (text,) = _redrawn(server, image, sampler_name=sampler)
+    assert first.size == (262, 202)
+    assert f"Script: {SCRIPT}" in text
+    assert "Size: 262x202" in text
+    for script in ({"batch": 2}, {"batch": 4, "order": "spiral"}, {"batch": 3, "order": "chess"}):
+        (other,), _ = _redrawn(server, image, script, sampler_name=sampler)
+        assert _off(first, other) <= 1, script
+
+
+def test_pictures_of_a_batch(server: Server, photo) -> None:
+    pictures, texts = _redrawn(server, photo(67, 51), {"scale": 1.7}, n_iter=2, batch_size=2)
+    assert [one.size for one in pictures] == [(114, 87)] * 4
+    for number, text in enumerate(texts):
+        assert f"Seed: {5 + number}," in text
+    assert _off(pictures[0], pictures[1]) > 1
+
+
+def test_only_what_is_masked_is_redrawn(server: Server, photo) -> None:
+    image = photo(131, 101)
+    mask = Image.new("L", image.size, 0)
+    ImageDraw.Draw(mask).rectangle((0, 0, 60, 101), fill=255)
+    (redrawn,), _ = _redrawn(server, image, mask=as_base64(mask), inpainting_fill=1, mask_blur=4)
+    (source,), _ = _redrawn(server, image, {"flatness": 99})
+    right, left = (160, 0, 262, 202), (0, 0, 100, 202)
+    assert _off(redrawn.crop(right), source.crop(right)) == 0
+    assert _off(redrawn.crop(left), source.crop(left)) > 1
+
+
+def test_transparency_is_put_on_the_hosts_background(server: Server, photo) -> None:
+    image = photo(64, 48).convert("RGBA")
+    image.putalpha(0)
+    (result,), _ = _redrawn(server, image, {"flatness": 99})
+    assert result.mode == "RGB"
+    assert np.asarray(result).min() >= 254  # white, by default
+
+
+def test_an_interrupt_keeps_what_is_redrawn(server: Server, photo) -> None:
+    image = photo(201, 301)
+    job = Background(lambda: _ask(server, image, {"color_lock": 0}, steps=20, denoising_strength=0.6))
+    server.http.wait_for_progress(above=0.15, words="tile")
+    at = time.monotonic()
+    server.http.interrupt()
+    answer = job.result(120)
+    assert job.ended - at < SECONDS
+    assert answer.status == 200, answer.json
+    result = picture(answer.json["images"][0])
+    (source,), _ = _redrawn(server, image, {"flatness": 99})
+    assert result.size == (402, 602)
+    assert "TrueScale: partly redrawn (interrupted)" in json.loads(answer.json["info"])["infotexts"][0]
+    assert _off(result.crop((0, 0, 402, 60)), source.crop((0, 0, 402, 60))) > 1
+    assert _off(result.crop((0, 540, 402, 602)), source.crop((0, 540, 402, 602))) == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "word"),
+    [
+        ({"upscaler_1": "none of these"}, 404, "none of these"),
+        ({"order": "backwards"}, 422, "backwards"),
+        ({"colour_lock": 1}, 422, "color_lock"),
+        ({"overlap": 500}, 422, "overlap"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(script: dict, status: int, word: str, server: Server, photo) -> None:
+    answer = _ask(server, photo(131, 101), script)  # several tiles
+    assert answer.status == status
+    assert word in answer.json["detail"]
