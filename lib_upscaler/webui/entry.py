@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import extras, health, host, host_cache, keep, panel, xyz
@@ -14,9 +15,16 @@ __all__ = ["install"]
 
 def install() -> None:
     """Once for each load of the scripts: a reload of the UI drops all callbacks, this library stays loaded."""
-    callbacks = host.module("script_callbacks")
     health.problem.cache_clear()
     REGISTRY.install()
+    # In a thread of its own: for each callback the host looks through the calls under way, which takes it 40 ms where
+    # one of them is in a file that is no module, as its scripts are.
+    with ThreadPoolExecutor(1, "truescale") as pool:
+        pool.submit(_add_callbacks).result()
+
+
+def _add_callbacks() -> None:
+    callbacks = host.module("script_callbacks")
     callbacks.on_ui_settings(_add_settings)
     callbacks.on_before_ui(_before_ui)
     callbacks.on_after_component(_after_component)
