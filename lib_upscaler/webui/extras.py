@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from ..errors import TrueScaleError
+from ..errors import Cancelled, TrueScaleError
 from ..geometry import Size
 from ..sizing import ByScale, plan_size
 from . import choices, health, host, host_cache, keep, panel
@@ -96,7 +96,8 @@ def _upscale(pp: Any, values: Values, caller: Caller) -> None:
 def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:
     if caller.kind == "other":  # after generating: the host would only log it, and the picture is there
         host.warn(f"The picture was not upscaled: {error}")
-        pp.info[HIRES_NOTE] = f"not upscaled by {name} (failed)"
+        reason = "interrupted" if isinstance(error, Cancelled) else "failed"
+        pp.info[HIRES_NOTE] = f"not upscaled by {name} ({reason})"
         return
     answer(error, caller, pp.image, 1, name)
 

@@ -134,5 +134,5 @@ def warn(text: str) -> None:
         import gradio
 
         gradio.Warning(text)
-    except Exception:
+    except Exception:  # outside of a page's request gradio raises this or that; the console has the words
         log.debug("there is no page to show the warning on", exc_info=True)
