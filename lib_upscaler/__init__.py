@@ -24,12 +24,14 @@ _HOMES = {
     "ByLongestSide": "sizing",
     "ByMegapixels": "sizing",
     "ByScale": "sizing",
+    "Estimate": "estimate",
     "ModelLibrary": "library",
     "Size": "geometry",
     "UpscaleReport": "pipeline",
     "UpscaleRequest": "pipeline",
     "UpscaleResult": "pipeline",
     "Upscaler": "pipeline",
+    "estimate": "estimate",
 }
 
 __all__ = [*errors.__all__, *_HOMES]

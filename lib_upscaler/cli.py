@@ -1,4 +1,4 @@
-"""``python -m lib_upscaler``: upscale pictures, list models, inspect one. Torch is imported when a job needs it."""
+"""``python -m lib_upscaler``: upscale pictures, list, inspect and get models. Torch is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from .batch_plan import BatchPlan, destination_of, named_paths, plan_batch
-from .console import CARD_HEAD, Console, card_lines, card_row, table
-from .errors import DeviceError, ModelError, RequestError, TrueScaleError
+from .catalogue import download, entries, find
+from .console import CARD_HEAD, ENTRY_HEAD, Console, card_lines, card_row, entry_row, table
+from .errors import Cancelled, DeviceError, ModelError, RequestError, TrueScaleError
 from .exit_codes import CANCELLED, FAILED, WRONG_USE, exit_code
 from .library import ModelLibrary
 from .model_folders import chosen_model, model_folders
@@ -64,6 +66,7 @@ def _library(options: argparse.Namespace) -> ModelLibrary:
 def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
     size = size_request(options)
     plan = _plan(options, console)
+    unreadable = FAILED if plan.unreadable else 0
     library = _library(options)
     model = chosen_model(library, options.model)
     for name in filter(None, (model, options.model2)):
@@ -85,11 +88,15 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
     )
     # Only the models of this one request are ever loaded: none of them is worth dropping.
     upscaler = Upscaler(library, options.device, cache_bytes=sys.maxsize)
+    if options.plan:
+        from .plan_command import tell_plan
+
+        return tell_plan(upscaler, request, plan.tasks, console, options.skip_existing) or unreadable
     existing = "skip" if options.skip_existing else "overwrite" if options.overwrite else "refuse"
     files = BatchOptions(options.quality, existing, Path(options.report) if options.report else None)
     outcome = run_batch(upscaler, request, plan.tasks, console, files, stop)
     console.ended(outcome, len(plan.tasks))
-    return outcome.exit_code or (FAILED if plan.unreadable else 0)
+    return outcome.exit_code or unreadable
 
 
 def _plan(options: argparse.Namespace, console: Console) -> BatchPlan:
@@ -150,4 +157,58 @@ def _inspect(options: argparse.Namespace, console: Console, stop: StopRequest) -
     return 0
 
 
-_COMMANDS = {"upscale": _upscale, "models": _models, "inspect": _inspect}
+# -- the catalogue -----------------------------------------------------------------------------------------------------
+
+
+def _catalogue(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    found = [
+        entry
+        for entry in entries()
+        if options.purpose in (None, *entry.purposes) and options.scale in (None, entry.scale)
+    ]
+    if options.json:
+        listed = [{**asdict(entry), "page": entry.page, "downloadable": entry.downloadable} for entry in found]
+        console.say(json.dumps(listed, indent=2))
+    elif found:
+        for line in table([ENTRY_HEAD, *map(entry_row, found)]):
+            console.say(line)
+    else:
+        console.inform("no model of the catalogue is like that")
+    return 0
+
+
+def _download(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    entry = find(options.model)
+    folder = Path(options.to) if options.to else model_folders(options.models_dir)[0]
+    console.inform(f"{entry.label}, {entry.size / 1e6:.1f} MB, licence: {entry.license or 'not stated'}, {entry.page}")
+    console.began(entry.label)
+    try:
+        with stop.gently():
+            path = download(entry, folder, _Downloading(console, stop))
+    except Cancelled as error:
+        console.complain(str(error), error)
+        return CANCELLED
+    console.say(str(path))
+    return 0
+
+
+class _Downloading:
+    """The progress of a download in the console."""
+
+    def __init__(self, console: Console, stop: StopRequest) -> None:
+        self._console, self._stop = console, stop
+
+    def advance(self, fraction: float, note: str = "") -> None:
+        self._console.advanced(fraction, note)
+
+    def cancelled(self) -> bool:
+        return self._stop.requested
+
+
+_COMMANDS = {
+    "upscale": _upscale,
+    "models": _models,
+    "inspect": _inspect,
+    "catalogue": _catalogue,
+    "download": _download,
+}

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from .batch import Outcome, Record
     from .batch_plan import Task
+    from .catalogue import Entry
     from .model_card import ModelCard
 
-__all__ = ["Console", "card_lines", "table"]
+__all__ = ["CARD_HEAD", "ENTRY_HEAD", "Console", "card_lines", "card_row", "entry_row", "table"]
 
 _NAME_WIDTH = 32
 
@@ -71,6 +72,11 @@ class Console:
         if self._has_bars:
             self._bar = _bar(f"{self._place}{_shortened(task.source.name)}", self._err)
 
+    def began(self, title: str) -> None:
+        """A job that is no picture; ``advanced`` and ``close`` follow."""
+        if self._has_bars:
+            self._bar = _bar(_shortened(title), self._err)
+
     def advanced(self, fraction: float, note: str) -> None:
         if self._bar is not None:
             self._bar.set_postfix_str(note, refresh=False)
@@ -87,6 +93,11 @@ class Console:
         self.close()
         if not self._quiet:
             self.say(f"{self._place}{task.source}: skipped, {task.output} exists")
+
+    def planned(self, line: str) -> None:
+        """What a picture would take."""
+        if not self._quiet:
+            self.say(line)
 
     def failed(self, task: Task, error: Exception) -> None:
         from .batch import in_words
@@ -208,6 +219,22 @@ def card_lines(card: ModelCard) -> list[str]:
     )
     width = max(len(name) for name, _ in facts) + 1
     return [f"{name + ':' if name else '':{width}} {value}" for name, value in facts]
+
+
+ENTRY_HEAD = ("NAME", "ARCHITECTURE", "SCALE", "SIZE", "LICENCE", "FOR")
+
+
+def entry_row(entry: Entry) -> tuple[str, ...]:
+    """A model of the catalogue, in the table below ``ENTRY_HEAD``."""
+    purposes = ", ".join(entry.purposes)
+    return (
+        entry.id,
+        entry.architecture,
+        f"{entry.scale}x",
+        _megabytes(entry.size),
+        entry.license or "not stated",
+        purposes if entry.downloadable else f"{purposes} (by hand from {entry.page})",
+    )
 
 
 def _figures(card: ModelCard) -> list[str]:

@@ -6,8 +6,8 @@ What comes out is the network's own output; how far it can be from it is measure
 from __future__ import annotations
 
 import gc
-import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,32 +19,33 @@ from torch import Tensor
 
 from .canvas import BlendingCanvas, Canvas, Seams, Strip
 from .channels import from_network, to_network
-from .errors import BrokenModelError, MemoryLimitError
+from .errors import BrokenModelError
 from .geometry import Region, Size
 from .memory import can_steady_heap, is_out_of_memory, memory_budget, return_heap, steady_heap
 from .network import NonFiniteOutput, Sink, UpscaleModel
+from .pass_plan import (
+    PassTask,
+    bands_of,
+    channel_runs,
+    is_banded,
+    limits_for,
+    parts_of,
+    plan_pass,
+    region_need,
+    tiles_at_once,
+)
 from .precision import Choice, choose, exact_arithmetic
 from .preview import Preview
 from .progress import NO_PROGRESS, Progress, SubProgress, Tracker, preview_of
-from .strategy import BandPlan, Limits, Plan, bands_for, less_than, make_plan, region_bytes
-from .tiling import halves, region_of
+from .strategy import BandPlan, less_than
 
 __all__ = ["ACCEPTED_SEAM", "PassResult", "Settings", "run"]
 
 ACCEPTED_SEAM = 0.5
 """8-bit levels; where neighbouring tiles differ by more, they are run again with more context."""
 
-_LARGEST_OPERATION = {"cpu": 4e10, "mps": 4e11}
-"""Multiply-accumulates of one operation: about half a second on two CPU cores, so that a cancel is heard in time."""
-
 _SYNC_WORK = 5e11
 """On CUDA the program runs ahead of the device; it waits after this much work, so that progress and cancel are true."""
-
-_STEADY_GAIN = 1.3
-"""How much faster a network runs on the CPU with the heap kept steady."""
-
-_CUDA_TILES = 8
-"""Tiles of one shape that run together on CUDA, where memory allows."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class PassResult:
 
     pixels: ``(H * scale, W * scale, C)`` uint8 or uint16. strategy: "whole", "whole, in bands" or "tiles".
     tiles: how many. margin: px of context around each, 0 when whole. seam_error: largest difference between
-    neighbouring tiles on their common line in 8-bit levels, 0.0 when whole.
+    neighbouring tiles on their common line in 8-bit levels, 0.0 when whole. work: multiply-accumulates, with those of
+    tiles that were run again. seconds: of the network, without waiting for the device and measuring its precision.
     """
 
     pixels: np.ndarray
@@ -77,6 +79,8 @@ class PassResult:
     seam_error: float
     precision: Choice
     warnings: list[str] = field(default_factory=list)
+    work: float = 0.0
+    seconds: float = 0.0
 
 
 _device_locks: dict[str, threading.RLock] = {}
@@ -111,9 +115,12 @@ def run(
         size = Size(picture.shape[1], picture.shape[0])
         area, depth = source or (size.area, 8 * picture.dtype.itemsize)
         precision = choose(settings.precision, model, device, area, depth, Tracker(progress, 0.0).check)
-        if model.card.input_channels == 1 and picture.shape[2] > 1:
-            return _by_channel(model, picture, device, settings, precision, progress, bits)
-        return _Pass(model, picture, device, settings, precision, progress, bits).result()
+        started = time.perf_counter()
+        if channel_runs(model.card, picture.shape[2])[0] > 1:
+            done = _by_channel(model, picture, device, settings, precision, progress, bits)
+        else:
+            done = _Pass(model, picture, device, settings, precision, progress, bits).result()
+        return replace(done, seconds=time.perf_counter() - started)
 
 
 def _by_channel(
@@ -133,7 +140,8 @@ def _by_channel(
         plane = picture[:, :, channel : channel + 1]
         done.append(_Pass(model, plane, device, settings, precision, part, bits).result())
     worst = max(done, key=lambda each: (each.tiles, each.seam_error))
-    return replace(worst, pixels=np.concatenate([each.pixels for each in done], axis=2))
+    work = sum(each.work for each in done)
+    return replace(worst, pixels=np.concatenate([each.pixels for each in done], axis=2), work=work)
 
 
 class _Pass:
@@ -157,17 +165,20 @@ class _Pass:
         self.warnings: list[str] = []
         self.banded = self.unresolved = False
         self.together = 1
-        self.batch = settings.batch or (_CUDA_TILES if device.type == "cuda" else 1)
-        card = model.card
-        self.align = math.lcm(max(1, card.multiple_of), model.facts.alignment)
-        self.limits = Limits(
-            memory_budget(device, settings.memory),
-            torch.empty((), dtype=precision.dtype).element_size(),
-            _LARGEST_OPERATION.get(device.type),
-            minimum=max(1, card.minimum),
-            multiple=max(1, card.multiple_of),
-            square=card.square,
+        self.batch = settings.batch or tiles_at_once(device.type)
+        self.task = PassTask.of(
+            model.card,
+            model.facts,
+            self.size,
+            self.channels,
+            8 * picture.dtype.itemsize,
+            bits,
+            settings.tile,
+            device.type,
+            can_steady_heap(device),
         )
+        item_size = torch.empty((), dtype=precision.dtype).element_size()
+        self.limits = limits_for(model.card, device.type, memory_budget(device, settings.memory), item_size)
         self.seams = Seams(model.scale, self.channels)
         self.margins: dict[Region, int] = {}
         self.tracker = Tracker(progress, 0.0)
@@ -178,46 +189,13 @@ class _Pass:
 
     def _begin(self, tile: int | str) -> None:
         """Plan the cut, with nothing done yet."""
-        output_area = self.size.times(self.model.scale).area
-        canvas_bytes = output_area * self.channels * self.bits // 8
-        plan = self._plan(tile, canvas_bytes)
-        self.blending = self.model.facts.global_context and len(plan.cores) > 1
-        if self.blending:
-            canvas_bytes += output_area * 4 * (self.channels + 1)
-            plan = self._plan(tile, canvas_bytes)
-        self.margin = plan.margin
-        self.todo = deque((core, plan.margin) for core in plan.cores)
+        plan = plan_pass(self.task, tile, self.limits)
+        self.region_limits, self.blending = plan.limits, plan.blending
+        self.margin = plan.cut.margin
+        self.todo = deque((core, plan.cut.margin) for core in plan.cut.cores)
         canvas = BlendingCanvas if self.blending else Canvas
-        self.canvas = canvas(self.size.times(self.model.scale), self.channels, self.bits)
-        self.tracker.total = self.tracker.done + plan.work * self.model.facts.work_per_pixel
-
-    def _plan(self, tile: int | str, canvas_bytes: int) -> Plan:
-        """The faster of two: with the heap kept steady, or with less memory and so perhaps with less context."""
-        plain = self._less(canvas_bytes)
-        self.region_limits = plain
-        if not can_steady_heap(self.device):
-            return make_plan(self.model.facts, self.size, tile, plain, self.align)
-        steady = replace(plain, steady=True)
-        try:
-            plan = make_plan(self.model.facts, self.size, tile, steady, self.align)
-        except MemoryLimitError:
-            return make_plan(self.model.facts, self.size, tile, plain, self.align)
-        if len(plan.cores) > 1:
-            frugal = make_plan(self.model.facts, self.size, tile, plain, self.align)
-            all_fit = all(
-                bands_for(self.model.facts, region_of(core, plan.margin, self.size, self.align).size, steady)
-                for core in plan.cores
-            )
-            if not all_fit or plan.work > _STEADY_GAIN * frugal.work:
-                return frugal
-        self.region_limits = steady
-        return plan
-
-    def _less(self, canvas_bytes: int) -> Limits:
-        """The limits without what picture and canvas take, where they share the memory with the network."""
-        if self.device.type != "cpu":
-            return self.limits
-        return replace(self.limits, budget=max(0, self.limits.budget - self.picture.nbytes - canvas_bytes))
+        self.canvas = canvas(self.task.output, self.channels, self.bits)
+        self.tracker.total = self.tracker.done + plan.cut.work * self.model.facts.work_per_pixel
 
     # -- the loop ----------------------------------------------------------------------------------------------------
 
@@ -243,11 +221,12 @@ class _Pass:
             round(self.seams.largest, 3),
             self.precision,
             self.warnings,
+            self.tracker.done,
         )
 
     def _next(self) -> None:
         core, margin = self.todo.popleft()
-        region = region_of(core, margin, self.size, self.align)
+        region = self.task.region_of(core, margin)
         bands = self._bands(region)
         if bands is None:
             self._split(core, margin)
@@ -273,16 +252,10 @@ class _Pass:
             self._finished(finished, margin, its_strips)
 
     def _bands(self, region: Region) -> BandPlan | None:
-        bands = bands_for(self.model.facts, region.size, self.region_limits)
-        if bands is None and (self.settings.tile != "auto" or not halves(region, self.align)):
-            # Asked for by the user: only memory counts then, not how soon a cancel is heard.
-            bands = bands_for(self.model.facts, region.size, replace(self.region_limits, largest_work=None))
-        return bands
+        return bands_of(self.task, region, self.region_limits)
 
     def _need(self, region: Region, bands: BandPlan) -> int:
-        size = self.region_limits.padded(region.size)
-        limits = self.region_limits
-        return region_bytes(self.model.facts, size, bands, limits.item_size, limits.steady)
+        return region_need(self.task, region, bands, self.region_limits)
 
     def _fellows(self, core: Region, margin: int, region: Region, bands: BandPlan) -> list[Region]:
         """Further tiles of the same shape to run in the same batch."""
@@ -290,7 +263,7 @@ class _Pass:
         fellows: list[Region] = []
         while self.todo and len(fellows) < batch - 1:
             other, its_margin = self.todo[0]
-            there = region_of(other, its_margin, self.size, self.align)
+            there = self.task.region_of(other, its_margin)
             if its_margin != margin or there.size != region.size or other.size != core.size:
                 break
             fellows.append(self.todo.popleft()[0])
@@ -303,14 +276,7 @@ class _Pass:
             if len(self.todo) > 1:
                 return
             self.todo.clear()
-        parts = None if self.settings.tile == "none" else halves(core, self.align)
-        if parts is None:
-            raise MemoryLimitError(
-                f"'{self.model.name}' does not fit into memory",
-                f"a piece of {core.width}x{core.height} px needs more than {self.region_limits.budget / 1e6:.0f} MB",
-                "allow more memory, close other programs, let the tile size be chosen automatically, or choose a"
-                " smaller model",
-            )
+        parts = parts_of(self.task, core, self.region_limits)
         self.seams.drop(core)
         self.margins.pop(core, None)
         self.todo.extendleft((part, margin) for part in reversed(parts))
@@ -329,7 +295,7 @@ class _Pass:
 
     def _run(self, cores: list[Region], margin: int, region: Region, bands: BandPlan) -> list[list[Strip]]:
         """Run the regions of these cores in one batch and write the cores into the canvas; returns their strips."""
-        regions = [region_of(core, margin, self.size, self.align) for core in cores]
+        regions = [self.task.region_of(core, margin) for core in cores]
         inputs = torch.cat([self._input(where) for where in regions])
         strips = [self.seams.strips_of(core, where) for core, where in zip(cores, regions)]
         per_tile = inputs.shape[0] // len(cores)
@@ -345,11 +311,7 @@ class _Pass:
 
             return sink
 
-        self.banded = (
-            self.banded
-            or bool(bands.block_rows and bands.block_rows < region.height)
-            or bool(bands.head_rows and bands.head_rows * self.model.facts.head_divisor < region.height)
-        )
+        self.banded = self.banded or is_banded(self.model.facts, region, bands)
         self._forward(inputs, bands, new_sink)
         return strips
 
@@ -440,7 +402,7 @@ class _Pass:
             wider = self._wider(min(margin, self.margins[other]))
             if wider is None:
                 continue  # all the context there is
-            if not all(self._bands(region_of(c, wider, self.size, self.align)) for c in (core, other)):
+            if not all(self._bands(self.task.region_of(c, wider)) for c in (core, other)):
                 self.unresolved = True
                 continue
             self.margin = max(self.margin, wider)
@@ -455,7 +417,7 @@ class _Pass:
         """The margin that the seams have asked for so far, where memory allows it for this core."""
         if margin >= self.margin:
             return margin
-        if self._bands(region_of(core, self.margin, self.size, self.align)) is None:
+        if self._bands(self.task.region_of(core, self.margin)) is None:
             self.unresolved = True
             return margin
         return self.margin

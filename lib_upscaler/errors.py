@@ -13,6 +13,9 @@
     │   └── PictureWriteError      the result could not be written
     ├── RequestError               a wrong or contradictory setting
     │   └── SizeError              a size that cannot be made
+    ├── DownloadError              a model could not be fetched
+    │   ├── NoNetworkError         no network, or it is not to be used
+    │   └── StorageError           no room or no permission to store it
     ├── MemoryLimitError           does not fit, even in the smallest tiles
     ├── DeviceError                no such device, or it fails
     └── Cancelled                  the user stopped the job; nothing is half-done
@@ -26,15 +29,18 @@ __all__ = [
     "BrokenModelError",
     "Cancelled",
     "DeviceError",
+    "DownloadError",
     "MemoryLimitError",
     "ModelError",
     "ModelFileError",
     "ModelNotFoundError",
+    "NoNetworkError",
     "PictureError",
     "PictureReadError",
     "PictureWriteError",
     "RequestError",
     "SizeError",
+    "StorageError",
     "TrueScaleError",
     "UnsafeModelError",
     "UnsupportedModelError",
@@ -107,6 +113,18 @@ class RequestError(TrueScaleError):
 
 class SizeError(RequestError):
     """A size that cannot be made, held in memory, or stored in the format asked for."""
+
+
+class DownloadError(TrueScaleError):
+    """A model could not be fetched: no address, no answer, or another file than the one that was announced."""
+
+
+class NoNetworkError(DownloadError):
+    """There is no network, or the user has said that it is not to be used."""
+
+
+class StorageError(DownloadError):
+    """What was fetched cannot be stored: the disk is full, or the folder may not be written to."""
 
 
 class MemoryLimitError(TrueScaleError):

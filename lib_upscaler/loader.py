@@ -5,23 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import asdict, fields
 
-import spandrel
 import torch
 
-from .analysis import analyse
-from .disk_cache import DiskCache, shared_cache
+from .facts_cache import facts_of, known_facts
 from .library import ModelEntry
-from .model_card import card_of, file_sha256
+from .model_card import card_of, file_sha256, known_card
 from .model_file import build, read_state_dict
-from .network import UpscaleModel
-from .network_facts import LocalBlock, NetworkFacts
+from .network import KnownModel, UpscaleModel
 
-__all__ = ["DEFAULT_CACHE_BYTES", "ModelCache", "load_model"]
+__all__ = ["DEFAULT_CACHE_BYTES", "ModelCache", "describe", "load_model"]
 
 DEFAULT_CACHE_BYTES = 1_000_000_000
-_FACTS_VERSION = 3  # raise it when the analysis changes: what is cached on the disk is then found anew
 
 
 def load_model(entry: ModelEntry) -> UpscaleModel:
@@ -32,23 +27,23 @@ def load_model(entry: ModelEntry) -> UpscaleModel:
     started = time.perf_counter()
     with torch.inference_mode(False):  # weights made inside inference mode could not be used outside it
         descriptor = build(read_state_dict(entry.path), entry.path.name)
-    facts = _facts(entry, descriptor)
+    facts = facts_of(file_sha256(entry), descriptor)
     model = UpscaleModel(descriptor, card_of(entry, descriptor, facts=facts), facts)
     model.load_seconds = time.perf_counter() - started
     return model
 
 
-def _facts(entry: ModelEntry, descriptor: spandrel.ImageModelDescriptor) -> NetworkFacts:
-    """The analysis of the network, from the disk where it was made before."""
-    cache: DiskCache = shared_cache("facts")
-    key = f"{_FACTS_VERSION} {file_sha256(entry)} torch {torch.__version__} spandrel {spandrel.__version__}"
-    stored = cache.get(key)
-    if stored is not None and set(stored) == {field.name for field in fields(NetworkFacts)}:
-        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-        return NetworkFacts(**{**plain, "blocks": tuple(LocalBlock(**block) for block in stored["blocks"])})
-    facts = analyse(descriptor)
-    cache.put(key, asdict(facts))
-    return facts
+def describe(entry: ModelEntry) -> KnownModel:
+    """What is known of the network without loading it; one that was never seen is loaded, once, and dropped.
+
+    Raises the errors of load_model.
+    """
+    card = known_card(entry.path, name=entry.name)
+    facts = known_facts(card.sha256) if card is not None else None
+    if facts is None:
+        model = load_model(entry)
+        card, facts = model.card, model.facts
+    return KnownModel(card, facts)
 
 
 class ModelCache:

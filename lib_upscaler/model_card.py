@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .network_facts import NetworkFacts
 
-__all__ = ["ModelCard", "card_of", "file_sha256", "read_card"]
+__all__ = ["ModelCard", "card_of", "file_sha256", "known_card", "read_card"]
 
 _CARD_VERSION = 2  # raise it when the meaning of a field changes: cards on the disk are then made anew
 _SMALL_RADIUS = 64  # px; with this much context around them, tiles cost little and are exact
@@ -90,12 +90,21 @@ def read_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> 
     """
     from .model_file import build, read_state_dict
 
-    cache = cache or shared_cache("cards")
     entry = entry_of(path, name)
-    known = _from_json(cache.get(_card_key(entry)), entry)
+    known = known_card(entry.path, cache, name=name)
     if known is not None:
         return known
     return card_of(entry, build(read_state_dict(entry.path), entry.path.name), cache)
+
+
+def known_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> ModelCard | None:
+    """The card of a file as ``read_card`` gives it, if it was made before; nothing is loaded.
+
+    Raises ModelFileError or ModelNotFoundError where the file cannot be reached.
+    """
+    cache = cache or shared_cache("cards")
+    entry = entry_of(path, name)
+    return _from_json(cache.get(_card_key(entry)), entry)
 
 
 def card_of(
@@ -108,11 +117,12 @@ def card_of(
 
     Raises ModelFileError where the file cannot be read for its sha256 or for what it says of itself.
     """
-    from .analysis import analyse
+    from .facts_cache import facts_of
     from .tensor_reader import safetensors_metadata
 
+    sha256 = file_sha256(entry, cache)
+    facts = facts or facts_of(sha256, descriptor, cache)
     cache = cache or shared_cache("cards")
-    facts = facts or analyse(descriptor)
     required = descriptor.size_requirements
     texts = model_texts(safetensors_metadata(entry.path))
     card = ModelCard(
@@ -130,7 +140,7 @@ def card_of(
         square=required.square,
         parameters=sum(parameter.numel() for parameter in descriptor.model.parameters()),
         file_size=entry.size_bytes,
-        sha256=file_sha256(entry, cache),
+        sha256=sha256,
         tags=tuple(str(tag) for tag in descriptor.tags),
         license=texts.license,
         description=texts.description,

@@ -23,7 +23,7 @@ from .model_card import ModelCard
 from .network_facts import NetworkFacts
 from .strategy import BandPlan
 
-__all__ = ["NonFiniteOutput", "Sink", "UpscaleModel"]
+__all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
 
 _NEEDS_CHANNELS_FIRST = {"IPT"}
 """Architectures that view their tensors as if the channels came first."""
@@ -40,21 +40,12 @@ class _HeadDone(Exception):  # noqa: N818 - unwinds the network's forward once t
     pass
 
 
-class UpscaleModel:
-    """A network that can run on any device in any precision it supports.
+class KnownModel:
+    """What can be said of a network without having it."""
 
-    The float32 weights stay on the CPU; copies for other devices and precisions are made when first used and dropped
-    by ``release``. Not to be run by two threads at once: the engine holds one lock per device.
-    """
-
-    def __init__(self, descriptor: Any, card: ModelCard, facts: NetworkFacts) -> None:
-        """descriptor: spandrel's image model descriptor, float32 on the CPU."""
+    def __init__(self, card: ModelCard, facts: NetworkFacts) -> None:
         self.card = card
         self.facts = facts
-        self.load_seconds = 0.0
-        self._base = _Copy(descriptor, facts)
-        self._copies: dict[tuple[str, torch.dtype], _Copy] = {}
-        self._lock = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -71,6 +62,22 @@ class UpscaleModel:
         kinds.update(torch.float16 for name in self.card.precision if name == "float16")
         kinds.update(torch.bfloat16 for name in self.card.precision if name == "bfloat16")
         return frozenset(kinds)
+
+
+class UpscaleModel(KnownModel):
+    """A network that can run on any device in any precision it supports.
+
+    The float32 weights stay on the CPU; copies for other devices and precisions are made when first used and dropped
+    by ``release``. Not to be run by two threads at once: the engine holds one lock per device.
+    """
+
+    def __init__(self, descriptor: Any, card: ModelCard, facts: NetworkFacts) -> None:
+        """descriptor: spandrel's image model descriptor, float32 on the CPU."""
+        super().__init__(card, facts)
+        self.load_seconds = 0.0
+        self._base = _Copy(descriptor, facts)
+        self._copies: dict[tuple[str, torch.dtype], _Copy] = {}
+        self._lock = threading.Lock()
 
     @property
     def weights_bytes(self) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
-__all__ = ["LocalBlock", "NetworkFacts"]
+__all__ = ["LocalBlock", "NetworkFacts", "facts_from_json"]
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,11 @@ class NetworkFacts:
     head_divisor: int = 1
     alignment: int = 1
     certain: bool = False
+
+
+def facts_from_json(stored: Mapping[str, Any]) -> NetworkFacts | None:
+    """The facts that ``dataclasses.asdict`` made plain, back from JSON; None for what has other fields."""
+    if set(stored) != {field.name for field in fields(NetworkFacts)}:
+        return None
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    return NetworkFacts(**{**plain, "blocks": tuple(LocalBlock(**block) for block in stored["blocks"])})

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import NoReturn
 
 from . import __version__
+from .catalogue import PURPOSES
 from .errors import RequestError
 from .model_folders import MODELS_VARIABLE
 from .picture_file import output_formats
@@ -27,6 +28,8 @@ examples:
   {program} upscale photo.jpg --model RealESRGAN_x4plus
   {program} upscale photos -o large --recursive --model 4x.pth --scale 2 --format jpg
   {program} models
+  {program} catalogue --for photos
+  {program} download 4x-realesrgan-x4plus
 """
 _EXIT_CODES = """\
 Sizes are exact, halves rounded up. Metadata is kept as far as the format can hold it. An input is never overwritten.
@@ -55,6 +58,8 @@ def parse(words: list[str] | None, program: str) -> argparse.Namespace:
     _add_upscale(commands)
     _add_models(commands)
     _add_inspect(commands)
+    _add_catalogue(commands)
+    _add_download(commands)
     return parser.parse_args(words)
 
 
@@ -176,6 +181,11 @@ def _add_engine_options(parser: _Parser) -> None:
         help="transparency: through the network (default), resampled, or the picture put on white",
     )
     group.add_argument(
+        "--plan",
+        action="store_true",
+        help="only tell size, tiles, time and memory for each picture; nothing is run or written",
+    )
+    group.add_argument(
         "--verify",
         action="store_true",
         help="also run the untiled float32 network on the CPU and tell the difference",
@@ -193,6 +203,27 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="FILE", help="a model file, or a model's name")
     _add_models_dir(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _add_catalogue(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "catalogue", "list well-known models that can be downloaded")
+    parser.add_argument(
+        "--for",
+        dest="purpose",
+        type=_purpose,
+        metavar="PURPOSE",
+        help=f"only those for: {', '.join(PURPOSES)}",
+    )
+    parser.add_argument("--scale", type=_scale, metavar="N", help="only those of this scale")
+    parser.add_argument("--json", action="store_true", help="all that is known of them, as JSON")
+
+
+def _add_download(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "download", "download a model of the catalogue, and check it")
+    parser.add_argument("model", metavar="NAME", help="its name in the catalogue")
+    parser.add_argument("--to", metavar="FOLDER", help="where to (default: the first folder of models)")
+    _add_models_dir(parser)
+    parser.add_argument("--quiet", action="store_true", help="say nothing but warnings and errors")
 
 
 # -- what the words mean -----------------------------------------------------------------------------------------------
@@ -250,6 +281,14 @@ def _number(text: str) -> float:
 def _scale(text: str) -> float:
     """``4`` or ``4x``."""
     return _number(text[:-1] if text[-1:] in ("x", "X") else text)
+
+
+def _purpose(text: str) -> str:
+    """A purpose by its beginning, in any letter case."""
+    fitting = [purpose for purpose in PURPOSES if purpose.casefold().startswith(text.strip().casefold())]
+    if len(fitting) != 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is none of: {', '.join(PURPOSES)}")
+    return fitting[0]
 
 
 def _whole(text: str) -> int:

@@ -35,10 +35,12 @@ __all__ = [
     "MAX_PIXELS",
     "Metadata",
     "OutputFormat",
+    "PictureHeader",
     "SourcePicture",
     "is_picture_path",
     "output_format",
     "output_formats",
+    "read_header",
     "read_picture",
     "write_picture",
 ]
@@ -139,6 +141,18 @@ class SourcePicture:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a file says of its picture before the pixels.
+
+    size: upright. channels: of the colours, 1 (grey) or 3. alpha: whether there may be transparency.
+    """
+
+    size: Size
+    channels: int
+    alpha: bool
+
+
 def is_picture_path(path: str | os.PathLike[str]) -> bool:
     """Whether the name is that of a picture that can be read; not hidden files, such as macOS's ``._*``."""
     path = Path(path)
@@ -181,21 +195,51 @@ def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
-    with _opened(path, what) as file, _collected_warnings(notes):
-        try:
-            with _identified(file, what, notes) as image:
-                format_name = "JPEG" if image.format == "MPO" else image.format
-                upright, metadata = _loaded(image, path.name, what, notes)
-        except (PictureReadError, UnsupportedPictureError):
-            raise
-        except (Image.DecompressionBombError, MemoryError) as error:
-            raise PictureReadError(what, "it is too large to open", "make it smaller first") from error
-        except Exception as error:
-            # Pillow's decoders raise almost anything on damaged data; whatever it is, the file cannot be read.
-            raise PictureReadError(
-                what, f"the file is damaged or incomplete ({error})", "download or export it again"
-            ) from error
+    with _opening(path, what, notes) as image:
+        format_name = "JPEG" if image.format == "MPO" else image.format
+        upright, metadata = _loaded(image, path.name, what, notes)
     return SourcePicture(upright, metadata, format_name, tuple(notes))
+
+
+def read_header(path: str | os.PathLike[str]) -> PictureHeader:
+    """The size and kind of the picture that ``read_picture`` would give, without reading its pixels.
+
+    An orientation that stands behind the pixels is not seen. Raises what ``read_picture`` does, as far as it shows.
+    """
+    path = Path(path)
+    what = f"cannot read {path.name!r}"
+    notes: list[str] = []
+    with _opening(path, what, notes) as image:
+        _check(image, what)
+        alpha = image.mode.endswith("A") or "transparency" in image.info
+        return PictureHeader(_upright_size(image, notes), 1 if image.mode in ("1", "L", "LA") else 3, alpha)
+
+
+def _upright_size(image: Image.Image, notes: list[str]) -> Size:
+    """Of an image that is not loaded."""
+    if image.format == "TIFF":  # Pillow turns it by itself, some versions when it is loaded, others before
+        width, height, orientation = image.tag_v2[256], image.tag_v2[257], image.tag_v2.get(274, 1)
+    else:
+        width, height = image.size
+        _, orientation = _metadata(image, True, notes)
+    return Size(height, width) if orientation in (5, 6, 7, 8) else Size(width, height)
+
+
+@contextlib.contextmanager
+def _opening(path: Path, what: str, notes: list[str]) -> Iterator[Image.Image]:
+    """The image, not loaded; whatever Pillow raises on it comes out in words."""
+    try:
+        with _opened(path, what) as file, _collected_warnings(notes), _identified(file, what, notes) as image:
+            yield image
+    except (PictureReadError, UnsupportedPictureError):
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise PictureReadError(what, "it is too large to open", "make it smaller first") from error
+    except Exception as error:
+        # Pillow's decoders raise almost anything on damaged data; whatever it is, the file cannot be read.
+        raise PictureReadError(
+            what, f"the file is damaged or incomplete ({error})", "download or export it again"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -277,12 +321,7 @@ def _png_without_metadata(data: bytes) -> bytes:
 
 def _loaded(image: Image.Image, name: str, what: str, notes: list[str]) -> tuple[Image.Image, Metadata]:
     """The pixels, upright and free of ``info`` but for a transparent colour, and the metadata."""
-    if image.width * image.height > MAX_PIXELS:
-        raise PictureReadError(
-            what, f"{image.width}x{image.height} px are more than can be opened safely", "make it smaller first"
-        )
-    check_mode(image.mode)
-    _check_depth(image)
+    _check(image, what)
     raw_mode = _raw_modes(image)[0]
     frames = _frame_count(image)
     if frames > 1:
@@ -294,6 +333,16 @@ def _loaded(image: Image.Image, name: str, what: str, notes: list[str]) -> tuple
     upright = image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image.copy()
     upright.info = _transparency(image, raw_mode)
     return upright, metadata
+
+
+def _check(image: Image.Image, what: str) -> None:
+    """Refuse, before its pixels are read, what is too large or would come out wrong."""
+    if image.width * image.height > MAX_PIXELS:
+        raise PictureReadError(
+            what, f"{image.width}x{image.height} px are more than can be opened safely", "make it smaller first"
+        )
+    check_mode(image.mode)
+    _check_depth(image)
 
 
 def _frame_count(image: Image.Image) -> int:

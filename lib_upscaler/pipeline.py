@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from PIL import Image
 from .channels import from_network, to_network
 from .device import find_device
 from .engine import PassResult, Settings, device_lock, run
-from .errors import Cancelled, MemoryLimitError, RequestError, SizeError, UnsupportedPictureError
+from .errors import Cancelled, MemoryLimitError, RequestError, UnsupportedPictureError
 from .geometry import Size
+from .job_plan import JobPlan, Run, alpha_route
 from .library import ModelLibrary
 from .loader import DEFAULT_CACHE_BYTES, ModelCache
 from .memory import PeakMeter, available_bytes, is_out_of_memory
@@ -27,9 +28,10 @@ from .pixels import Pixels, bleed, compose, constant_alpha, decompose, flatten, 
 from .precision import PRECISIONS
 from .progress import NO_PROGRESS, Progress, SubProgress
 from .resample import lanczos, lanczos_plane
-from .sizing import ByScale, SizePlan, SizeRequest, passes, plan_size
+from .sizing import SizeRequest
+from .speeds import PICTURES, learn, network_names
 
-__all__ = ["UpscaleReport", "UpscaleRequest", "UpscaleResult", "Upscaler"]
+__all__ = ["UpscaleReport", "UpscaleRequest", "UpscaleResult", "Upscaler", "picture_limit"]
 
 ALPHA_CHOICES = ("network", "fast", "drop")
 
@@ -84,6 +86,14 @@ class UpscaleRequest:
             raise RequestError(f"a memory limit of {self.memory!r} is not possible", "", "give it in bytes, above 0")
         if self.visibility > 0 and self.model2 is None:
             raise RequestError("a visibility is given, but no second model", "", "name the second model as well")
+
+    @property
+    def seen(self) -> list[tuple[str | Path, float]]:
+        """The models that are seen, with the weight of each."""
+        wanted = [(self.model, 1 - self.visibility)] if self.visibility < 1 else []
+        if self.model2 is not None and self.visibility > 0:
+            wanted.append((self.model2, self.visibility))
+        return wanted
 
 
 @dataclass(frozen=True)
@@ -155,11 +165,8 @@ class Upscaler:
 
         Raises ModelError.
         """
-        wanted = [(request.model, 1 - request.visibility)] if request.visibility < 1 else []
-        if request.model2 is not None and request.visibility > 0:
-            wanted.append((request.model2, request.visibility))
         started = time.perf_counter()
-        return [(self.cache.get(self.library.find(name)), weight) for name, weight in wanted], (
+        return [(self.cache.get(self.library.find(name)), weight) for name, weight in request.seen], (
             time.perf_counter() - started
         )
 
@@ -178,7 +185,9 @@ class Upscaler:
             with PeakMeter(self.device) as meter:
                 job = _Job(models, self.device, request, Size(*image.size), progress)
                 result = job.result(decompose(image))
-            report = job.report(time.perf_counter() - started, load_seconds, meter.bytes)
+            seconds = time.perf_counter() - started
+            job.learn(seconds)
+            report = job.report(seconds, load_seconds, meter.bytes)
             if request.verify:
                 largest, mean = job.verify()
                 report = replace(report, verify_max=largest, verify_mean=mean)
@@ -198,6 +207,8 @@ class Upscaler:
             torch.cuda.empty_cache()
 
 
+_NO_PIXELS = np.empty((0, 0, 1), np.uint8)
+
 _Runner = Callable[[UpscaleModel, np.ndarray, int, int, Progress], np.ndarray]
 """(model, picture, bits of the result, area of the source, progress) -> the network's output."""
 
@@ -211,31 +222,14 @@ class _Job:
     request: UpscaleRequest
     source: Size
     progress: Progress
-    plan: SizePlan = field(init=False)
+    plan: JobPlan = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plan = plan_size(self.source, self.request.size or ByScale(self.models[0][0].scale))
-        self.passes: list[PassResult] = []
-        self.ran: list[str] = []
-        self.held = 0
-        self._check_size()
-
-    def _check_size(self) -> None:
-        """Refuse what memory cannot hold before any work is done."""
-        largest = self.plan.resized.area
-        for model, _ in self.models:
-            count = self._passes(model)
-            for number in range(1, count + 1):
-                largest = max(largest, self.source.times(model.scale**number).area)
-        need = largest * 3 + self.plan.output.area * 4
-        free = int(available_bytes(torch.device("cpu")) * 0.9)
-        limit = min(free, self.request.memory) if self.request.memory and self.device.type == "cpu" else free
-        if need > limit:
-            raise SizeError(
-                f"a picture of {self.plan.output} px cannot be made",
-                f"it would take at least {need / 1e9:.1f} GB of memory, and {limit / 1e9:.1f} GB may be used",
-                "ask for a smaller size, or allow more memory",
-            )
+        scales = [model.scale for model, _ in self.models]
+        self.plan = JobPlan.of(self.source, self.request.size, scales, self.request.always)
+        self.plan.check(picture_limit(self.device, self.request.memory))
+        self.done: list[tuple[UpscaleModel, PassResult]] = []
+        self.engine_seconds = 0.0
 
     # -- the picture -------------------------------------------------------------------------------------------------
 
@@ -245,20 +239,21 @@ class _Job:
             color, alpha = flatten(color, alpha), None
             mode = "L" if color.shape[2] == 1 else "RGB"
         same = constant_alpha(alpha) if alpha is not None else None
-        through_network = alpha is not None and same is None and self.request.alpha == "network"
-        picture = self.source.area * len(mode)  # as the caller holds it
-        self.held = picture + color.nbytes + (alpha.nbytes if alpha is not None else 0)
-        if through_network and color.shape[2] == 3 and all(model.card.takes_alpha for model, _ in self.models):
+        takes_alpha = all(model.card.takes_alpha for model, _ in self.models)
+        route = alpha_route(alpha is not None, same is not None, self.request.alpha, color.shape[2], takes_alpha)
+        steps = self.plan.steps(color.shape[2], route)
+        self.handling = self.plan.handling(color.shape[2], route)
+        self.runs: Iterator[Run] = (step for step in steps if isinstance(step, Run))
+        if route == "together":
             return self._placed(*self._with_alpha(color, alpha), mode)
         if alpha is not None and same is None:
             color = bleed(color, alpha)
-        stretches = self._stretches(color.shape[2], through_network)
+        stretches = self._stretches(color.shape[2], route == "apart")
         enlarged = self._enlarge(color, self._run, stretches[0])
         if self.request.verify:
             self.to_verify = color, enlarged
-        self.held += enlarged.nbytes
         if alpha is not None:
-            alpha = self._alpha(alpha, same, through_network, stretches[-1])
+            alpha = self._alpha(alpha, same, route == "apart", stretches[-1])
         return self._placed(enlarged, alpha, mode)
 
     def _with_alpha(self, color: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -287,7 +282,7 @@ class _Job:
 
     def _alpha(self, alpha: np.ndarray, same: int | None, through_network: bool, progress: Progress) -> np.ndarray:
         """Alpha at the enlarged size, ``(h, w)`` uint8."""
-        size = self.plan.resized
+        size = self.plan.sizes.resized
         if same is not None:
             return np.full((size.height, size.width), same, np.uint8)
         if not through_network:
@@ -297,16 +292,17 @@ class _Job:
 
     def _placed(self, color: np.ndarray, alpha: np.ndarray | None, mode: str) -> Image.Image:
         """Cropped or padded to the output's size. Padding is transparent where the picture has alpha, else black."""
-        if self.plan.crop is not None:
-            rows, columns = self.plan.crop.rows, self.plan.crop.columns
+        crop, paste = self.plan.sizes.crop, self.plan.sizes.paste
+        if crop is not None:
+            rows, columns = crop.rows, crop.columns
             color, alpha = color[rows, columns], alpha[rows, columns] if alpha is not None else None
-        if self.plan.paste is not None:
+        if paste is not None:
             color = self._padded(color)
             alpha = self._padded(alpha[:, :, None])[:, :, 0] if alpha is not None else None
         return compose(np.ascontiguousarray(color), alpha, mode)
 
     def _padded(self, planes: np.ndarray) -> np.ndarray:
-        size, place = self.plan.output, self.plan.paste
+        size, place = self.plan.sizes.output, self.plan.sizes.paste
         canvas = np.zeros((size.height, size.width, planes.shape[2]), planes.dtype)
         canvas[place.rows, place.columns] = planes
         return canvas
@@ -316,51 +312,43 @@ class _Job:
     def _enlarge(self, picture: np.ndarray, runner: _Runner, progress: Progress) -> np.ndarray:
         """``(H, W, C)`` uint8 through the models to the planned size, ``(h, w, C)`` uint8."""
         if len(self.models) == 1:
-            return self._through(self.models[0][0], picture, runner, progress, 8)
+            return self._through(0, picture, runner, progress, 8)
         (first, _), (second, visibility) = self.models
-        work = [self._work(model) for model, _ in self.models]
+        work = [self._work(number) for number in (0, 1)]
         middle = work[0] / sum(work)
-        a = self._through(first, picture, runner, SubProgress(progress, 0, middle, f"{first.name}: "), 16)
-        self.held += a.nbytes
-        b = self._through(second, picture, runner, SubProgress(progress, middle, 1, f"{second.name}: "), 16)
-        self.held -= a.nbytes
+        a = self._through(0, picture, runner, SubProgress(progress, 0, middle, f"{first.name}: "), 16)
+        b = self._through(1, picture, runner, SubProgress(progress, middle, 1, f"{second.name}: "), 16)
         return mix(a, b, visibility)
 
-    def _passes(self, model: UpscaleModel) -> int:
-        return passes(self.plan.scale, model.scale, self.request.always)
-
-    def _work(self, model: UpscaleModel) -> float:
-        """Of all passes, in multiply-accumulates; 1 where the model does not run."""
-        count = self._passes(model)
+    def _work(self, number: int) -> float:
+        """Of all passes of one of the models, in multiply-accumulates; 1 where it does not run."""
+        model, count = self.models[number][0], self.plan.passes[number]
         return 1.0 + sum(self.source.area * model.scale ** (2 * n) for n in range(count)) * model.facts.work_per_pixel
 
-    def _through(
-        self, model: UpscaleModel, picture: np.ndarray, runner: _Runner, progress: Progress, bits: int
-    ) -> np.ndarray:
-        """As many passes as the scale needs, then one resample to the exact size."""
-        target = self.plan.resized
-        count = self._passes(model)
+    def _through(self, chosen: int, picture: np.ndarray, runner: _Runner, progress: Progress, bits: int) -> np.ndarray:
+        """As many passes of one of the models as the scale needs, then one resample to the exact size."""
+        target = self.plan.sizes.resized
+        model, count = self.models[chosen][0], self.plan.passes[chosen]
         work = [model.scale ** (2 * number) for number in range(count)]
-        for number in range(count):
-            reached = Size(picture.shape[1], picture.shape[0]).times(model.scale)
-            last = number == count - 1
+        for number, result_bits in enumerate(self.plan.bits_of_passes(chosen, bits)):
             part = SubProgress(progress, sum(work[:number]) / sum(work), sum(work[: number + 1]) / sum(work))
             if count > 1:
                 part.prefix = f"pass {number + 1} of {count} "
-            picture = runner(model, picture, bits if last and reached == target else 16, self.source.area, part)
+            picture = runner(model, picture, result_bits, self.source.area, part)
         if (picture.shape[1], picture.shape[0]) == (target.width, target.height) and picture.dtype.itemsize * 8 == bits:
             return picture
         return lanczos(picture, target, check=self._check, bits=bits)
 
     def _run(self, model: UpscaleModel, picture: np.ndarray, bits: int, area: int, progress: Progress) -> np.ndarray:
         memory = self.request.memory
+        beside = self.plan.beside(next(self.runs))
         if memory is not None and self.device.type == "cpu":
-            # The finished picture exists twice for a moment, as planes and as Pillow's image.
-            memory = max(1, memory - self.held - self.plan.output.area * picture.shape[2])
+            memory = max(1, memory - beside)
         settings = Settings(self.request.precision, self.request.tile, memory)
+        started = time.perf_counter()
         done = run(model, picture, self.device, settings, progress, bits, source=(area, 8))
-        self.passes.append(done)
-        self.ran.append(model.name)
+        self.engine_seconds += time.perf_counter() - started
+        self.done.append((model, replace(done, pixels=_NO_PIXELS)))  # the canvas is not kept longer than it is needed
         return done.pixels
 
     def _reference(
@@ -388,21 +376,29 @@ class _Job:
 
     # -- the statement -----------------------------------------------------------------------------------------------
 
+    def learn(self, seconds: float) -> None:
+        """Remember how long it took, for estimates. seconds: of the whole picture."""
+        for model, done in self.done:
+            name, kinds = network_names(model.card, done.precision.word)
+            learn(name, self.device, done.work, done.seconds, kinds)
+        learn(PICTURES, torch.device("cpu"), self.handling, seconds - self.engine_seconds)
+
     def report(self, seconds: float, load_seconds: float, peak_bytes: int) -> UpscaleReport:
-        words = {done.precision.word for done in self.passes}
-        decibels = [done.precision.decibels for done in self.passes if done.precision.decibels is not None]
-        warnings = list(dict.fromkeys(text for done in self.passes for text in done.warnings))
-        if not self.passes:
+        passes = [done for _, done in self.done]
+        words = {done.precision.word for done in passes}
+        decibels = [done.precision.decibels for done in passes if done.precision.decibels is not None]
+        warnings = list(dict.fromkeys(text for done in passes for text in done.warnings))
+        if not passes:
             warnings.append("at this size no network of more than 1x is needed; the picture was only resampled")
         return UpscaleReport(
             input_size=self.source,
-            output_size=self.plan.output,
-            models=tuple(dict.fromkeys(self.ran)),
-            passes=self._passes(self.models[0][0]),
-            strategy=_strategy(self.passes),
-            tiles=max((done.tiles for done in self.passes), default=0),
-            margin=max((done.margin for done in self.passes), default=0),
-            seam_error=max((done.seam_error for done in self.passes), default=0.0),
+            output_size=self.plan.sizes.output,
+            models=tuple(dict.fromkeys(model.name for model, _ in self.done)),
+            passes=self.plan.passes[0],
+            strategy=cut_most(done.strategy for done in passes),
+            tiles=max((done.tiles for done in passes), default=0),
+            margin=max((done.margin for done in passes), default=0),
+            seam_error=max((done.seam_error for done in passes), default=0.0),
             precision=" and ".join(sorted(words)) or "float32",
             precision_db=min(decibels) if decibels else None,
             device=str(self.device),
@@ -413,10 +409,16 @@ class _Job:
         )
 
 
-def _strategy(done: list[PassResult]) -> str:
-    """The one that cut the most."""
+def cut_most(strategies: Iterable[str]) -> str:
+    """The one of several passes that cut the most; "resampled" where there is none."""
     order = ("whole", "whole, in bands", "tiles")
-    return max((each.strategy for each in done), key=order.index, default="resampled")
+    return max(strategies, key=order.index, default="resampled")
+
+
+def picture_limit(device: torch.device, memory: int | None) -> int:
+    """Bytes of main memory that pictures may take. memory: what the job may take on the device."""
+    free = int(available_bytes(torch.device("cpu")) * 0.9)
+    return min(free, memory) if memory and device.type == "cpu" else free
 
 
 def _difference(ours: np.ndarray, true: np.ndarray) -> tuple[float, float]:

@@ -104,7 +104,10 @@ def test_nothing_but_itself_imports_the_training() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["errors", "geometry", "library", "model_folders", "model_texts", "progress", "shipped", "sizing", "tiling"],
+    [
+        *("catalogue", "errors", "geometry", "job_plan", "library", "model_folders", "model_texts", "pass_plan"),
+        *("progress", "shipped", "sizing", "tiling"),
+    ],
 )
 def test_pure_module_needs_no_torch(name: str) -> None:
     result = python(BLOCK.format(blocked=("torch", "torchvision", "spandrel")) + f"import lib_upscaler.{name}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib_upscaler import loader
+from lib_upscaler import analysis
 from lib_upscaler.errors import ModelFileError
 from lib_upscaler.library import ModelEntry, entry_of
 from lib_upscaler.loader import ModelCache, load_model
@@ -115,6 +115,6 @@ def test_a_model_that_cannot_be_loaded_is_not_kept(tmp_path: Path, entries: list
 
 def test_facts_are_kept_on_the_disk(entries: list[ModelEntry], monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_model(entries[0]).facts
-    monkeypatch.setattr(loader, "analyse", lambda _: pytest.fail("analysed again"))
+    monkeypatch.setattr(analysis, "analyse", lambda _: pytest.fail("analysed again"))
 
     assert load_model(entries[0]).facts == first

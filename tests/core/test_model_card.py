@@ -19,6 +19,7 @@ from lib_upscaler.disk_cache import DiskCache
 from lib_upscaler.errors import ModelFileError, ModelNotFoundError
 from lib_upscaler.library import entry_of
 from lib_upscaler.model_card import card_of, file_sha256, read_card
+from lib_upscaler.network_facts import NetworkFacts
 from small_networks import available, compact, rrdb, save_pth, save_safetensors
 
 
@@ -32,7 +33,7 @@ def facts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the analysis of a network says, under the test's control."""
     facts = SimpleNamespace(radius=18, global_context=False)
     analysis = ModuleType("lib_upscaler.analysis")
-    analysis.analyse = lambda descriptor: facts
+    analysis.analyse = lambda descriptor: NetworkFacts(**vars(facts))
     monkeypatch.setitem(sys.modules, "lib_upscaler.analysis", analysis)
     return facts
 
