@@ -14,7 +14,7 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field
 
 from ..errors import PictureReadError, RequestError, TrueScaleError
-from . import choices, health, host, panel
+from . import choices, health, host, lists, panel
 from .failing import as_error, status_code
 from .host_progress import shown_as_job
 from .requests import Values
@@ -42,6 +42,7 @@ class UpscaleBody(BaseModel):
     precision: Optional[str] = Field(default=None, title="Precision", description="auto, exact, fp16 or bf16")
     tile: int = Field(default=0, title="Tile size in px", description="0: automatic")
     memory_gb: float = Field(default=0.0, title="Most memory in GB", description="0: as in the settings")
+    clean_up: Optional[str] = Field(default=None, title="Clean up first", description="a network that repairs")
     alpha: str = Field(default="network", title="Transparency", description="network, fast or drop")
     format: str = Field(default="png", title="Format of the result", description=", ".join(_FORMATS))
 
@@ -109,7 +110,7 @@ def list_models() -> Any:
 
 def refresh() -> Any:
     """Look for new model files; all upscalers as they are then."""
-    panel.refresh_models()
+    lists.refresh_models()
     return list_models()
 
 
@@ -168,6 +169,7 @@ def _values(body: UpscaleBody) -> Values:
         tile=body.tile,
         memory=body.memory_gb,
         alpha=body.alpha,
+        clean_up=body.clean_up,
     )
 
 

@@ -13,7 +13,7 @@ from . import host
 from .scaler import Scaler, is_ours
 from .service import service
 
-__all__ = ["NO_UPSCALER", "Choice", "default_name", "file_of", "find", "names"]
+__all__ = ["NO_UPSCALER", "Choice", "default_name", "file_of", "find", "is_gone", "is_here", "names", "peek"]
 
 NO_UPSCALER = "None"
 """The host's name for none at all."""
@@ -68,6 +68,32 @@ def find(name: str | int | None) -> Choice | None:
     close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
     todo = f"perhaps you mean {' or '.join(repr(one) for one in close)}" if close else "refresh the list"
     raise ModelNotFoundError(f"there is no upscaler '{name}'", f"{len(known)} are known", todo)
+
+
+def peek(name: str | None) -> Choice | None:
+    """As ``find``, for a look before a run: nothing is fetched. Raises ModelNotFoundError."""
+    if not name or name == NO_UPSCALER:
+        return None
+    file = file_of(name)
+    if file is not None:
+        return Choice(name, model=file)
+    if name not in names():
+        raise ModelNotFoundError(f"there is no upscaler '{name}'", "", "refresh the list")
+    return Choice(name)
+
+
+def is_here(name: str) -> bool:
+    """Whether it can be used without fetching anything. Others' upscalers count as here: they alone know."""
+    file = file_of(name)
+    return name in names() if file is None else os.path.isfile(file)
+
+
+def is_gone(name: str) -> bool:
+    """Whether there is none of this name, or no more file of it: the host's list keeps those that were deleted."""
+    file = file_of(name)
+    if file is None:
+        return name not in names()
+    return not os.path.isfile(file) and "://" not in file
 
 
 def file_of(name: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import extras, health, host, host_cache, keep, panel, xyz
+from . import extras, extras_tools, health, host, host_cache, keep, lists, xyz
 from .registry import REGISTRY
 from .service import service
 from .settings import register
@@ -45,13 +45,16 @@ def _settings_changed() -> None:
 
 def _before_ui() -> None:
     host_cache.protect()
-    panel.HOST_LISTS.clear()
+    lists.HOST_LISTS.clear()
     extras.forget_builds()
     xyz.add_axes()
 
 
 def _after_component(component: Any, **arguments: Any) -> None:
-    panel.remember_component(component, arguments.get("elem_id"))
+    elem_id = arguments.get("elem_id")
+    lists.remember_component(component, elem_id)
+    if elem_id == extras_tools.STATEMENT_BELOW and not health.problem():
+        extras_tools.add_statement()
 
 
 def _app_started(_demo: Any, app: Any) -> None:

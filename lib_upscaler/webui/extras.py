@@ -9,16 +9,30 @@ from PIL import Image
 
 from ..errors import Cancelled, TrueScaleError
 from ..geometry import Size
-from ..sizing import ByScale, plan_size
-from . import choices, health, host, host_cache, keep, panel
+from ..sizing import plan_size
+from . import (
+    before_run,
+    catalogue_panel,
+    extras_tools,
+    health,
+    host,
+    host_cache,
+    keep,
+    lists,
+    panel,
+    results,
+    which_panel,
+)
 from .callers import Caller, find_caller
 from .failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
 from .host_progress import shown_as_job
+from .presets_bar import PresetsBar
 from .requests import Values
 
 __all__ = ["first_pass", "process", "ui"]
 
 _RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
+_ELEM_ID = "truescale_extras"
 _builds = [0]
 
 
@@ -30,28 +44,62 @@ def ui() -> dict[str, Any]:
             gr.HTML(f"<p class='truescale-problem'>{health.problem()}</p>", elem_id=f"{elem_id}_problem")
             return {"enabled": enabled}
         twice = gr.HTML(_TWICE, visible=False, elem_id=f"{elem_id}_twice")
-        with panel.form_row():
-            first = panel.upscaler_1(elem_id)
-            refresh = panel.refresh_button(elem_id)
-        with panel.form_row():
-            second, visibility = panel.upscaler_2(elem_id)
-        panel.refreshes(refresh, (first, []), (second, [choices.NO_UPSCALER]))
-        sizes = panel.size(elem_id)
-        more = panel.advanced(elem_id)
+        parts = _widgets(elem_id)
     _warn_of_upscaling_twice(enabled, twice)
-    return {
-        "enabled": enabled,
+    return {"enabled": enabled, **parts}
+
+
+def _widgets(elem_id: str) -> dict[str, Any]:
+    in_extras = elem_id == _ELEM_ID
+    presets = PresetsBar(elem_id, "extras")
+    read, read_note = extras_tools.read_button(elem_id) if in_extras else (None, None)
+    made = lists.Lists(elem_id)
+    source = panel.source_size(elem_id)
+    with panel.form_row():
+        first = panel.upscaler_1(elem_id, made)
+        refresh = panel.refresh_button(elem_id)
+    card = gr.HTML("", elem_id=f"{elem_id}_card")
+    with panel.form_row():
+        second, visibility = panel.upscaler_2(elem_id, made)
+    with panel.form_row():
+        clean_up = panel.clean_up(elem_id, made)
+    sizes, follow = panel.size(elem_id)
+    plan = gr.HTML("", elem_id=f"{elem_id}_plan")
+    more = panel.advanced(elem_id)
+    parts = {
         "upscaler_1": first,
         "upscaler_2": second,
         "visibility": visibility,
         **sizes,
         **more,
+        "clean_up": clean_up,
     }
+    if in_extras:
+        which_panel.ui(elem_id, made, first, parts)
+        catalogue_panel.ui(elem_id, made.updates, made.components)
+        extras_tools.reads(read, read_note, parts)
+    panel.shows_card(card, first, source, follow, sizes["scale"])
+    panel.refreshes(refresh, made)
+    presets.connect(parts)
+    _show_plan(parts, source, plan)
+    return parts
+
+
+def _show_plan(parts: dict[str, Any], source: Any, plan: Any) -> None:
+    names = list(parts)
+
+    def text(size: str, *values: Any) -> str:
+        asked = Values(**dict(zip(names, values)))
+        return before_run.plan_html(before_run.size_of(before_run.source_of(size)), before_run.look(asked))
+
+    for component in (source, *parts.values()):
+        component.change(fn=text, inputs=[source, *parts.values()], outputs=[plan], show_progress=False)
 
 
 def first_pass(pp: Any, enabled: bool | None = None, **values: Any) -> None:
     """Tell the scripts behind how large the picture will be."""
     host_cache.clear_if_stale()
+    results.begins(find_caller())
     if not enabled:
         return
     try:
@@ -81,6 +129,7 @@ def _upscale(pp: Any, values: Values, caller: Caller) -> None:
             if health.problem():
                 raise TrueScaleError(health.problem())
             from . import jobs
+            from .extras_text import infotext
 
             result = jobs.run(pp.image, values.job(), progress)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
@@ -88,8 +137,9 @@ def _upscale(pp: Any, values: Values, caller: Caller) -> None:
             return
     for text in result.report.warnings:
         host.warn(text)
+    results.made(caller, result.report)
     keep.carry_over(pp.image, result.image)
-    pp.info.update(_infotext(values, result.report))
+    pp.info.update(infotext(values, result.report))
     pp.image = _for_restorers(result.image, caller)
 
 
@@ -100,24 +150,6 @@ def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:
         pp.info[HIRES_NOTE] = f"not upscaled by {name} ({reason})"
         return
     answer(error, caller, pp.image, 1, name)
-
-
-def _infotext(values: Values, report: Any) -> dict[str, Any]:
-    """The host's own keys where they fit; what is as it is by default is left out."""
-    size = values.size()
-    text: dict[str, Any] = {}
-    if isinstance(size, ByScale):
-        text["Postprocess upscale by"] = size.scale
-    else:
-        text["Postprocess upscale to"] = f"{report.output_size.width}x{report.output_size.height}"
-    text["Postprocess upscaler"] = values.upscaler_1 or report.models[0]
-    if len(report.models) > 1:
-        text["Postprocess upscaler 2"] = values.upscaler_2
-        text["Postprocess upscaler 2 visibility"] = values.visibility
-    if values.size_by == "Scale to" and values.fit not in (None, "inside"):
-        text["TrueScale fit"] = values.fit
-    text["TrueScale precision"] = report.precision if report.precision != "unknown" else None
-    return text
 
 
 def _for_restorers(image: Image.Image, caller: Caller) -> Image.Image:
@@ -146,8 +178,8 @@ _TWICE = (
 
 def _warn_of_upscaling_twice(enabled: Any, note: Any) -> None:
     """Show the note while the host's own accordion would enlarge the picture as well."""
-    their_switch = panel.HOST_LISTS.get("extras_upscale-checkbox") or panel.HOST_LISTS.get("extras_upscale")
-    their_upscaler = panel.HOST_LISTS.get("extras_upscaler_1")
+    their_switch = lists.HOST_LISTS.get("extras_upscale-checkbox") or lists.HOST_LISTS.get("extras_upscale")
+    their_upscaler = lists.HOST_LISTS.get("extras_upscaler_1")
     if their_switch is None or their_upscaler is None:
         return
     inputs = [enabled, their_switch, their_upscaler]
@@ -161,8 +193,8 @@ def _warn_of_upscaling_twice(enabled: Any, note: Any) -> None:
 
 def _elem_id() -> str:
     """Ids are unique in a page: the host may build the panel in txt2img and img2img as well."""
-    if "extras_image" in panel.HOST_LISTS:
-        return "truescale_extras"
+    if "extras_image" in lists.HOST_LISTS:
+        return _ELEM_ID
     _builds[0] += 1
     return f"truescale_step_{_builds[0]}"
 

@@ -125,6 +125,8 @@ def _lanczos_instead(error: TrueScaleError, caller: Caller, image: Image.Image, 
     words = "it was interrupted" if reason == "interrupted" else str(error)
     host.warn(f"Hires Fix took Lanczos instead of '{name}': {words}")
     if caller.processing is not None:
+        if hasattr(caller.processing, "comment"):
+            caller.processing.comment(f"TrueScale: Lanczos instead of '{name}': {words}")
         _note(caller.processing, caller.position, f"Lanczos instead of {name} ({reason})")
     return _enlarged(image.convert("RGB"), scale, Image.LANCZOS)
 

@@ -7,9 +7,11 @@ from typing import Any
 import gradio as gr
 
 from ..errors import TrueScaleError
-from . import choices, health, host, panel
+from . import before_run, cards, choices, health, host, lists, panel
 from .failing import HIRES_NOTE
 from .hires_options import HiresOptions, attach
+from .presets_bar import PresetsBar
+from .requests import Values
 from .scaler import is_ours
 from .service import service
 from .settings import PRECISIONS
@@ -41,21 +43,61 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
             "<p class='truescale-note'>For the upscaler that is chosen in Hires. fix above.</p>",
             elem_id=f"{_ELEM_ID}_note",
         )
+        card = gr.HTML("", elem_id=f"{_ELEM_ID}_card")
+        presets = PresetsBar(_ELEM_ID, "hires")
+        made = lists.Lists(_ELEM_ID)
+        source = panel.source_size(_ELEM_ID)
         with panel.form_row():
-            second, visibility = panel.upscaler_2(_ELEM_ID)
+            second, visibility = panel.upscaler_2(_ELEM_ID, made)
             refresh = panel.refresh_button(_ELEM_ID)
-        panel.refreshes(refresh, (second, [choices.NO_UPSCALER]))
+        panel.refreshes(refresh, made)
         with panel.form_row():
             precision = panel.precision(_ELEM_ID)
         with panel.form_row():
             tile = panel.tile(_ELEM_ID)
+        plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
     parts = {"upscaler_2": second, "visibility": visibility, "precision": precision, "tile": tile}
+    _show_plan(parts, source, card, plan)
+    theirs = lists.HOST_LISTS.get("txt2img_hr_upscaler")
+    presets.connect({**parts, **({"upscaler_1": theirs} if theirs is not None else {})})
     defaults = {"upscaler_2": choices.NO_UPSCALER, "visibility": 0.5, "precision": panel.BY_SETTINGS, "tile": 0}
     # One that is not in the infotext was at its default; switched on if any of them is there.
     pairs: list[tuple[Any, Any]] = [(enabled, lambda found: any(key in found for key in INFOTEXT.values()))]
     for name, component in parts.items():
         pairs.append((component, _pasted(INFOTEXT[name], defaults[name])))
     return [enabled, *parts.values()], pairs
+
+
+def _show_plan(parts: dict[str, Any], source: Any, card: Any, plan: Any) -> None:
+    """The card of the upscaler in Hires. fix, and what enlarging will take, before the second pass.
+
+    The page's script writes the sizes and the upscaler into ``source``.
+    """
+    names = list(parts)
+
+    def told(text: str, *values: Any) -> str:
+        return _plan_html(before_run.source_of(text), dict(zip(names, values)))
+
+    def carded(text: str) -> str:
+        name = str(before_run.source_of(text).get("upscaler") or "")
+        return cards.card_html(name) if _is_ours(name) else ""
+
+    source.change(fn=carded, inputs=[source], outputs=[card], show_progress=False)
+    for component in (source, *parts.values()):
+        component.change(fn=told, inputs=[source, *parts.values()], outputs=[plan], show_progress=False)
+
+
+def _plan_html(found: dict[str, Any], values: dict[str, Any]) -> str:
+    """found: width, height (of the first pass, px), scale, resize_x, resize_y (px, 0 for by the other), upscaler."""
+    size, name = before_run.size_of(found), str(found.get("upscaler") or "")
+    if size is None or not _is_ours(name):
+        return ""
+    x, y = (found.get(key) if isinstance(found.get(key), int) else 0 for key in ("resize_x", "resize_y"))
+    sized: dict[str, Any] = {"size_by": "Scale by", "scale": found.get("scale")}
+    if x or y:
+        sized = {"size_by": "Scale to", "width": x, "height": y, "fit": "crop"}
+    asked = Values(upscaler_1=name, memory=0, alpha="drop", **sized, **values)
+    return before_run.plan_html(size, before_run.look(asked))
 
 
 def _pasted(key: str, default: Any) -> Any:

@@ -6,14 +6,16 @@ import contextlib
 import importlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 __all__ = [
     "command_option",
+    "data_folder",
     "esrgan_folders",
+    "folder_opener",
     "free_memory",
     "hand_over_memory",
     "log",
@@ -72,6 +74,18 @@ def esrgan_folders() -> list[Path]:
     default = Path(_attribute("paths", "models_path") or _attribute("shared", "models_path") or "models") / "ESRGAN"
     flag = command_option("esrgan_models_path")
     return list(dict.fromkeys([Path(flag), default] if flag else [default]))
+
+
+def data_folder() -> Path:
+    """Where the host keeps its user's data (``--data-dir``)."""
+    return Path(_attribute("paths", "data_path") or _attribute("paths_internal", "data_path") or ".").absolute()
+
+
+def folder_opener() -> Callable[[str], None] | None:
+    """Shows a folder in the file manager of the host's computer; None where it cannot (before 1.9), or its users sit
+    at other computers."""
+    from_afar = ("hide_ui_dir_config", "share", "listen", "ngrok", "server_name")
+    return None if any(map(command_option, from_afar)) else _attribute("util", "open_folder")
 
 
 def torch_device() -> Any:

@@ -14,12 +14,17 @@ from ..pipeline import UpscaleReport, UpscaleRequest, UpscaleResult
 from ..pixels import bleed, compose, decompose, flatten
 from ..progress import Progress, SubProgress
 from ..resample import lanczos, lanczos_plane
-from ..sizing import SizePlan, SizeRequest, plan_size
+from ..sizing import ByScale, SizePlan, SizeRequest, plan_size
+from ..speeds import learn
 from .choices import Choice
 from .host_progress import is_stopped
 from .service import service
 
-__all__ = ["Job", "run"]
+__all__ = ["BY_HOST", "Job", "requests_of", "run"]
+
+
+BY_HOST = "webui"
+"""The device under which the speeds of others' upscalers are kept, in px of the result."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Job:
     """first, second: upscalers. visibility: of the second, 0 to 1.
 
     size: None for the first one's own scale (models of ours only). The rest as in UpscaleRequest.
+    clean_up: runs before them, at the picture's own size: a 1x network that repairs, or any other, made small again.
     """
 
     first: Choice
@@ -38,6 +44,7 @@ class Job:
     memory: int | None = None
     alpha: str = "network"
     always: bool = False
+    clean_up: Choice | None = None
 
     def seen(self) -> list[tuple[Choice, float]]:
         """The upscalers that are seen, with the weight of each. Raises RequestError."""
@@ -52,6 +59,8 @@ class Job:
 
 def run(image: Image.Image, job: Job, progress: Progress) -> UpscaleResult:
     """The picture of exactly the size asked for. Raises TrueScaleError and its kinds."""
+    if job.clean_up is not None:
+        return _cleaned_up_first(image, job, progress)
     seen = job.seen()
     if all(choice.model is not None for choice, _ in seen):
         return service().upscale(image, _request(job, seen), progress)
@@ -63,6 +72,47 @@ def run(image: Image.Image, job: Job, progress: Progress) -> UpscaleResult:
         parts.append((run(image, alone, part) if ours else _by_host(image, alone, part), weight))
         done += 1 / len(seen)
     return _mixed(parts)
+
+
+_CLEANING = 0.25
+"""Its part of the progress: at the picture's own size a network has about as much to do as at the large one's start."""
+
+
+def requests_of(job: Job) -> list[UpscaleRequest]:
+    """What the core is asked for, step by step; for jobs of models of ours only. Raises RequestError."""
+    return [_request(step, step.seen()) for step in _steps(job)]
+
+
+def _steps(job: Job) -> list[Job]:
+    if job.clean_up is None:
+        return [job]
+    plain = replace(job, clean_up=None)
+    repair = replace(plain, first=job.clean_up, second=None, visibility=0.0, size=ByScale(1), always=True)
+    return [repair, plain]
+
+
+def _cleaned_up_first(image: Image.Image, job: Job, progress: Progress) -> UpscaleResult:
+    repair, plain = _steps(job)
+    clean = run(image, repair, SubProgress(progress, 0.0, _CLEANING, f"{repair.first.name}: "))
+    result = run(clean.image, plain, SubProgress(progress, _CLEANING, 1.0))
+    before, after = clean.report, result.report
+    worse = max(before, after, key=lambda report: (report.seam_error, report.tiles))
+    return UpscaleResult(
+        result.image,
+        replace(
+            after,
+            input_size=before.input_size,
+            models=tuple(dict.fromkeys((*before.models, *after.models))),
+            tiles=worse.tiles,
+            margin=worse.margin,
+            seam_error=worse.seam_error,
+            strategy=worse.strategy if worse.tiles > 1 else after.strategy,
+            seconds=round(before.seconds + after.seconds, 3),
+            load_seconds=before.load_seconds + after.load_seconds,
+            peak_bytes=max(before.peak_bytes, after.peak_bytes),
+            warnings=tuple(dict.fromkeys((*before.warnings, *after.warnings))),
+        ),
+    )
 
 
 def _request(job: Job, seen: list[tuple[Choice, float]]) -> UpscaleRequest:
@@ -107,7 +157,9 @@ def _by_host(image: Image.Image, job: Job, progress: Progress) -> UpscaleResult:
         alpha = lanczos_plane(alpha, plan.resized)
     result = _placed(enlarged[:, :, : color.shape[2]], alpha, plan, mode)
     progress.advance(1.0)
-    return UpscaleResult(result, _report(job, image, result, time.perf_counter() - started))
+    seconds = time.perf_counter() - started
+    learn(job.first.name, BY_HOST, plan.resized.area, seconds)
+    return UpscaleResult(result, _report(job, image, result, seconds))
 
 
 def _enlarged(picture: Image.Image, choice: Choice, plan: SizePlan) -> np.ndarray:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from . import choices, host, host_cache
-from .registry import REGISTRY
-from .service import service
+from . import cards, choices, host
+from .lists import Lists, cleaners, offered, offered_or_none
 from .settings import PRECISIONS
 
 __all__ = [
     "ALPHAS",
     "BY_SETTINGS",
     "FITS",
-    "HOST_LISTS",
     "SIZES",
     "accordion",
     "advanced",
+    "clean_up",
+    "follows_model",
     "form_row",
+    "pixels",
+    "precision",
     "refresh_button",
-    "refresh_models",
     "refreshes",
-    "remember_component",
+    "shows_card",
     "size",
+    "source_size",
+    "tile",
+    "tool_button",
+    "upscaler_1",
     "upscaler_2",
 ]
 
@@ -34,28 +39,9 @@ SIZES = ("Scale by", "Scale to", "Longest side", "Megapixels")
 FITS = ("inside", "crop", "stretch", "pad")
 ALPHAS = ("network", "fast", "drop")
 
-HOST_LISTS: dict[str, Any] = {}
-"""The host's own drop-downs of upscalers in the UI that is being built, by their ids."""
 
-_LISTED: dict[str, Callable[[], list[str]]] = {
-    "txt2img_hr_upscaler": lambda: [*_latent_modes(), *_host_names()],
-    "extras_upscaler_1": lambda: _host_names(),
-    "extras_upscaler_2": lambda: _host_names(),
-}
-
-
-def remember_component(component: Any, elem_id: str | None) -> None:
-    """Called for each component of the host's UI as it is built."""
-    if elem_id in _LISTED or elem_id in ("extras_image", "extras_upscale-checkbox", "extras_upscale"):
-        HOST_LISTS[elem_id] = component
-
-
-def _host_names() -> list[str]:
-    return [entry.name for entry in host.upscalers()]
-
-
-def _latent_modes() -> list[str]:
-    return list(getattr(host.module("shared"), "latent_upscale_modes", None) or ())
+WORDS = ("Enable TrueScale", "Enable TrueScale Hires Fix")
+"""Labels on hosts whose accordions have no switch of their own."""
 
 
 def accordion(label: str, elem_id: str) -> Any:
@@ -85,7 +71,8 @@ def form_row(**arguments: Any) -> Any:
     return getattr(host.module("ui_components"), "FormRow", gr.Row)(**arguments)
 
 
-def _tool_button(symbol: str, elem_id: str, tooltip: str) -> Any:
+def tool_button(symbol: str, elem_id: str, tooltip: str) -> Any:
+    """A small square one; its tooltip says what it is for."""
     make = getattr(host.module("ui_components"), "ToolButton", None)
     return gr.Button(symbol, elem_id=elem_id) if make is None else make(symbol, elem_id=elem_id, tooltip=tooltip)
 
@@ -93,17 +80,16 @@ def _tool_button(symbol: str, elem_id: str, tooltip: str) -> Any:
 # -- upscalers ---------------------------------------------------------------------------------------------------------
 
 
-def upscaler_1(elem_id: str) -> Any:
-    return gr.Dropdown(
-        label="Upscaler 1", choices=choices.names(), value=choices.default_name(), elem_id=f"{elem_id}_upscaler_1"
-    )
+def upscaler_1(elem_id: str, lists: Lists, listed: Callable[[], list[str]] = offered) -> Any:
+    """The drop-down; ``refresh_button`` goes beside it, its card below."""
+    return lists.dropdown(listed, label="Upscaler 1", value=choices.default_name(), elem_id=f"{elem_id}_upscaler_1")
 
 
-def upscaler_2(elem_id: str) -> tuple[Any, Any]:
+def upscaler_2(elem_id: str, lists: Lists) -> tuple[Any, Any]:
     """The drop-down and the slider of its visibility."""
-    second = gr.Dropdown(
+    second = lists.dropdown(
+        offered_or_none,
         label="Upscaler 2",
-        choices=[choices.NO_UPSCALER, *choices.names()],
         value=choices.NO_UPSCALER,
         elem_id=f"{elem_id}_upscaler_2",
     )
@@ -118,33 +104,31 @@ def upscaler_2(elem_id: str) -> tuple[Any, Any]:
     return second, visibility
 
 
-def refresh_models() -> None:
-    """New files are found and listed, in the host's lists as well; those that are gone keep their places."""
-    service().refresh()
-    REGISTRY.update()
-    host_cache.clear()
+def clean_up(elem_id: str, lists: Lists) -> Any:
+    """A network that repairs the picture before it is enlarged."""
+    return lists.dropdown(
+        cleaners,
+        label="Clean up first",
+        value=choices.NO_UPSCALER,
+        elem_id=f"{elem_id}_clean_up",
+        info="a 1x network that takes away JPEG damage, noise or blur before the picture is enlarged",
+    )
 
 
 def refresh_button(elem_id: str) -> Any:
     """The button beside a list; ``refreshes`` says what it does."""
     symbol = getattr(host.module("ui_common"), "refresh_symbol", "\U0001f504")
-    return _tool_button(symbol, f"{elem_id}_refresh", "Look for new models")
+    return tool_button(symbol, f"{elem_id}_refresh", "Look for new models")
 
 
-def refreshes(button: Any, *lists: tuple[Any, Sequence[str]]) -> None:
-    """The button updates these drop-downs, and those of the host that this page has so far.
+def refreshes(button: Any, lists: Lists) -> None:
+    """The button brings the lists up to date."""
+    button.click(fn=lists.updates, inputs=[], outputs=lists.components)
 
-    lists: drop-downs of ours, and what stands in each before the names.
-    """
-    theirs = [(HOST_LISTS[key], listed) for key, listed in _LISTED.items() if key in HOST_LISTS]
 
-    def refresh() -> Any:
-        refresh_models()
-        found = [[*head, *choices.names()] for _, head in lists] + [listed() for _, listed in theirs]
-        updates = [gr.update(choices=each) for each in found]
-        return updates if len(updates) > 1 else updates[0]
-
-    button.click(fn=refresh, inputs=[], outputs=[component for component, _ in (*lists, *theirs)])
+def source_size(elem_id: str) -> Any:
+    """Written by the page's script: how large the source is, so that nothing needs to be sent to plan for it."""
+    return gr.Textbox("", elem_id=f"{elem_id}_source", elem_classes="truescale-hidden", label="Source size")
 
 
 # -- size --------------------------------------------------------------------------------------------------------------
@@ -155,18 +139,25 @@ def pixels(label: str, elem_id: str, value: int = 2048) -> Any:
     return gr.Slider(minimum=1, maximum=16384, step=1, value=value, label=label, elem_id=elem_id)
 
 
-def size(elem_id: str) -> dict[str, Any]:
-    """The ways of asking for a size, by the names of ``extras.Values``; those of the chosen way are shown."""
+def follows_model(elem_id: str) -> Any:
+    """A switch: the scale becomes that of each upscaler that is chosen."""
+    return gr.Checkbox(False, label="Scale follows the model", elem_id=f"{elem_id}_follow")
+
+
+def size(elem_id: str) -> tuple[dict[str, Any], Any]:
+    """The ways of asking for a size, by the names of ``requests.Values``, those of the chosen way are shown; and the
+    switch that ties the scale to the model."""
     by = gr.Radio(label="Size", choices=list(SIZES), value=SIZES[0], elem_id=f"{elem_id}_size_by")
     rows = []
     with form_row(elem_id=f"{elem_id}_by_scale") as row:
         scale = gr.Slider(minimum=1.0, maximum=16.0, step=0.05, value=4.0, label="Scale", elem_id=f"{elem_id}_scale")
+        follow = follows_model(elem_id)
         rows.append(row)
     with gr.Column(visible=False, elem_id=f"{elem_id}_by_box") as box:
         with form_row():
             width = pixels("Width", f"{elem_id}_width")
             height = pixels("Height", f"{elem_id}_height")
-            swap = _tool_button("\U000021c5", f"{elem_id}_swap", "Switch width/height")
+            swap = tool_button("\U000021c5", f"{elem_id}_swap", "Switch width/height")
         with form_row():
             fit = gr.Radio(label="Fit", choices=list(FITS), value=FITS[0], elem_id=f"{elem_id}_fit")
         rows.append(box)
@@ -185,7 +176,7 @@ def size(elem_id: str) -> dict[str, Any]:
         show_progress=False,
     )
     swap.click(fn=lambda w, h: (h, w), inputs=[width, height], outputs=[width, height], show_progress=False)
-    return {
+    parts = {
         "size_by": by,
         "scale": scale,
         "width": width,
@@ -194,6 +185,29 @@ def size(elem_id: str) -> dict[str, Any]:
         "longest_side": longest,
         "megapixels": megapixels,
     }
+    return parts, follow
+
+
+# -- what is told beside the widgets -----------------------------------------------------------------------------------
+
+
+def shows_card(card: Any, upscaler: Any, source: Any, follow: Any = None, scale: Any = None) -> None:
+    """``card`` tells of the one chosen in ``upscaler``; first when the page's script writes ``source``.
+
+    With ``follow`` and ``scale``, that slider follows the model where the switch says so.
+    """
+    source.change(fn=cards.card_html, inputs=[upscaler], outputs=[card], show_progress=False)
+    if follow is None:
+        upscaler.change(fn=cards.card_html, inputs=[upscaler], outputs=[card], show_progress=False)
+        return
+
+    def chosen(name: str | None, follows: bool) -> tuple[Any, str]:
+        told = cards.card_html(name)
+        own = cards.scale_of(name) if follows and name else None
+        return gr.update(value=float(own)) if own else gr.update(), told
+
+    for component in (upscaler, follow):
+        component.change(fn=chosen, inputs=[upscaler, follow], outputs=[scale, card], show_progress=False)
 
 
 # -- advanced ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from . import choices
 from .settings import PRECISIONS, settings
 
 if TYPE_CHECKING:
+    from .choices import Choice
     from .jobs import Job
 
 __all__ = ["Values"]
@@ -21,7 +23,7 @@ _GIGABYTE = 10**9
 
 @dataclass(frozen=True)
 class Values:
-    """upscaler_1, upscaler_2: names. visibility: of the second, 0 to 1.
+    """upscaler_1, upscaler_2: names. visibility: of the second, 0 to 1. clean_up: name of one that runs before them.
 
     size_by: one of "Scale by", "Scale to" (width, height in px, fit), "Longest side" (px), "Megapixels".
     precision: other words than auto, exact, fp16 and bf16 mean that of the settings. tile: px, 0 for automatic.
@@ -43,6 +45,7 @@ class Values:
     tile: float | None = None
     memory: float | None = None
     alpha: str | None = None
+    clean_up: str | None = None
 
     def size(self) -> SizeRequest:
         """Raises RequestError."""
@@ -58,15 +61,18 @@ class Values:
             return ByScale(_number(4.0 if self.scale is None else self.scale, "scale"))
         raise RequestError(f"there is no way of asking for a size called '{way}'", "", "choose one of the list")
 
-    def job(self) -> Job:
-        """Fetches models that are still to come. Raises RequestError, ModelNotFoundError."""
+    def job(self, find: Callable[[str | None], Choice | None] = choices.find) -> Job:
+        """What to do, by ``find`` of a name; the usual one fetches models that are still to come.
+
+        Raises RequestError, ModelNotFoundError.
+        """
         from .jobs import Job
 
         current = settings()
-        first = choices.find(self.upscaler_1 or choices.default_name())
+        first = find(self.upscaler_1 or choices.default_name())
         if first is None:
             raise RequestError("no upscaler is chosen", "Upscaler 1 is 'None'", "choose one")
-        second = choices.find(self.upscaler_2)
+        second = find(self.upscaler_2)
         tile = int(_number(self.tile or 0, "tile size"))
         if tile < 0:
             raise RequestError(f"a tile size of {tile} is not possible", "", "give 0 (automatic) or a number of pixels")
@@ -80,6 +86,7 @@ class Values:
             tile=max(tile, _SMALLEST_TILE) if tile > 0 else "auto",
             memory=memory or current.memory,
             alpha=self.alpha or "network",
+            clean_up=find(self.clean_up),
         )
 
 

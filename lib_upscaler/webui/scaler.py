@@ -79,10 +79,12 @@ class Scaler:
         batch_begins(caller)
         with shown_as_job(self.name, bar=caller.kind in ("extras", "batch")) as progress:
             try:
-                from . import jobs
+                from . import jobs, results
 
                 job = self._job(caller, size(), selected, always)
-                return jobs.run(img.convert("RGB"), job, progress).image.convert("RGB")
+                result = jobs.run(img.convert("RGB"), job, progress)
+                results.made(caller, result.report)
+                return result.image.convert("RGB")
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:

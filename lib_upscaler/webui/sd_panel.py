@@ -10,15 +10,18 @@ import gradio as gr
 
 from ..diffusion.planner import ORDERS, plan_grid
 from ..errors import RequestError, TrueScaleError
-from ..geometry import Size
 from ..sizing import plan_size
-from . import choices, health, panel
+from . import before_run, choices, health, lists, panel
 from .failing import as_error
+from .markup import line, problem
+from .presets_bar import PresetsBar
 
 __all__ = ["TITLE", "run", "ui"]
 
 TITLE = "TrueScale SD Upscale"
 _ELEM_ID = "truescale_sd"
+WORDS = ("tiles", "tile", "overlap")
+"""In the words of a plan."""
 
 
 def run(p: Any, *arguments: Any) -> Any:
@@ -36,11 +39,17 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
         return [gr.HTML(f"<p class='truescale-problem'>{health.problem()}</p>", elem_id=f"{_ELEM_ID}_problem")], []
     from .sd_upscale import INFOTEXT, SIZES, SdValues
 
-    parts = {**_upscalers(), **_size(SIZES), **_tiles()}
-    source = gr.Textbox("", elem_id=f"{_ELEM_ID}_source", elem_classes="truescale-hidden", label="Source size")
+    presets = PresetsBar(_ELEM_ID, "sd")
+    source = panel.source_size(_ELEM_ID)
+    upscalers, card, made, refresh = _upscalers()
+    sizes, follow = _size(SIZES)
+    parts = {**upscalers, **sizes, **_tiles()}
     parts["precision"] = panel.precision(_ELEM_ID)
     plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
     _show_plan(parts, source, plan)
+    panel.shows_card(card, parts["upscaler_1"], source, follow, parts["scale"])
+    panel.refreshes(refresh, made)
+    presets.connect(parts)
     fields = SdValues.__dataclass_fields__
     pairs = [(parts[name], _pasted(key, fields[name].default, name)) for name, key in INFOTEXT.items()]
     return [parts[name] for name in fields], pairs
@@ -58,23 +67,23 @@ def _pasted(key: str, default: Any, name: str) -> Any:
     return value
 
 
-def _upscalers() -> dict[str, Any]:
-    names = [choices.NO_UPSCALER, *choices.names()]
+def _upscalers() -> tuple[dict[str, Any], Any, lists.Lists, Any]:
+    """The widgets, the card's place, the lists, the button that refreshes them."""
+    made = lists.Lists(_ELEM_ID)
     with panel.form_row():
-        first = gr.Dropdown(
-            label="Upscaler 1", choices=names, value=choices.default_name(), elem_id=f"{_ELEM_ID}_upscaler_1"
-        )
+        first = panel.upscaler_1(_ELEM_ID, made, lists.offered_or_none)
         refresh = panel.refresh_button(_ELEM_ID)
+    card = gr.HTML("", elem_id=f"{_ELEM_ID}_card")
     with panel.form_row():
-        second, visibility = panel.upscaler_2(_ELEM_ID)
-    panel.refreshes(refresh, (first, [choices.NO_UPSCALER]), (second, [choices.NO_UPSCALER]))
-    return {"upscaler_1": first, "upscaler_2": second, "visibility": visibility}
+        second, visibility = panel.upscaler_2(_ELEM_ID, made)
+    return {"upscaler_1": first, "upscaler_2": second, "visibility": visibility}, card, made, refresh
 
 
-def _size(ways: tuple[str, ...]) -> dict[str, Any]:
+def _size(ways: tuple[str, ...]) -> tuple[dict[str, Any], Any]:
     by = gr.Radio(label="Size", choices=list(ways), value=ways[0], elem_id=f"{_ELEM_ID}_size_by")
     with panel.form_row(elem_id=f"{_ELEM_ID}_by_scale") as by_scale:
         scale = gr.Slider(minimum=1.0, maximum=16.0, step=0.05, value=2.0, label="Scale", elem_id=f"{_ELEM_ID}_scale")
+        follow = panel.follows_model(_ELEM_ID)
     with panel.form_row(visible=False, elem_id=f"{_ELEM_ID}_by_box") as by_box:
         width = panel.pixels("Width", f"{_ELEM_ID}_width", 1024)
         height = panel.pixels("Height", f"{_ELEM_ID}_height", 1024)
@@ -87,7 +96,7 @@ def _size(ways: tuple[str, ...]) -> dict[str, Any]:
         outputs=list(rows.values()),
         show_progress=False,
     )
-    return {"size_by": by, "scale": scale, "width": width, "height": height, "longest_side": longest}
+    return {"size_by": by, "scale": scale, "width": width, "height": height, "longest_side": longest}, follow
 
 
 def _tiles() -> dict[str, Any]:
@@ -145,32 +154,37 @@ def _tiles() -> dict[str, Any]:
 
 
 def _show_plan(parts: dict[str, Any], source: Any, plan: Any) -> None:
-    """The number of tiles before the run. The page's script writes the source's size into ``source``."""
-    names = ("size_by", "scale", "width", "height", "longest_side", "tile_width", "tile_height", "overlap")
+    """What the run will take. The page's script writes the source's size into ``source``."""
+    names = (
+        *("upscaler_1", "upscaler_2", "visibility", "precision"),
+        *("size_by", "scale", "width", "height", "longest_side", "tile_width", "tile_height", "overlap"),
+    )
     inputs = [source, *(parts[name] for name in names)]
 
     def text(size: str, *values: Any) -> str:
-        return _plan_text(size, dict(zip(names, values)))
+        return _plan_html(before_run.source_of(size), dict(zip(names, values)))
 
     for component in inputs:
         component.change(fn=text, inputs=inputs, outputs=[plan], show_progress=False)
 
 
-def _plan_text(size: str, values: dict[str, Any]) -> str:
-    """HTML: "24 tiles, 6 x 4, overlap 64, 2048x3072", or what is wrong; empty while there is no picture."""
+def _plan_html(found: dict[str, Any], values: dict[str, Any]) -> str:
+    """The upscaler's line, and "24 tiles, 6 x 4, overlap 64, 2048x3072", or what is wrong; "" without a picture.
+
+    found: what the page's script wrote: width, height of the source; target_width, target_height of img2img.
+    """
     from .sd_upscale import SdValues
 
-    numbers = [int(number) for number in re.findall(r"\d+", size or "")]
-    if len(numbers) < 2 or 0 in numbers[:2]:
+    size = before_run.size_of(found)
+    if size is None:
         return ""
     try:
-        chosen = SdValues.of([{name: value for name, value in values.items() if value is not None}])
-        target = Size(*(numbers[2:4] if len(numbers) >= 4 else numbers[:2]))
-        if chosen.size_by != "img2img's size":
-            target = plan_size(Size(*numbers[:2]), chosen.size(None)).output
+        chosen = SdValues.of([{name: value for name, value in values.items() if value is not None}], choices.peek)
+        request = chosen.size(found.get("target_width") or size.width, found.get("target_height") or size.height)
+        target = plan_size(size, request).output
         words = str(plan_grid(target, chosen.tile(), chosen.overlap))
     except TrueScaleError as error:
-        words = str(error)
+        return problem(error)
     # Each word an element: the host translates whole texts, and numbers are in none of them.
-    marked = re.sub(r"\b(tiles?|overlap)\b", r"<span>\1</span>", html.escape(words))
-    return f"<p class='truescale-note'>{marked}</p>"
+    marked = re.sub(rf"\b({'|'.join(WORDS)})\b", r"<span>\1</span>", html.escape(words))
+    return before_run.plan_html(size, lambda: chosen.job(request, choices.peek)) + line([marked])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -18,13 +19,17 @@ from ..errors import RequestError, TrueScaleError
 from ..geometry import Size
 from ..resample import lanczos
 from ..sizing import ByDimensions, ByLongestSide, ByScale, SizeRequest, plan_size
-from . import choices, host
+from . import choices, host, results
 from .failing import as_error
 from .host_progress import shown_as_job, stop_kind
 from .sd_mask import canvas_mask
 from .sd_tiles import TileSampler, hoisted_overrides
 from .service import service
 from .settings import PRECISIONS, settings
+
+if TYPE_CHECKING:
+    from ..pipeline import UpscaleReport
+    from .jobs import Job
 
 __all__ = ["SIZES", "TITLE", "SdValues", "run", "tile_for_checkpoint"]
 
@@ -36,7 +41,10 @@ AUTOMATIC = 0
 _KEPT = 2
 """Upscaled pictures that are kept, for when only the redraw changes."""
 
-_upscaled: OrderedDict[str, Image.Image] = OrderedDict()
+Find = Callable[[Any], "choices.Choice | None"]
+"""Gives the upscaler of a name."""
+
+_upscaled: OrderedDict[str, tuple[Image.Image, UpscaleReport | None]] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,11 @@ class SdValues:
     precision: str | None = None
 
     @classmethod
-    def of(cls, arguments: Sequence[Any]) -> SdValues:
-        """Positional ones, or a dict of named ones in the first place. Raises RequestError for what is wrong."""
+    def of(cls, arguments: Sequence[Any], find: Find = choices.find) -> SdValues:
+        """Positional ones, or a dict of named ones in the first place; upscalers by ``find``, which may fetch them.
+
+        Raises RequestError for what is wrong.
+        """
         names = list(cls.__dataclass_fields__)
         if arguments and isinstance(arguments[0], dict):
             given = dict(arguments[0])
@@ -79,17 +90,34 @@ class SdValues:
                 raise RequestError(f"{TITLE} knows no argument '{unknown[0]}'", "", f"use some of {', '.join(names)}")
         else:
             given = dict(zip(names, arguments))
-        checked = {name: _checked(name, value, cls) for name, value in given.items() if value is not None}
+        checked = {name: _checked(name, value, cls, find) for name, value in given.items() if value is not None}
         return cls(**checked)
 
-    def size(self, p: Any) -> SizeRequest:
-        """Raises RequestError."""
+    def size(self, width: int, height: int) -> SizeRequest:
+        """width, height: of img2img, for when its size is asked for. Raises RequestError."""
         if self.size_by == "Scale by":
             return ByScale(self.scale)
         if self.size_by == "Longest side":
             return ByLongestSide(self.longest_side)
-        width, height = (self.width, self.height) if self.size_by == "Scale to" else (int(p.width), int(p.height))
-        return ByDimensions(width, height, "stretch")
+        if self.size_by == "Scale to":
+            width, height = self.width, self.height
+        return ByDimensions(int(width), int(height), "stretch")
+
+    def job(self, size: SizeRequest, find: Find = choices.find) -> Job:
+        """What the upscalers do; without one the size is reached by resampling. Raises ModelNotFoundError."""
+        from . import jobs
+
+        current = settings()
+        second = find(self.upscaler_2)
+        return jobs.Job(
+            find(self.upscaler_1 or choices.default_name()) or choices.Choice(choices.NO_UPSCALER),
+            second=second,
+            visibility=self.visibility if second is not None else 0.0,
+            size=size,
+            precision=self.precision or current.precision,
+            memory=current.memory,
+            alpha="drop",
+        )
 
     def tile(self) -> Size:
         side = tile_for_checkpoint()
@@ -104,11 +132,11 @@ _CHOICES = {"size_by": SIZES, "order": ORDERS}
 _RANGES = {"visibility": (0, 1), "color_lock": (0, 1), "overlap": (0, 4096), "batch": (1, 64), "flatness": (0, 255)}
 
 
-def _checked(name: str, value: Any, values: type[SdValues]) -> Any:
+def _checked(name: str, value: Any, values: type[SdValues], find: Find) -> Any:
     """``value`` in the type of the argument. Raises RequestError."""
     default = values.__dataclass_fields__[name].default
     if name in ("upscaler_1", "upscaler_2"):
-        found = choices.find(value)
+        found = find(value)
         return found.name if found is not None else choices.NO_UPSCALER
     if name == "precision":
         return value if value in PRECISIONS else None
@@ -148,6 +176,7 @@ def _run(p: Any, values: SdValues) -> Any:
     processing = host.module("processing")
     base = copy.copy(p)
     base.extra_generation_params = {**p.extra_generation_params, **infotext(values)}
+    base.comments = dict(getattr(p, "comments", None) or {})
     processing.fix_seed(base)
     flatten, background = host.module("images").flatten, host.option("img2img_background_color", "#ffffff")
     sources = [flatten(image, background) for image in base.init_images or () if image is not None]
@@ -186,7 +215,9 @@ def _picture(base: Any, source: Image.Image, values: SdValues, number: int, coun
     state = host.state()
     batches = -(-len(job.todo()) // values.batch)
     state.job_count, state.job_no = max(1, batches * count), batches * number
+    started = time.perf_counter()
     result = sampler.run(job)
+    results.comment_redraw(base, len(job.todo()), time.perf_counter() - started)
     text = sampler.infotext(result.image.size)
     _save(base, result, seed, text)
     return result.image, text, seed
@@ -194,43 +225,33 @@ def _picture(base: Any, source: Image.Image, values: SdValues, number: int, coun
 
 def upscaled(source: Image.Image, values: SdValues, p: Any) -> Image.Image:
     """The source at the size of the result, RGB; kept for the next run with the same picture and upscalers."""
-    size = values.size(p)
+    size = values.size(p.width, p.height)
     key = _key(source, values, size)
     if key in _upscaled:
         _upscaled.move_to_end(key)
-        return _upscaled[key]
-    first = choices.find(values.upscaler_1 or choices.default_name())
-    if first is None:
+    elif choices.find(values.upscaler_1 or choices.default_name()) is None:
         target = plan_size(Size(*source.size), size).resized
-        image = Image.fromarray(lanczos(np.asarray(source.convert("RGB")), target))
+        _upscaled[key] = Image.fromarray(lanczos(np.asarray(source.convert("RGB")), target)), None
     else:
-        image = _by_upscalers(source, values, first, size)
-    _upscaled[key] = image
+        _upscaled[key] = _by_upscalers(source, values, size)
     while len(_upscaled) > _KEPT:
         _upscaled.popitem(last=False)
+    image, report = _upscaled[key]
+    if report is not None:
+        results.comment(p, report)
     return image
 
 
-def _by_upscalers(source: Image.Image, values: SdValues, first: choices.Choice, size: SizeRequest) -> Image.Image:
+def _by_upscalers(source: Image.Image, values: SdValues, size: SizeRequest) -> tuple[Image.Image, UpscaleReport]:
     from . import jobs
 
-    current = settings()
-    second = choices.find(values.upscaler_2)
-    job = jobs.Job(
-        first,
-        second=second,
-        visibility=values.visibility if second is not None else 0.0,
-        size=size,
-        precision=values.precision or current.precision,
-        memory=current.memory,
-        alpha="drop",
-    )
-    with shown_as_job(first.name, bar=False) as progress:
+    job = values.job(size)
+    with shown_as_job(job.first.name, bar=False) as progress:
         result = jobs.run(source.convert("RGB"), job, progress)
     service().give_back()
     for text in result.report.warnings if result.report.models else ():  # that no network ran is no surprise here
         host.warn(text)
-    return result.image.convert("RGB")
+    return result.image.convert("RGB"), result.report
 
 
 def _key(source: Image.Image, values: SdValues, size: SizeRequest) -> str:

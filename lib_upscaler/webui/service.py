@@ -16,7 +16,10 @@ from .settings import Settings, settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from ..estimate import Estimate
+    from ..geometry import Size
     from ..pipeline import Upscaler, UpscaleRequest, UpscaleResult
+    from .jobs import Job
 
 __all__ = ["Service", "service"]
 
@@ -63,6 +66,18 @@ class Service:
             upscaler = self._ready()
             host.hand_over_memory()
             return upscaler.upscale(image, request, progress)
+
+    def estimate(self, source: Size, job: Job) -> list[Estimate]:
+        """What ``job`` will take with a picture of this size, one for each of its steps. Nothing runs.
+
+        Raises ModelError, DeviceError, SizeError.
+        """
+        from ..estimate import estimate
+        from .jobs import requests_of
+
+        with host.plain_arithmetic():
+            upscaler = self._ready()
+            return [estimate(upscaler, source, request) for request in requests_of(job)]
 
     def give_back(self) -> None:
         """Drop the copies of the models on the device, and the memory cached there. They stay loaded in main memory."""

@@ -83,7 +83,7 @@ class PanelsPage:
     def show(self, panel: str) -> Locator:
         """One of ``PANELS``, with all that it has behind accordions."""
         self.tab(PANELS[panel])
-        for name in ("", "_advanced"):
+        for name in ("", "_which", "_catalogue", "_advanced"):
             label = self.page.locator(f"{panel}{name} > .label-wrap")
             if label.count() and not self.is_open(f"{panel}{name}"):
                 label.click()

@@ -67,7 +67,7 @@ def create_page(host: FakeHost) -> Any:
             gr.Dropdown(label="Upscaler", elem_id="txt2img_hr_upscaler", choices=names, value=names[0])
             _generate("txt2img", scripts.scripts_txt2img.setup_ui())
         with gr.TabItem("img2img", elem_id="tab_img2img"):
-            gr.Image(label="Image for img2img", elem_id="img2img_image", type="pil")
+            image = gr.Image(label="Image for img2img", elem_id="img2img_image", type="pil")
             gr.Slider(label="Width", elem_id="img2img_width", minimum=64, maximum=2048, step=8, value=512)
             gr.Slider(label="Height", elem_id="img2img_height", minimum=64, maximum=2048, step=8, value=512)
             scripts.scripts_img2img.prepare_ui()
@@ -75,8 +75,10 @@ def create_page(host: FakeHost) -> Any:
             (ours,) = (one for one in scripts.scripts_img2img.scripts if one.title() == "TrueScale SD Upscale")
             ours.group.visible = True  # as when it is chosen in the drop-down
             ours.group.elem_id = "truescale_sd"
+            _img2img_result(image)
         with gr.TabItem("Extras", elem_id="tab_extras"):
             host.module("ui_postprocessing").create_ui()
+            _result_buttons("extras")
         with gr.TabItem("Settings", elem_id="tab_settings"):
             options = [item for item in shared.opts.data_labels.items() if item[0].startswith("truescale")]
             with gr.Column(elem_id="settings_upscaling"):
@@ -89,6 +91,29 @@ def _generate(name: str, inputs: list[Any]) -> None:
     """A button that takes these components, without which gradio would not let the user change them."""
     components = [component for component in inputs if component is not None]
     gr.Button("Run", elem_id=f"{name}_run").click(fn=lambda *_: None, inputs=components, outputs=[])
+
+
+def _img2img_result(image: Any) -> None:
+    """The host's place for it. It gets the same picture twice as large, and the square in its middle."""
+    ways = ["Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)"]
+    way = gr.Radio(label="Resize mode", choices=ways, value=ways[0], elem_id="resize_mode")
+    button = gr.Button("Generate", elem_id="img2img_generate")
+    gallery = gr.Gallery(label="Output", show_label=False, elem_id="img2img_gallery", columns=4, preview=True)
+    _result_buttons("img2img")
+
+    def enlarge(picture: Any, _: str) -> list[Any]:
+        edge = (picture.width - picture.height) // 2
+        square = picture.crop((edge, 0, edge + picture.height, picture.height))
+        return [picture.resize((picture.width * 2, picture.height * 2)), square]
+
+    button.click(fn=enlarge, inputs=[image, way], outputs=[gallery])
+
+
+def _result_buttons(tab: str) -> None:
+    """As the host's ui_common.create_output_panel has them."""
+    with gr.Row(elem_id=f"image_buttons_{tab}", elem_classes="image-buttons"):
+        gr.Button("\U0001f4c2", elem_id=f"{tab}_open_folder", elem_classes="tool")
+        gr.Button("\U0001f5bc", elem_id=f"{tab}_send_to_img2img", elem_classes="tool")
 
 
 def _setting(key: str, option: Any) -> Any:
@@ -155,9 +180,11 @@ def describe(host: FakeHost) -> dict[str, Any]:
     }
     events = []
     for event in config["dependencies"]:
+        if event.get("trigger_after") is not None:  # follows another one; gradio 4 names no component that it is of
+            continue
         targets = [target[0] if isinstance(target, (list, tuple)) else target for target in event["targets"]]
         inputs, outputs = ([ids[each] for each in event[side]] for side in ("inputs", "outputs"))
-        events += [[ids[each], inputs, outputs] for each in targets if ids[each].startswith(OURS)]
+        events += [[ids[each], inputs, outputs] for each in targets if ids.get(each, "").startswith(OURS)]
     return {"components": components, "events": sorted(events)}
 
 

@@ -172,10 +172,10 @@ def test_the_plan_of_sd_upscale_follows_the_source_and_the_sliders(page: PanelsP
     page.page.wait_for_selector(f"#{SD}_plan .truescale-note")
     page.pick(f"{SD}_size_by", "Scale by")
     page.page.wait_for_function(f"() => document.querySelector('#{SD}_plan').innerText.includes('1024x1536')")
-    before = page.text(f"#{SD}_plan")
+    before = page.text(f"#{SD}_plan p:last-of-type")
     assert "tiles" in before
     page.set_number(f"{SD}_tile_width", 256)
     page.set_number(f"{SD}_tile_height", 256)
     many = int(before.split()[0])
-    assert page.eventually(lambda: int(page.text(f"#{SD}_plan").split()[0]) > many)
+    assert page.eventually(lambda: int(page.text(f"#{SD}_plan p:last-of-type").split()[0]) > many)
     assert not page.sees(f"{SD}_source")  # the field that carries the size is not for users

@@ -1,7 +1,7 @@
 // What AUTOMATIC1111's own scripts give to ours and do to our panels, as its script.js, ui.js, inputAccordion.js, hints.js
 // and localization.js do. TOOLTIPS and TRANSLATION are set before by serve_panels.py.
 
-const localization = new URLSearchParams(location.search).has("korean") ? TRANSLATION : {};
+const localization = window.localization = new URLSearchParams(location.search).has("korean") ? TRANSLATION : {};
 const onceLoaded = [], onEachUpdate = [], afterUpdates = [];
 let isLoaded = false, afterwards = null;
 

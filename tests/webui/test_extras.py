@@ -280,11 +280,13 @@ def test_a_picture_without_any_of_it_gets_none(host: FakeHost) -> None:
         (
             {"size_by": "Scale to", "width": 80, "height": 80, "fit": "crop", "upscaler_2": "two", "visibility": 0.5},
             "Postprocess upscale to: 80x80, Postprocess upscaler: four, Postprocess upscaler 2: two,"
-            " Postprocess upscaler 2 visibility: 0.5, TrueScale fit: crop, TrueScale precision: float32",
+            " Postprocess upscaler 2 visibility: 0.5, TrueScale width: 80, TrueScale height: 80, TrueScale fit: crop,"
+            " TrueScale precision: float32",
         ),
         (
             {"size_by": "Longest side", "longest_side": 60},
-            "Postprocess upscale to: 60x40, Postprocess upscaler: four, TrueScale precision: float32",
+            "Postprocess upscale to: 60x40, Postprocess upscaler: four, TrueScale longest side: 60,"
+            " TrueScale precision: float32",
         ),
         ({"upscaler_2": "two", "visibility": 0.0}, "Postprocess upscale by: 4.0, Postprocess upscaler: four"),
         ({"upscaler_1": "Nearest"}, "Postprocess upscale by: 4.0, Postprocess upscaler: Nearest"),

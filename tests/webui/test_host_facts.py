@@ -147,6 +147,7 @@ MAY_BE_MISSED = {
     "modules.devices.get_optimal_device",
     "modules.ui_components.InputAccordion.__init__",
     "modules.ui_components.ToolButton.__init__",
+    "modules.util.open_folder",
 }
 """Functions for whose absence there is a test below."""
 

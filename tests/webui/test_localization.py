@@ -1,85 +1,79 @@
-"""Korean: every text of ours that the page shows has its translation, under exactly the words that the page shows."""
+"""Every text of ours that a page shows has its translation in each language, under exactly the words it shows."""
 
 from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fake_host.running import FakeHost
+from our_words import ROOT, in_components, in_python, in_scripts
 from types_of_fixtures import StartHost
 
-KOREAN = json.loads(
-    (Path(__file__).resolve().parents[2] / "localizations" / "ko_KR.json").read_text(encoding="utf-8"),
-)
+LANGUAGES = {
+    "ko_KR": "[가-힣]",
+    "ja_JP": "[ぁ-ヿ一-鿿]",
+    "zh_CN": "[一-鿿]",
+    "zh_TW": "[一-鿿]",
+}
+"""File -> letters that its translations are written in."""
+
+NAMES = {"TrueScale", "fp16", "bf16", "manga", "AI pictures"}
+"""May stay as they are."""
 
 
-class _Texts(HTMLParser):
-    """The text nodes of a piece of HTML: the host translates each as a whole, trimmed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self.feed(html)
-
-    def handle_data(self, data: str) -> None:
-        self.found |= {data.strip()} - {""}
+def translations(language: str) -> dict[str, str]:
+    return json.loads((ROOT / "localizations" / f"{language}.json").read_text(encoding="utf-8"))
 
 
-def _texts_of(component: Any) -> set[str]:
-    kind = component.get_block_name()
-    found = {getattr(component, name, None) for name in ("label", "info", "webui_tooltip", "placeholder")}
-    if kind == "html":
-        found |= _Texts(component.value or "").found
-    if kind == "button":
-        found.add(component.value)
-    if kind in ("dropdown", "radio") and not component.elem_id.endswith(("upscaler", "upscaler_1", "upscaler_2")):
-        found |= {choice[0] if isinstance(choice, tuple) else choice for choice in component.choices}
-    if kind == "html":
-        found.discard(component.label)  # not shown
-    return {text.strip() for text in found if isinstance(text, str) and re.search("[A-Za-z]", text)}
-
-
-def _shown(host: FakeHost) -> dict[str, str]:
-    """Text -> where it is."""
-    shown = {}
-    for block in host.demo.blocks.values():
-        if str(getattr(block, "elem_id", None)).startswith("truescale"):
-            shown.update({text: block.elem_id for text in _texts_of(block)})
-    for name, option in host.opts.data_labels.items():
-        if name.startswith("truescale"):
-            shown.update({text: name for text in {option.label, *_Texts(option.comment_after).found}})
-    for runner in (host.module("scripts").scripts_txt2img, host.module("scripts").scripts_img2img):
-        titles = [script.title() for script in runner.scripts]
-        shown.update({title: "a script's title" for title in titles if title.startswith("TrueScale")})
-    return shown
+@pytest.fixture(scope="module")
+def words_of_files() -> dict[str, str]:
+    return {**in_python(), **in_scripts()}
 
 
 @pytest.fixture
-def shown(start_host: StartHost) -> dict[str, str]:
-    return _shown(start_host())
+def shown(start_host: StartHost, words_of_files: dict[str, str]) -> dict[str, str]:
+    """Text -> where it is. The page as a newcomer has it, and as one with the step after generating and no network."""
+    host = start_host(postprocessing_enable_in_main_ui=["TrueScale"])
+    return {**in_components(host), **words_of_files}
 
 
-def test_every_text_has_a_translation(shown: dict[str, str]) -> None:
-    assert len(shown) > 40
-    assert {text: place for text, place in shown.items() if text not in KOREAN} == {}
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_has_a_translation(language: str, shown: dict[str, str]) -> None:
+    known = translations(language)
+
+    assert len(shown) > 150
+    assert {text: place for text, place in shown.items() if text not in known} == {}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_translation_is_unused(language: str, shown: dict[str, str]) -> None:
+    assert [text for text in translations(language) if text not in shown] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_translations_are_in_their_language_and_none_is_empty(language: str) -> None:
+    for english, translated in translations(language).items():
+        assert english == english.strip()
+        assert re.search(LANGUAGES[language], translated) or english in NAMES, english
+
+
+def test_the_two_chinese_ones_are_not_the_same() -> None:
+    simplified, traditional = translations("zh_CN"), translations("zh_TW")
+    same = [text for text in simplified if simplified[text] == traditional[text]]
+
+    assert len(same) < len(simplified) / 3
+    assert not [text for text in simplified.values() if re.search("[圖檔設這並選擇個時張]", text)]
+    assert not [text for text in traditional.values() if re.search("[图档设这并选择个时张]", text)]
 
 
 def test_the_words_of_a_missing_package_have_theirs(start_host: StartHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """They hold names, and so cannot be translated as a whole; the host shows them in English."""
     monkeypatch.setattr(FakeHost.ours("health"), "present", lambda name: False)
-    texts = _shown(start_host())
+    texts = in_components(start_host())
 
-    rest = {text for text in texts if text not in KOREAN}
+    known: dict[str, Any] = translations("ko_KR")
+    rest = {text for text in texts if text not in known}
     assert all(text.startswith("TrueScale cannot run: ") for text in rest), rest
-
-
-def test_the_translations_are_korean_and_none_is_empty() -> None:
-    untranslated = {"TrueScale", "fp16", "bf16"}
-    for english, korean in KOREAN.items():
-        assert english == english.strip()
-        assert re.search("[가-힣]", korean) or english in untranslated, english

@@ -201,7 +201,7 @@ def test_whatever_goes_wrong_the_host_starts_with_its_own(
 def test_a_deleted_model_keeps_its_place_and_says_so(host: FakeHost) -> None:
     names = host.names()
     (host.models / "four.pth").unlink()
-    host.ours("panel").refresh_models()
+    host.ours("lists").refresh_models()
 
     assert host.names() == names
     result = _by_extras(host, "four")
@@ -214,8 +214,8 @@ def test_a_deleted_model_keeps_its_place_and_says_so(host: FakeHost) -> None:
 def test_a_refresh_lists_new_models_at_the_end(host: FakeHost) -> None:
     names = host.names()
     save_pth(OTHER, host.models / "a new one.pth")
-    host.ours("panel").refresh_models()
-    host.ours("panel").refresh_models()
+    host.ours("lists").refresh_models()
+    host.ours("lists").refresh_models()
 
     assert host.names() == [*names, "a new one"]
     assert off(_by_extras(host, "a new one").pictures[0], true_picture(OTHER, picture())) <= 1

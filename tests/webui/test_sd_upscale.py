@@ -552,7 +552,8 @@ def test_the_picture_is_shown_as_it_grows(wanted: bool, host: FakeHost) -> None:
     ],
 )
 def test_the_plan_is_told_before_the_run(size: str, values: dict[str, Any], words: str, host: FakeHost) -> None:
-    text = re.sub("<[^>]*>", "", host.ours("sd_panel")._plan_text(size, values))
+    source = dict(zip(("width", "height"), (int(side) for side in size.split("x") if side)))
+    text = re.sub("<[^>]*>", "", host.ours("sd_panel")._plan_html(source, values))
     assert words.lower() in text.lower()
     assert bool(text) is bool(words)
 

@@ -36,6 +36,7 @@ def as_1_6_0(host: FakeHost) -> None:
               comment_after, infotext, restrict_api)  # fmt: skip
 
     options.OptionInfo.__init__ = __init__
+    del host.module("util").open_folder
     del devices.patch_module_list
     del state.stopping_generation
     steps = host.module("scripts_postprocessing")

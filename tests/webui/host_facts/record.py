@@ -24,6 +24,7 @@ SIGNATURES = (
     "modules.devices.get_optimal_device",
     "modules.devices.torch_gc",
     "modules.devices.without_autocast",
+    "modules.images.get_font",
     "modules.images.read_info_from_image",
     "modules.images.resize_image",
     "modules.images.save_image",
@@ -35,6 +36,7 @@ SIGNATURES = (
     "modules.options.Options.set",
     "modules.postprocessing.run_extras",
     "modules.postprocessing.run_postprocessing",
+    "modules.processing.StableDiffusionProcessing.comment",
     "modules.processing.StableDiffusionProcessingTxt2Img.sample_hr_pass",
     "modules.processing.process_images",
     "modules.processing.process_images_inner",
@@ -76,6 +78,7 @@ SIGNATURES = (
     "modules.upscaler.Upscaler.load_model",
     "modules.upscaler.Upscaler.upscale",
     "modules.upscaler.UpscalerData.__init__",
+    "modules.util.open_folder",
     "modules_forge.forge_util.prepare_free_memory",
     "modules_forge.utils.prepare_free_memory",
     "scripts.xyz_grid.AxisOption.__init__",
@@ -87,6 +90,7 @@ NAMES = (
     "modules.devices.device",
     "modules.devices.device_esrgan",
     "modules.devices.patch_module_list",
+    "modules.paths.data_path",
     "modules.paths.models_path",
     "modules.scripts.AlwaysVisible",
     "modules.scripts.postprocessing_scripts_data",
@@ -142,9 +146,15 @@ ELEM_IDS = (
     "extras_upscale",
     "extras_upscaler_1",
     "extras_upscaler_2",
+    "txt2img_hr_resize_x",
+    "txt2img_hr_resize_y",
+    "txt2img_hr_scale",
     "txt2img_hr_upscaler",
 )
-FLAGS = ("api", "api-auth", "esrgan-models-path", "nowebui")
+FLAGS = (
+    *("api", "api-auth", "esrgan-models-path", "hide-ui-dir-config", "listen", "ngrok", "no-gradio-queue", "nowebui"),
+    *("server-name", "share"),
+)
 OPTIONS = ("live_previews_enable", "upscaling_max_images_in_cache", "postprocessing_enable_in_main_ui")
 PINS = ("Pillow", "fastapi", "gradio", "numpy", "pydantic", "spandrel", "torch")
 

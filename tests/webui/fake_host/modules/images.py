@@ -5,7 +5,7 @@ import os
 from modules import script_callbacks, shared
 from modules.shared import opts
 from modules.upscaler import LANCZOS
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageFont, ImageOps, PngImagePlugin
 
 IGNORED_INFO_KEYS = {"exif", "icc_profile", "dpi", "gamma", "chromaticity", "loop", "duration", "jfif", "jfif_version"}
 IGNORED_INFO_KEYS |= {"jfif_unit", "jfif_density", "background", "timestamp", "progressive", "progression", "photoshop"}
@@ -22,6 +22,10 @@ def resize_image(resize_mode, im, width, height, upscaler_name=None):
         upscaler = next((x for x in shared.sd_upscalers if x.name == upscaler_name), shared.sd_upscalers[0])
         im = upscaler.scaler.upscale(im, scale, upscaler.data_path)
     return im if im.size == (width, height) else im.resize((width, height), resample=LANCZOS)
+
+
+def get_font(fontsize):
+    return ImageFont.load_default()
 
 
 def flatten(img, bgcolor):

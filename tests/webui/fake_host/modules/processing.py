@@ -45,11 +45,15 @@ class StableDiffusionProcessing:
         self.scripts = None
         self.script_args = ()
         self.extra_generation_params = {}
+        self.comments = {}
         self.sampler = None
         self.iteration = 0
         self.color_corrections = None
         self.overlay_images = None
         self.outpath_samples = self.outpath_samples or opts.outdir_txt2img_samples
+
+    def comment(self, text):
+        self.comments[text] = 1
 
     def save_samples(self):
         return not self.do_not_save_samples
@@ -228,6 +232,7 @@ class Processed:
         self.info = info
         self.all_seeds = all_seeds or [seed]
         self.infotexts = infotexts or [info]
+        self.comments = "".join(f"{comment}\n" for comment in p.comments)
         self.index_of_first_image = 0
 
     def infotext(self, p, index):

@@ -19,6 +19,9 @@ def create_ui():
                 choices=[*shared.latent_upscale_modes, *[x.name for x in shared.sd_upscalers]],
                 value=shared.latent_upscale_default_mode,
             )
+            gr.Slider(minimum=1.0, maximum=4.0, step=0.05, label="Upscale by", value=2.0, elem_id="txt2img_hr_scale")
+            gr.Slider(minimum=0, maximum=2048, step=8, label="Resize width to", value=0, elem_id="txt2img_hr_resize_x")
+            gr.Slider(minimum=0, maximum=2048, step=8, label="Resize height to", value=0, elem_id="txt2img_hr_resize_y")
             scripts.scripts_txt2img.setup_ui()
         with gr.Tab("img2img"):
             scripts.scripts_img2img.prepare_ui()

@@ -1,0 +1,149 @@
+// The button beside a result, in Extras and img2img, that compares it with its source.
+
+(function() {
+    const TrueScale = window.TrueScale = window.TrueScale || {};
+    const t = (text) => (window.localization && window.localization[text]) || text;
+    const SIGN = `<svg viewBox="0 0 24 24" width="1em" height="1em" aria-hidden="true" focusable="false">
+        <path d="M3 4h18v16H3z" fill="none" stroke="currentColor" stroke-width="2"/>
+        <path d="M12 4h9v16h-9z" fill="currentColor"/><path d="M12 1v22" stroke="currentColor" stroke-width="2"/></svg>`;
+    const PLACES = {
+        extras: {sources: ["extras_image"], fit: fitOfExtras},
+        img2img: {
+            sources: ["img2img_image", "img2img_sketch", "img2maskimg", "inpaint_sketch", "img_inpaint_base"],
+            fit: fitOfImg2img,
+        },
+    };
+
+    // For each place: the pictures of its gallery when they came, and what they were made from. Pending: of a run that
+    // has begun, since the source may be exchanged before its result comes.
+    const results = {}, pending = {};
+
+    // -- the page ------------------------------------------------------------------------------------------------
+
+    const byId = (id) => gradioApp().querySelector(`#${id}`);
+    const isSeen = (element) => element.getClientRects().length > 0;
+
+    function sourceOf(place) {
+        for (const id of PLACES[place].sources) {
+            const box = byId(id);
+            if (!box || !isSeen(box)) continue;
+            const picture = box.querySelector("img.forge-image, [data-testid=image] img") || box.querySelector("img");
+            if (picture && picture.naturalWidth) return {src: picture.src, fit: PLACES[place].fit()};
+        }
+        return null;
+    }
+
+    // How the source was put into the size of the result, as in CSS's object-fit.
+    function fitOfExtras() {
+        const ours = byId("truescale_extras_fit");
+        const way = ours && isSeen(ours) && [...ours.querySelectorAll("input")].find((one) => one.checked);
+        if (way) return {crop: "cover", pad: "contain"}[way.value] || "fill";
+        const theirs = byId("extras_upscaling_crop");
+        return theirs && isSeen(theirs) && theirs.querySelector("input").checked ? "cover" : "fill";
+    }
+
+    function fitOfImg2img() {
+        const ways = [...gradioApp().querySelectorAll("#resize_mode input[type=radio]")];
+        return {1: "cover", 2: "contain"}[ways.findIndex((one) => one.checked)] || "fill";
+    }
+
+    /** All pictures of a gallery in their order, each once, without its large preview and the host's live one. */
+    function galleryPictures(gallery) {
+        for (const list of [".grid-container img", ".thumbnails img"]) {
+            const found = [...gallery.querySelectorAll(list)];
+            if (found.length) return found;
+        }
+        return [];
+    }
+
+    function selectedPicture(gallery) {
+        return gallery.querySelector("[data-testid=detailed-image], .preview > img")
+            || gallery.querySelector(".thumbnail-item.selected img")
+            || galleryPictures(gallery)[0] || null;
+    }
+
+    // -- what was made from what -----------------------------------------------------------------------------------
+
+    function remember(place) {
+        const gallery = byId(`${place}_gallery`);
+        const srcs = gallery ? galleryPictures(gallery).map((one) => one.src).join("\n") : "";
+        if (srcs === (results[place] ? results[place].srcs : "")) return;
+        const source = place in pending ? pending[place] : sourceOf(place);
+        delete pending[place];
+        results[place] = srcs ? {srcs, source} : null;
+    }
+
+    function begin(event) {
+        for (const place of Object.keys(PLACES)) {
+            if (event.target.closest && event.target.closest(`#${place}_generate`)) pending[place] = sourceOf(place);
+        }
+    }
+
+    // -- the button --------------------------------------------------------------------------------------------------
+
+    function reasonAgainst(place) {
+        if (!results[place]) return t("There is no result yet");
+        if (!results[place].source) return t("There is no source picture to compare with");
+        return "";
+    }
+
+    function open(place, button) {
+        remember(place);
+        if (reasonAgainst(place)) return update();
+        const picture = selectedPicture(byId(`${place}_gallery`));
+        const {src, fit} = results[place].source;
+        return TrueScale.compare(
+            {src, label: t("Source"), fit},
+            {src: picture.src, label: t("Result")},
+            button,
+        );
+    }
+
+    function makeButton(place, neighbour) {
+        const button = TrueScale.make("button", {
+            ...{type: "button", id: `truescale_compare_${place}`, "aria-label": t("Compare with the source")},
+            class: neighbour ? neighbour.className : "lg secondary gradio-button tool",
+            click: () => open(place, button),
+        });
+        button.classList.remove("hidden", "hide");
+        button.classList.add("truescale-compare");
+        button.innerHTML = SIGN;
+        return button;
+    }
+
+    function addButton(place) {
+        const there = byId(`truescale_compare_${place}`);
+        if (there) return there;
+        const row = byId(`image_buttons_${place}`);
+        const gallery = byId(`${place}_gallery`);
+        if (!row && !gallery) return null;
+        const neighbour = row && row.querySelector("button.tool, button");
+        const button = makeButton(place, neighbour);
+        if (row) (neighbour ? neighbour.parentElement : row).append(button);
+        else gallery.after(button);
+        return button;
+    }
+
+    function update() {
+        for (const place of Object.keys(PLACES)) {
+            remember(place);
+            const button = addButton(place);
+            if (!button) continue;
+            const reason = reasonAgainst(place);
+            const title = reason || t("Compare with the source");
+            if (button.title !== title) button.title = title;
+            button.setAttribute("aria-disabled", reason ? "true" : "false");  // still reached by keyboard, to say why
+        }
+    }
+
+    onUiLoaded(function() {
+        document.addEventListener("click", begin, true);
+        document.addEventListener("load", (event) => {
+            if (event.target.tagName === "IMG") update();
+        }, true);
+        onAfterUiUpdate(update);
+        update();
+    });
+
+    Object.assign(TrueScale, {galleryPictures});
+})();
