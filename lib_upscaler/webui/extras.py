@@ -80,7 +80,7 @@ def _widgets(elem_id: str) -> dict[str, Any]:
         extras_tools.reads(read, read_note, parts)
     panel.shows_card(card, first, source, follow, sizes["scale"])
     panel.refreshes(refresh, made)
-    presets.connect(parts)
+    presets.connect(parts, source)
     _show_plan(parts, source, plan)
     return parts
 

@@ -59,7 +59,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
     parts = {"upscaler_2": second, "visibility": visibility, "precision": precision, "tile": tile}
     _show_plan(parts, source, card, plan)
     theirs = lists.HOST_LISTS.get("txt2img_hr_upscaler")
-    presets.connect({**parts, **({"upscaler_1": theirs} if theirs is not None else {})})
+    presets.connect({**parts, **({"upscaler_1": theirs} if theirs is not None else {})}, source)
     defaults = {"upscaler_2": choices.NO_UPSCALER, "visibility": 0.5, "precision": panel.BY_SETTINGS, "tile": 0}
     # One that is not in the infotext was at its default; switched on if any of them is there.
     pairs: list[tuple[Any, Any]] = [(enabled, lambda found: any(key in found for key in INFOTEXT.values()))]

@@ -42,8 +42,17 @@ class PresetsBar:
         outputs = [self._row, self._note]
         self._cancel.click(fn=lambda: (gr.update(visible=False), ""), outputs=outputs, show_progress=False)
 
-    def connect(self, parts: Mapping[str, Any]) -> None:
-        """parts: argument -> component, of those that a preset sets and keeps."""
+    def connect(self, parts: Mapping[str, Any], source: Any) -> None:
+        """parts: argument -> component, of those that a preset sets and keeps.
+
+        source: what the page's script writes when the panel is opened; the list is then as it is now, not as it was
+        when the host built its page.
+        """
+
+        def listed() -> Any:
+            return gr.update(choices=self._names())
+
+        source.change(fn=listed, inputs=[], outputs=[self._chosen], show_progress=False)
         names, components = list(parts), list(parts.values())
 
         def apply(chosen: str | None) -> list[Any]:

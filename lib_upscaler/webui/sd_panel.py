@@ -49,7 +49,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
     _show_plan(parts, source, plan)
     panel.shows_card(card, parts["upscaler_1"], source, follow, parts["scale"])
     panel.refreshes(refresh, made)
-    presets.connect(parts)
+    presets.connect(parts, source)
     fields = SdValues.__dataclass_fields__
     pairs = [(parts[name], _pasted(key, fields[name].default, name)) for name, key in INFOTEXT.items()]
     return [parts[name] for name in fields], pairs

@@ -112,6 +112,11 @@ def test_a_preset_is_saved_chosen_renamed_and_deleted(page: PanelsPage) -> None:
     page.choose(f"{EXTRAS}_preset", "Mine")
     assert page.eventually(lambda: page.number(f"{EXTRAS}_scale") == 3)
     assert page.page.locator(f"#{EXTRAS}_upscaler_1 input").input_value() == "two"
+    page.page.reload()  # the page is as the host built it at its start
+    page.page.wait_for_selector("body[data-ready]")
+    _opened(page)
+    assert page.eventually(lambda: "Mine" in page.choices(f"{EXTRAS}_preset"))
+    page.choose(f"{EXTRAS}_preset", "Mine")
 
     page.press(f"{EXTRAS}_preset_rename")
     assert page.eventually(lambda: name.input_value() == "Mine")
