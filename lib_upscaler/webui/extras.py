@@ -79,7 +79,7 @@ def _widgets(elem_id: str) -> dict[str, Any]:
         catalogue_panel.ui(elem_id, made.updates, made.components)
         extras_tools.reads(read, read_note, parts)
     panel.shows_card(card, first, source, follow, sizes["scale"])
-    panel.refreshes(refresh, made)
+    panel.refreshes(refresh, made, source)
     presets.connect(parts, source)
     _show_plan(parts, source, plan)
     return parts

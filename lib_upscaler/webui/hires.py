@@ -50,7 +50,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
         with panel.form_row():
             second, visibility = panel.upscaler_2(_ELEM_ID, made)
             refresh = panel.refresh_button(_ELEM_ID)
-        panel.refreshes(refresh, made)
+        panel.refreshes(refresh, made, source)
         with panel.form_row():
             precision = panel.precision(_ELEM_ID)
         with panel.form_row():

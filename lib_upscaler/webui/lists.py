@@ -91,6 +91,15 @@ class Lists:
         theirs = [gr.update(choices=_HOST_NAMES[key]()) for key in _HOST_NAMES if key in HOST_LISTS]
         return [*ours, *theirs, _groups_html()]
 
+    @property
+    def ours(self) -> list[Any]:
+        """What ``ours_now`` is for, in its order."""
+        return [*(component for component, _ in self._ours), self._groups]
+
+    def ours_now(self) -> list[Any]:
+        """One update for each of ``ours``, without looking for files: another panel may have found some."""
+        return [*(gr.update(choices=listed()) for _, listed in self._ours), _groups_html()]
+
     def _theirs(self) -> list[Any]:
         return [HOST_LISTS[key] for key in _HOST_NAMES if key in HOST_LISTS]
 

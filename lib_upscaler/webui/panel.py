@@ -121,9 +121,10 @@ def refresh_button(elem_id: str) -> Any:
     return tool_button(symbol, f"{elem_id}_refresh", "Look for new models")
 
 
-def refreshes(button: Any, lists: Lists) -> None:
-    """The button brings the lists up to date."""
+def refreshes(button: Any, lists: Lists, source: Any) -> None:
+    """The button looks for new files; what others have found is listed when the page's script writes ``source``."""
     button.click(fn=lists.updates, inputs=[], outputs=lists.components)
+    source.change(fn=lists.ours_now, inputs=[], outputs=lists.ours, show_progress=False)
 
 
 def source_size(elem_id: str) -> Any:

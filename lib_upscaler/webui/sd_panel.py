@@ -48,7 +48,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
     plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
     _show_plan(parts, source, plan)
     panel.shows_card(card, parts["upscaler_1"], source, follow, parts["scale"])
-    panel.refreshes(refresh, made)
+    panel.refreshes(refresh, made, source)
     presets.connect(parts, source)
     fields = SdValues.__dataclass_fields__
     pairs = [(parts[name], _pasted(key, fields[name].default, name)) for name, key in INFOTEXT.items()]

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from panels_page import OpenPage, PanelsPage
+from serving import Server
 
 EXTRAS = "truescale_extras"
 
@@ -188,3 +189,16 @@ def test_comments_of_a_generation_are_translated_word_by_word(open_page: OpenPag
     assert told.startswith("TrueScale · four · 30x20 → 120x80 px, 0.01 MP · ")
     assert "0.2" in told
     assert "seconds" not in told
+
+
+def test_what_one_panel_has_found_the_others_list_when_they_are_opened(page: PanelsPage, server: Server) -> None:
+    new = server.models / "4x_found.pth"
+    new.write_bytes((server.models / "four.pth").read_bytes())
+    try:
+        _opened(page)
+        page.press(f"{EXTRAS}_refresh")
+        page.show("#truescale_sd")
+        assert page.eventually(lambda: "4x_found" in page.choices("truescale_sd_upscaler_1"))
+    finally:
+        new.unlink()
+        page.press("truescale_sd_refresh")
