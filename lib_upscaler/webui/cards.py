@@ -26,8 +26,12 @@ _LARGEST_IN_NAMES = 16
 _READING = threading.Lock()
 """One at a time: two looks at an unknown model would load it twice."""
 
-WORDS = ("upscaling", "restoration")
-"""Purposes of cards."""
+WORDS = (
+    "upscaling",
+    "restoration",
+    "Faithful 4x upscaling: no halos, no invented texture. Small and fast.",
+)
+"""Purposes of cards, and what the model that ships says of itself."""
 
 
 def read(name: str) -> ModelCard | None:

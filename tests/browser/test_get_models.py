@@ -12,8 +12,6 @@ OWN = "truescale_extras_catalogue"
 
 def show(page: PanelsPage) -> None:
     page.show("#truescale_extras")
-    page.page.locator(f"#{OWN} > .label-wrap").click()
-    page.settle()
     assert page.is_open(f"#{OWN}")
 
 

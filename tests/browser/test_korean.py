@@ -10,7 +10,10 @@ from PIL import Image
 
 from panels_page import PANELS, OpenPage, PanelsPage
 
-NAMES = ("TrueScale", "img2img", "Upscale", "Hires. fix", "GB", "WebUI", "float32", "fp16", "bf16")
+NAMES = (
+    *("TrueScale", "img2img", "Upscale", "Extras", "Hires. fix", "GB", "MB", "MP", "px", "WebUI", "float32", "fp16"),
+    *("bf16", "JPEG", "RGB", "MIT", "RealESRGAN Compact"),
+)
 """Of products, places in the host and measures: they are the same in Korean."""
 OF_GRADIO = ("Clear",)
 """Words on gradio's own buttons, which are the host's to translate."""
@@ -19,7 +22,8 @@ _TEXTS = """(panel) => {
     const found = [];
     while (walker.nextNode()) {
         const parent = walker.currentNode.parentElement;
-        if (!["SCRIPT", "STYLE"].includes(parent.nodeName)) found.push(walker.currentNode.textContent.trim());
+        if (["SCRIPT", "STYLE"].includes(parent.nodeName) || parent.closest(".truescale-hidden")) continue;
+        found.push(walker.currentNode.textContent.trim());
     }
     for (const one of document.querySelectorAll(`${panel} [title], ${panel} [placeholder]`)) {
         found.push(one.title || "", one.placeholder || "");
