@@ -49,16 +49,21 @@
         return Boolean(block && block.parentElement && block.parentElement.offsetParent !== null);
     }
 
+    function tell(field, sizes) {
+        if (!field || !isSeen(field)) return;
+        const runs = (window.TrueScale && window.TrueScale.runs) || 0;
+        const text = JSON.stringify({...sizes, runs});
+        if (field.value === text) return;
+        field.value = text;
+        updateInput(field);
+    }
+
+    const fieldIn = (block) => block && block.querySelector("textarea, input");
+
     function update() {
-        for (const [panel, sizes] of Object.entries(PANELS)) {
-            const field = gradioApp().querySelector(`#${panel}_source textarea, #${panel}_source input`);
-            if (!field || !isSeen(field)) continue;
-            const runs = (window.TrueScale && window.TrueScale.runs) || 0;
-            const text = JSON.stringify({...sizes(), runs});
-            if (field.value === text) continue;
-            field.value = text;
-            updateInput(field);
-        }
+        for (const [panel, sizes] of Object.entries(PANELS)) tell(fieldIn(byId(`${panel}_source`)), sizes());
+        // The step after generating: nobody knows the size yet, but its cards and lists are to be shown.
+        gradioApp().querySelectorAll("[id^='truescale_step_'][id$='_source']").forEach((one) => tell(fieldIn(one), {}));
     }
 
     onUiLoaded(function() {

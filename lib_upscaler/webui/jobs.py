@@ -63,7 +63,7 @@ def run(image: Image.Image, job: Job, progress: Progress) -> UpscaleResult:
         return _cleaned_up_first(image, job, progress)
     seen = job.seen()
     if all(choice.model is not None for choice, _ in seen):
-        return service().upscale(image, _request(job, seen), progress)
+        return _as_chosen(service().upscale(image, _request(job, seen), progress), seen)
     parts, done = [], 0.0
     for choice, weight in seen:
         part = SubProgress(progress, done, done + 1 / len(seen), f"{choice.name}: " if len(seen) > 1 else "")
@@ -72,6 +72,13 @@ def run(image: Image.Image, job: Job, progress: Progress) -> UpscaleResult:
         parts.append((run(image, alone, part) if ours else _by_host(image, alone, part), weight))
         done += 1 / len(seen)
     return _mixed(parts)
+
+
+def _as_chosen(result: UpscaleResult, seen: list[tuple[Choice, float]]) -> UpscaleResult:
+    """The models under the names by which they were chosen: the host has names of its own for some files."""
+    if len(result.report.models) != len(seen):  # none ran, or one file under two names
+        return result
+    return replace(result, report=replace(result.report, models=tuple(choice.name for choice, _ in seen)))
 
 
 _CLEANING = 0.25

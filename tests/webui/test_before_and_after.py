@@ -215,6 +215,17 @@ def test_the_statement_of_one_picture(host: FakeHost) -> None:
     assert re.search(r"seconds : \d+\.\d", told)
 
 
+def test_a_model_of_the_host_is_told_by_the_name_that_was_chosen(host: FakeHost) -> None:
+    """Its file has another one."""
+    folder = host.models.parent / "RealESRGAN"
+    folder.mkdir(exist_ok=True)
+    save_pth(compact(scale=4, features=4, layers=1), folder / "RealESRGAN_x4plus.pth")
+    host.press(f"{EXTRAS}_refresh")
+    host.extras(picture(), ours={"enabled": True, "upscaler_1": "R-ESRGAN 4x+"})
+
+    assert _statement(host).startswith("R-ESRGAN 4x+ · 30x20 → 120x80 px")
+
+
 def test_tiles_come_with_their_seam_error(host: FakeHost) -> None:
     host.extras(picture(100, 60), ours={"enabled": True, "upscaler_1": "four", "tile": 32})
 
