@@ -70,7 +70,8 @@ def test_korean(host: Host, new_data: Callable[..., DataFolder], chromium: str, 
 
 _LATIN_LABELS = """(selector) => [...gradioApp().querySelectorAll(
     `${selector} span, ${selector} p, ${selector} .info`
-)].filter((e) => !e.children.length && /[a-z]{3}/.test(e.textContent) && !/[\\uac00-\\ud7a3]/.test(e.textContent))
+)].filter((e) => !e.children.length && /[a-z]{3}/.test(e.textContent) && !/[\\uac00-\\ud7a3]/.test(e.textContent)
+    && !e.closest(".truescale-hidden"))
   .map((e) => e.textContent.trim())"""
 
 
