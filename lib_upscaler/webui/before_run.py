@@ -13,20 +13,13 @@ from ..sizing import plan_size
 from . import cards, choices, health, host
 from .markup import line, problem, word
 from .service import service
+from .statement import STRATEGIES
 
 if TYPE_CHECKING:
     from ..estimate import Estimate
     from .jobs import Job
 
-__all__ = ["WORDS", "look", "plan_html", "size_of", "source_of"]
-
-WORDS = (
-    "whole, in one piece",
-    "whole, in bands",
-    "in tiles",
-    "resampled, without a network",
-)
-_STRATEGIES = dict(zip(("whole", "whole, in bands", "tiles", "resampled"), WORDS))
+__all__ = ["look", "plan_html", "size_of", "source_of"]
 
 
 def source_of(text: str | None) -> dict[str, Any]:
@@ -95,7 +88,7 @@ def _only_size(size: Size, job: Job) -> str:
 
 def _pieces(found: list[Estimate]) -> str:
     most = max(found, key=lambda each: each.tiles)
-    told = word(_STRATEGIES.get(most.strategy, most.strategy))
+    told = word(STRATEGIES.get(most.strategy, most.strategy))
     return f"{told}: {most.tiles}" if most.strategy == "tiles" else told
 
 

@@ -13,11 +13,9 @@ from ..pipeline import UpscaleReport
 from ..sizing import ByScale
 from . import choices, host
 from .requests import Values
+from .settings import BY_SETTINGS
 
 __all__ = ["DEFAULTS", "infotext", "settings_of", "settings_of_picture"]
-
-BY_SETTINGS = "as in the settings"
-"""Precision: that of the settings page."""
 
 DEFAULTS: dict[str, Any] = {
     "upscaler_2": choices.NO_UPSCALER,

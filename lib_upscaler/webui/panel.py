@@ -9,7 +9,7 @@ import gradio as gr
 
 from . import cards, choices, host
 from .lists import Lists, cleaners, offered, offered_or_none
-from .settings import PRECISIONS
+from .settings import BY_SETTINGS, PRECISIONS
 
 __all__ = [
     "ALPHAS",
@@ -34,7 +34,6 @@ __all__ = [
     "upscaler_2",
 ]
 
-BY_SETTINGS = "as in the settings"
 SIZES = ("Scale by", "Scale to", "Longest side", "Megapixels")
 FITS = ("inside", "crop", "stretch", "pad")
 ALPHAS = ("network", "fast", "drop")

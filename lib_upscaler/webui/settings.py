@@ -10,9 +10,11 @@ from typing import Any
 
 from . import host
 
-__all__ = ["PRECISIONS", "Settings", "register", "settings"]
+__all__ = ["BY_SETTINGS", "PRECISIONS", "Settings", "register", "settings"]
 
 PRECISIONS = ("auto", "exact", "fp16", "bf16")
+BY_SETTINGS = "as in the settings"
+"""In a panel's list of precisions: that of the settings page."""
 _GIGABYTE = 10**9
 
 TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS = (

@@ -9,7 +9,7 @@ from .markup import SEPARATOR, line, plain, word
 if TYPE_CHECKING:
     from ..pipeline import UpscaleReport
 
-__all__ = ["WORDS", "redraw_text", "statement_html", "statement_text"]
+__all__ = ["STRATEGIES", "WORDS", "redraw_text", "statement_html", "statement_text"]
 
 WORDS = (
     "whole, in one piece",
@@ -23,7 +23,7 @@ WORDS = (
     "seconds for loading",
     "tiles redrawn",
 )
-_STRATEGIES = dict(zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI"), WORDS))
+STRATEGIES = dict(zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI"), WORDS))
 _NOTABLE_LOADING = 0.05
 """Seconds."""
 
@@ -33,7 +33,7 @@ def _parts(report: UpscaleReport) -> list[tuple[str, str]]:
     parts = [
         ("", " + ".join(report.models)),
         ("", f"{source} → {output} px, {output.area / 1e6:.2f} MP"),
-        (_STRATEGIES.get(report.strategy, ""), str(report.tiles) if report.strategy == "tiles" else ""),
+        (STRATEGIES.get(report.strategy, ""), str(report.tiles) if report.strategy == "tiles" else ""),
     ]
     if report.tiles > 1:
         parts.append(("seam error in levels", f"{report.seam_error:.2f}"))
