@@ -20,6 +20,7 @@ from .errors import (
     ModelNotFoundError,
     UnsupportedModelError,
 )
+from .plain_layers import make_plain
 from .tensor_reader import Placeholder, StoredTensor, opened
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def build(state_dict: Mapping[str, Tensor], name: str) -> spandrel.ImageModelDes
             ) from error
     _check_use(descriptor, name)
     descriptor.model.to(device="cpu", dtype=torch.float32).eval().requires_grad_(False)
+    make_plain(descriptor.model)
     multiple = _TRUE_MULTIPLES.get(architecture.id, 1)
     if descriptor.size_requirements.multiple_of < multiple:
         required = descriptor.size_requirements

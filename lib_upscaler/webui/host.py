@@ -121,24 +121,16 @@ def hand_over_memory() -> None:
 
 @contextlib.contextmanager
 def plain_arithmetic() -> Iterator[None]:
-    """Inside, layers compute what PyTorch's own would: no autocast, no inference mode, no layers patched by the host.
+    """Inside, this thread computes as PyTorch does by itself: no autocast, no inference mode.
 
-    A1111's ``manual_cast`` (MPS, XPU, GTX 16xx) patches the layers' classes, and rounds float32 weights for good.
+    All of that is the thread's own. What the host does to the classes of layers, for all threads, does not reach our
+    networks (``plain_layers``), and is left alone: a generation may be under way that needs it.
     """
     import torch
 
-    devices = module("devices")
-    kinds = [kind for kind in getattr(devices, "patch_module_list", ()) if hasattr(kind, "org_forward")]
-    patched = [(kind, kind.forward) for kind in kinds]
-    for kind in kinds:
-        kind.forward = kind.org_forward
-    without = getattr(devices, "without_autocast", contextlib.nullcontext)
-    try:
-        with torch.inference_mode(False), torch.no_grad(), without(), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        for kind, forward in patched:
-            kind.forward = forward
+    without = getattr(module("devices"), "without_autocast", contextlib.nullcontext)
+    with torch.inference_mode(False), torch.no_grad(), without(), torch.autocast("cpu", enabled=False):
+        yield
 
 
 def warn(text: str) -> None:

@@ -163,7 +163,44 @@ def test_the_output_is_true_whatever_the_host_does_around_it(around: Any, host: 
         changed = torch.nn.Conv2d.forward
     assert off(inside, expected) <= 1
     assert off(_upscale(host, "four", image, 4), expected) <= 1
-    assert (changed is torch.nn.Conv2d.forward) == (around is not _manual_cast)  # it was given back to the host
+    assert (changed is torch.nn.Conv2d.forward) == (around is not _manual_cast)  # the host's patch was there throughout
+
+
+def test_a_look_in_another_thread_leaves_a_generation_its_patch(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page's threads look at models without waiting for their turn, here for longer than the generation takes."""
+    casting, looking, generated = (threading.Event() for _ in range(3))
+    plain = torch.nn.Conv2d.forward
+    seen: list[Any] = []
+    cards = host.ours("cards")
+
+    def read_card(*_: Any, **__: Any) -> None:
+        looking.set()
+        assert generated.wait(10)
+
+    def look() -> None:
+        assert casting.wait(10)
+        cards.read("four")
+
+    def generate() -> None:
+        with _manual_cast(host):
+            patched = torch.nn.Conv2d.forward
+            casting.set()
+            assert looking.wait(10)
+            seen.extend([patched is not plain, torch.nn.Conv2d.forward is patched])
+        generated.set()
+
+    monkeypatch.setattr(cards, "read_card", read_card)
+    threads = [threading.Thread(target=work) for work in (look, generate)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert seen == [True, True]  # there, and still there during the look
+    assert torch.nn.Conv2d.forward is plain  # and nothing put it back afterwards
+    torch.nn.Linear(2, 2)(torch.zeros(1, 2))
 
 
 def test_the_hosts_patch_would_be_seen(host: FakeHost) -> None:
