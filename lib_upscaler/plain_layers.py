@@ -12,7 +12,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +31,7 @@ def make_plain(network: nn.Module) -> None:
         layer.__class__ = _plain(type(layer))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _plain(kind: type) -> type:
     """The class to use in place of ``kind``: itself where it has nothing of PyTorch's, or is plain already."""
     for parent in kind.__mro__:
@@ -66,7 +66,7 @@ def _is_from(function: Any, module: ModuleType) -> bool:
     return code is not None and os.path.abspath(code.co_filename) == os.path.abspath(module.__file__)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fresh(module: ModuleType) -> ModuleType:
     """The module once more, from its file; PyTorch itself goes on with the first one."""
     spec = importlib.util.spec_from_file_location(module.__name__, module.__file__)

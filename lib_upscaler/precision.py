@@ -1,6 +1,6 @@
 """Which precision a network runs in, and how far that takes it from float32.
 
-``auto`` depends on the model, the device and the library versions alone: a probe runs a small fixed picture in both
+``auto`` depends on the model, the device and the library versions alone: a probe runs small fixed pictures in both
 precisions, and its outcome is kept on the disk. So the same picture gives the same result whatever ran before.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -28,8 +28,9 @@ __all__ = ["PRECISIONS", "Choice", "choose", "exact_arithmetic", "probe_picture"
 
 PRECISIONS = {"exact": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-ACCEPTED_DB = 45.0
-"""PSNR against float32 below which a smaller precision is not chosen by itself."""
+ACCEPTED_DB = 48.0
+"""PSNR against float32 below which a smaller precision is not chosen by itself: 45 dB, and a reserve, since
+some pictures come out worse than the probe's."""
 
 ACCEPTED_TIME = 0.9
 """A smaller precision must take at most this share of float32's processor time."""
@@ -37,8 +38,15 @@ ACCEPTED_TIME = 0.9
 PROBE_SIDE = 24
 PROBE_SECONDS = 3.0
 SMALLEST_AUTO_AREA = 12 * PROBE_SIDE * PROBE_SIDE
-"""px; smaller pictures are always float32. The two passes of a probe then cost less than a quarter of any picture
-that they serve, and whether there was one before changes nothing."""
+"""px; smaller pictures are always float32, so that whether a probe was there before changes nothing for them."""
+
+_TIMED_SIDES = (128, 96, 64, 48, 32)
+_TIMED_WORK = 2e10
+"""Multiply-accumulates: the picture that is timed is the largest that takes no more, a tenth of a second or two."""
+_FEWEST_PAIRS, _AGREEING = 5, 0.8
+"""A verdict on the time is firm where so many pairs of runs, and this share of them, say the same."""
+_TIMED_SECONDS = 6.0
+"""Of processor time for each thread; without a firm verdict by then there is none today."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def _automatic(model: UpscaleModel, device: torch.device, area: int, bits: int, 
                     return Choice(dtype, probe.decibels)
     if device.type == "cpu" and torch.bfloat16 in model.supports and _cpu_has_bfloat16():
         probe = _probe(model, device, torch.bfloat16, check)
-        if probe and probe.sound and probe.decibels >= ACCEPTED_DB and probe.time_share <= ACCEPTED_TIME:
+        if probe and probe.sound and probe.decibels >= ACCEPTED_DB and _is_faster(model, device, check):
             return Choice(torch.bfloat16, probe.decibels)
     return EXACT
 
@@ -116,15 +124,14 @@ def _cpu_has_bfloat16() -> bool:
         return platform.machine().lower() in ("amd64", "x86_64")
 
 
-# -- the probe ----------------------------------------------------------------------------------------------------
+# -- what a smaller precision loses ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Probe:
-    """decibels: PSNR against float32. time_share: of float32's processor time. sound: all values finite."""
+    """decibels: PSNR against float32. sound: all values finite."""
 
     decibels: float
-    time_share: float
     sound: bool = True
 
 
@@ -135,9 +142,7 @@ class _TooSlow(Exception):  # noqa: N818 - ends a probe; it is no error
 def _probe(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check: Callable[[], None]) -> _Probe | None:
     """The outcome for this model, from the disk or measured now; None where the network is too slow to probe."""
     cache = shared_cache("probes")
-    key = json.dumps(
-        [2, model.card.sha256, _device_name(device), str(dtype), str(torch.__version__), spandrel.__version__]
-    )
+    key = _key("loss", model, device, dtype)
     stored = cache.get(key)
     if stored is not None:
         return None if stored.get("too_slow") else _Probe(**stored)
@@ -147,52 +152,127 @@ def _probe(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check:
         cache.put(key, {"too_slow": True})
         return None
     except NonFiniteOutput:
-        outcome = _Probe(0.0, 1.0, sound=False)
+        outcome = _Probe(0.0, sound=False)
     except RuntimeError as error:
         if is_out_of_memory(error):
             return None
-        outcome = _Probe(0.0, 1.0, sound=False)  # an operation that this device lacks in this precision
+        outcome = _Probe(0.0, sound=False)  # an operation that this device lacks in this precision
     cache.put(key, asdict(outcome))
     return outcome
 
 
+def _key(what: str, model: UpscaleModel, device: torch.device, dtype: torch.dtype) -> str:
+    versions = str(torch.__version__), spandrel.__version__
+    return json.dumps([3, what, model.card.sha256, _device_name(device), str(dtype), *versions])
+
+
 def _measure(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check: Callable[[], None]) -> _Probe:
     picture = probe_picture(model.card.input_channels).to(device)
-    # Processor time, so that a busy machine does not look like a slow network.
-    deadline = time.process_time() + PROBE_SECONDS * torch.get_num_threads()
+    on_work = _until(PROBE_SECONDS, check)
+    results: list[torch.Tensor] = []
+    with exact_arithmetic():
+        for kind in (torch.float32, dtype):
+            network = model.copy_for(device, kind)
+            network.run(picture, BandPlan(), lambda y, _: results.append(y.float().cpu()), on_work)
+    error = float(((results[0] - results[1]) ** 2).mean())
+    decibels = 99.0 if error < 1e-9 else float(10 * torch.log10(torch.tensor(1 / error)))
+    return _Probe(round(decibels, 2))
+
+
+def _until(seconds: float, check: Callable[[], None]) -> Callable[[float], None]:
+    """For a network's ``on_work``: raises _TooSlow after so much processor time of each thread.
+
+    Processor time, so that a busy machine does not look like a slow network.
+    """
+    deadline = time.process_time() + seconds * torch.get_num_threads()
 
     def on_work(_: float) -> None:
         check()
         if time.process_time() > deadline:
             raise _TooSlow
 
-    results: list[torch.Tensor] = []
-    seconds: list[float] = []
+    return on_work
+
+
+# -- what it gains -----------------------------------------------------------------------------------------------------
+
+
+def _is_faster(model: UpscaleModel, device: torch.device, check: Callable[[], None]) -> bool:
+    """Whether bfloat16 is worth it on this processor: known from the disk, or timed now.
+
+    Where the machine is too restless for a firm verdict, the answer is no, and the question is asked again another day.
+    """
+    cache = shared_cache("probes")
+    key = _key(f"gain, {torch.get_num_threads()} threads", model, device, torch.bfloat16)
+    stored = cache.get(key) or {}
+    if isinstance(stored.get("faster"), bool):
+        return stored["faster"]
+    if stored.get("not_firm_on") == _today():
+        return False
+    try:
+        verdict = firm_verdict(_timed_pairs(model, device, check))
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            return False
+        raise
+    cache.put(key, {"not_firm_on": _today()} if verdict is None else {"faster": verdict})
+    return bool(verdict)
+
+
+def _today() -> str:
+    return time.strftime("%Y-%m-%d")
+
+
+def firm_verdict(shares: Iterable[float]) -> bool | None:
+    """Whether the smaller precision takes at most ``ACCEPTED_TIME`` of float32's time; None if that stays unclear.
+
+    shares: of one pair of runs after the other; no more of them are taken than are needed. Pairs are counted and not
+    averaged: on a busy machine any one of them can be off by a factor of five either way.
+    """
+    faster = count = 0
+    for count, share in enumerate(shares, 1):
+        faster += share <= ACCEPTED_TIME
+        if count >= _FEWEST_PAIRS and max(faster, count - faster) >= _AGREEING * count:
+            return faster * 2 > count
+    return None
+
+
+def _timed_pairs(model: UpscaleModel, device: torch.device, check: Callable[[], None]) -> Iterator[float]:
+    """bfloat16's share of float32's processor time, again and again until the time for it is over."""
+    work = model.facts.work_per_pixel
+    side = next((side for side in _TIMED_SIDES if side * side * work <= _TIMED_WORK), _TIMED_SIDES[-1])
+    picture = probe_picture(model.card.input_channels, side).to(device)
+    on_work = _until(_TIMED_SECONDS, check)
+
+    def seconds(dtype: torch.dtype) -> float:
+        started = time.process_time()
+        model.copy_for(device, dtype).run(picture, BandPlan(), lambda *_: None, on_work)
+        return time.process_time() - started
+
     with exact_arithmetic():
-        for kind in (torch.float32, dtype):
-            network = model.copy_for(device, kind)
-            started = time.process_time()
-            network.run(picture, BandPlan(), lambda y, _: results.append(y.float().cpu()), on_work)
-            seconds.append(time.process_time() - started)
-    error = float(((results[0] - results[1]) ** 2).mean())
-    decibels = 99.0 if error < 1e-9 else float(10 * torch.log10(torch.tensor(1 / error)))
-    return _Probe(round(decibels, 2), round(seconds[1] / max(seconds[0], 1e-9), 3))
+        try:
+            for dtype in (torch.float32, torch.bfloat16):  # the first run also prepares the weights
+                seconds(dtype)
+            while True:
+                exact, small = seconds(torch.float32), seconds(torch.bfloat16)
+                yield small / max(exact, 1e-9)
+        except _TooSlow:
+            return
 
 
-def probe_picture(channels: int) -> torch.Tensor:
+def probe_picture(channels: int, side: int = PROBE_SIDE) -> torch.Tensor:
     """A fixed picture with what photographs have: a gradient, an edge, fine lines and grain.
 
-    Returns ``(1, channels, 24, 24)`` float32 in [0, 1].
+    Returns ``(1, channels, side, side)`` float32 in [0, 1].
     """
-    side = torch.arange(PROBE_SIDE, dtype=torch.float32)
-    y, x = side[:, None].expand(PROBE_SIDE, PROBE_SIDE), side[None, :].expand(PROBE_SIDE, PROBE_SIDE)
+    steps = torch.arange(side, dtype=torch.float32)
+    y, x = steps[:, None].expand(side, side), steps[None, :].expand(side, side)
     # A classic arithmetic hash in place of a random generator: the same numbers on every machine and version.
     grain = torch.frac(torch.sin(x * 12.9898 + y * 78.233) * 437.585) * 0.12
     lines = 0.15 * torch.sin(x * y / 19) * (y > 14)
     edge = 0.35 * ((x - 16) ** 2 + (y - 10) ** 2 < 60)
     planes = [
-        (0.25 + 0.4 * (x * (c + 1) + y * (3 - c)) / (4 * PROBE_SIDE) + edge * (1 - 0.3 * c) + lines + grain)
-        for c in range(3)
+        (0.25 + 0.4 * (x * (c + 1) + y * (3 - c)) / (4 * side) + edge * (1 - 0.3 * c) + lines + grain) for c in range(3)
     ]
     picture = torch.stack(planes).clamp(0, 1)[None]
     if channels == 4:

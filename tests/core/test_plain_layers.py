@@ -49,7 +49,7 @@ def _patched(kind: type, looks_like_it: bool) -> Callable[..., Any]:
 
 
 @pytest.fixture(params=[False, True], ids=["another function", "one that looks like PyTorch's"])
-def _patch(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
+def patch_classes(request: pytest.FixtureRequest) -> Iterator[Callable[[], None]]:
     before = {kind: kind.forward for kind in LAYERS}
 
     def patch() -> None:
@@ -73,14 +73,14 @@ PICTURE = torch.linspace(0, 1, 3 * 6 * 5).reshape(1, 3, 6, 5)
 @pytest.mark.parametrize("made_plain_first", [True, False])
 @torch.no_grad()
 def test_a_patch_of_the_classes_is_not_seen(
-    made_plain_first: bool, network: _Network, _patch: Callable[[], None]
+    made_plain_first: bool, network: _Network, patch_classes: Callable[[], None]
 ) -> None:
     expected = network(PICTURE)
     if made_plain_first:
         make_plain(network)
-        _patch()
+        patch_classes()
     else:
-        _patch()
+        patch_classes()
         make_plain(network)
 
     assert torch.equal(network(PICTURE), expected)
@@ -88,9 +88,9 @@ def test_a_patch_of_the_classes_is_not_seen(
 
 
 @torch.no_grad()
-def test_other_networks_keep_the_patch(network: _Network, _patch: Callable[[], None]) -> None:
+def test_other_networks_keep_the_patch(network: _Network, patch_classes: Callable[[], None]) -> None:
     other = copy.deepcopy(network)
-    _patch()
+    patch_classes()
     make_plain(network)
 
     with pytest.raises(AssertionError, match="patched forward"):
