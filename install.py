@@ -56,7 +56,11 @@ def run_for_person(command, rest):
         sys.stderr.write(USAGE + "\nupscale: which picture? Name at least one file or folder.\n")
         return 2
     try:
-        return getattr(private, command)(rest)
+        if command == "upscale":
+            return private.upscale(rest)
+        from tools import checks
+
+        return checks.test(rest) if command == "test" else checks.check(rest)
     except private.SetupError as error:
         sys.stderr.write("\nTrueScale: {}\n".format(error))
         return 1

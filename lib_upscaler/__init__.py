@@ -20,12 +20,12 @@ from .errors import *  # noqa: F403 - the tree of errors is part of the face
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ByDimensions": "sizing",
-    "ByLongestSide": "sizing",
-    "ByMegapixels": "sizing",
-    "ByScale": "sizing",
+    "ByDimensions": "planning.sizing",
+    "ByLongestSide": "planning.sizing",
+    "ByMegapixels": "planning.sizing",
+    "ByScale": "planning.sizing",
     "Estimate": "estimate",
-    "ModelLibrary": "library",
+    "ModelLibrary": "models.library",
     "Size": "geometry",
     "UpscaleReport": "pipeline",
     "UpscaleRequest": "pipeline",

@@ -10,15 +10,15 @@ import torch
 
 from .errors import MemoryLimitError, RequestError
 from .geometry import Size
-from .job_plan import JobPlan, Resample, Run, alpha_route
-from .loader import describe
-from .memory import CPU_SHARE, can_steady_heap, memory_budget
-from .network import KnownModel
-from .pass_plan import Outlook, PassTask, channel_runs, limits_for, outlook, tiles_at_once
+from .models.loader import describe
+from .models.network import KnownModel
+from .pictures.resample import BAND_BYTES
 from .pipeline import cut_most, picture_limit
-from .precision import PRECISIONS, Choice, choose
-from .resample import BAND_BYTES
-from .speeds import PICTURES, expected, network_names
+from .planning.job import JobPlan, Resample, Run, alpha_route
+from .planning.passes import Outlook, PassTask, channel_runs, limits_for, outlook, tiles_at_once
+from .running.memory import CPU_SHARE, can_steady_heap, memory_budget
+from .running.precision import PRECISIONS, Choice, choose
+from .running.speeds import PICTURES, expected, network_names
 
 if TYPE_CHECKING:
     from .pipeline import Upscaler, UpscaleRequest

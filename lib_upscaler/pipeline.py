@@ -13,23 +13,23 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .channels import from_network, to_network
-from .device import find_device
-from .engine import PassResult, Settings, device_lock, run
 from .errors import Cancelled, MemoryLimitError, RequestError, UnsupportedPictureError
 from .geometry import Size
-from .job_plan import JobPlan, Run, alpha_route
-from .library import ModelLibrary
-from .loader import DEFAULT_CACHE_BYTES, ModelCache
-from .memory import PeakMeter, available_bytes, is_out_of_memory
-from .mixing import mix
-from .network import UpscaleModel
-from .pixels import Pixels, bleed, compose, constant_alpha, decompose, flatten, restore_flat_alpha
-from .precision import PRECISIONS
+from .models.library import ModelLibrary
+from .models.loader import DEFAULT_CACHE_BYTES, ModelCache
+from .models.network import UpscaleModel
+from .pictures.mixing import mix
+from .pictures.pixels import Pixels, bleed, compose, constant_alpha, decompose, flatten, restore_flat_alpha
+from .pictures.resample import lanczos, lanczos_plane
+from .planning.job import JobPlan, Run, alpha_route
+from .planning.sizing import SizeRequest
 from .progress import NO_PROGRESS, Progress, SubProgress
-from .resample import lanczos, lanczos_plane
-from .sizing import SizeRequest
-from .speeds import PICTURES, learn, network_names
+from .running.channels import from_network, to_network
+from .running.device import find_device
+from .running.engine import PassResult, Settings, device_lock, run
+from .running.memory import PeakMeter, available_bytes, is_out_of_memory
+from .running.precision import PRECISIONS
+from .running.speeds import PICTURES, learn, network_names
 
 __all__ = ["UpscaleReport", "UpscaleRequest", "UpscaleResult", "Upscaler", "picture_limit"]
 

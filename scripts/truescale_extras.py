@@ -2,7 +2,8 @@
 
 from modules import scripts_postprocessing
 
-from lib_upscaler.webui import entry, extras
+from lib_upscaler.webui import entry
+from lib_upscaler.webui.places import extras
 
 entry.install()
 

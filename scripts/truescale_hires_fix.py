@@ -2,7 +2,7 @@
 
 from modules import scripts
 
-from lib_upscaler.webui import hires
+from lib_upscaler.webui.places import hires
 
 
 class TrueScaleHiresFix(scripts.Script):

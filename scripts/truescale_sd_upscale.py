@@ -2,19 +2,19 @@
 
 from modules import scripts
 
-from lib_upscaler.webui import sd_panel
+from lib_upscaler.webui.places.sd_upscale import panel
 
 
 class TrueScaleSdUpscale(scripts.Script):
     def title(self):
-        return sd_panel.TITLE
+        return panel.TITLE
 
     def show(self, is_img2img):
         return is_img2img
 
     def ui(self, is_img2img):
-        components, self.infotext_fields = sd_panel.ui()
+        components, self.infotext_fields = panel.ui()
         return components
 
     def run(self, p, *arguments):
-        return sd_panel.run(p, *arguments)
+        return panel.run(p, *arguments)

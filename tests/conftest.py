@@ -33,7 +33,7 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the models that are loaded from their files, in order."""
-    from lib_upscaler import loader
+    from lib_upscaler.models import loader
 
     names: list[str] = []
     plain = loader.load_model

@@ -4,7 +4,7 @@
     find("4x-Remacri")        one of it
     download(entry, folder)   its file, checked; goes on where it stopped
 
-The list comes from OpenModelDB (https://openmodeldb.info); ``write`` wrote it.
+The list comes from OpenModelDB (https://openmodeldb.info); ``tools.write_catalogue`` wrote it.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DownloadError, ModelError, ModelNotFoundError
 
 if TYPE_CHECKING:
-    from ..library import ModelEntry
+    from ..models.library import ModelEntry
 
 __all__ = [
     "FORMATS",
@@ -163,7 +163,7 @@ def by_sha256(sha256: str) -> Entry | None:
 
 def installed(entry: Entry, models: Iterable[ModelEntry]) -> ModelEntry | None:
     """Which of these models is that one, under whatever name. Only files of the same size are read."""
-    from ..model_card import file_sha256
+    from ..models.card import file_sha256
 
     for model in models:
         if model.size_bytes != entry.size:

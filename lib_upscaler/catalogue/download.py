@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Cancelled, DownloadError, ModelError, NoNetworkError, StorageError
-from ..library import entry_of
-from ..model_card import file_sha256
+from ..models.card import file_sha256
+from ..models.library import entry_of
 from ..progress import NO_PROGRESS, Progress
 from .catalogue import Entry, safe_file_name
 from .part_file import PartFile, locked, stored

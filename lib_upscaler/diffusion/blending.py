@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from ..geometry import Region
-from .planner import LATENT, Grid
+from .grid import LATENT, Grid
 from .weights import TileWeights
 
 __all__ = ["Blend"]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import Region
-from .planner import LATENT
+from .grid import LATENT
 
 __all__ = ["NoiseField", "TileNoise", "TileTree"]
 

@@ -13,7 +13,7 @@ from ..errors import RequestError, TrueScaleError
 from ..geometry import Region, Size
 from .blending import Blend
 from .color_lock import low_frequencies
-from .planner import ORDERS, Grid, ordered, plan_grid
+from .grid import ORDERS, Grid, ordered, plan_grid
 
 __all__ = ["Listener", "Redraw", "RedrawSettings", "Redrawn", "Stop", "Tile"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .planner import Grid
+from .grid import Grid
 
 __all__ = ["TileWeights"]
 

@@ -14,8 +14,6 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from . import second_gradio
-from .browser import install_browser
 from .explain import NEWEST_PYTHON, OLDEST_PYTHON, hints, import_failure, pip_failure, sizes, unsupported
 from .requirements import ROOT, requirements
 
@@ -23,7 +21,6 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "truescale.json"
 """Says that the .venv is ours, and which requirements it holds."""
 PIP_LOG = VENV / "pip.log"
-GRADIO_4 = VENV / "gradio4"
 
 GROUPS = {"upscale": ("host", "dependencies"), "test": ("host", "dependencies", "webui", "test")}
 """The groups of requirements that are installed for a job. Exact versions first: else pip fetches the newest, too."""
@@ -48,20 +45,6 @@ def upscale(words: list[str]) -> int:
     make_ready("upscale")
     # The user's folder stays the current one but is no place to import from: it may hold a numpy.py.
     return run_job(["-m", "lib_upscaler", "upscale", *words], PYTHONSAFEPATH="1")
-
-
-def test(words: list[str]) -> int:
-    """Run the tests with pytest's options, from the project's folder; the exit status."""
-    make_ready("test")
-    second_gradio.add(GRADIO_4, [str(venv_python()), "-m", "pip"], clean_environment(), say)
-    install_browser(say)
-    return run_job(["-m", "pytest", *words], cwd=ROOT)
-
-
-def check(words: list[str]) -> int:
-    """Run ruff's two checks with further options; the worse exit status."""
-    make_ready("test")
-    return max(run_job(["-m", "ruff", *mode, *words, "."], cwd=ROOT) for mode in (["check"], ["format", "--check"]))
 
 
 def venv_python() -> Path:

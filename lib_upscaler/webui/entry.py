@@ -5,10 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import extras, extras_tools, health, host, host_cache, keep, lists, xyz
-from .registry import REGISTRY
-from .service import service
-from .settings import register
+from . import host
+from .host import health, saving
+from .host.settings import register
+from .panels import extras_tools, lists
+from .places import extras, xyz
+from .takeover import cache
+from .takeover.registry import REGISTRY
+from .upscaling.service import service
 
 __all__ = ["install"]
 
@@ -28,7 +32,7 @@ def _add_callbacks() -> None:
     callbacks.on_ui_settings(_add_settings)
     callbacks.on_before_ui(_before_ui)
     callbacks.on_after_component(_after_component)
-    callbacks.on_before_image_saved(keep.before_saving)
+    callbacks.on_before_image_saved(saving.before_saving)
     callbacks.on_app_started(_app_started)
     callbacks.on_script_unloaded(_unloaded)
 
@@ -38,13 +42,13 @@ def _add_settings() -> None:
 
 
 def _settings_changed() -> None:
-    host_cache.clear()
+    cache.clear()
     service().refresh()
     REGISTRY.update()
 
 
 def _before_ui() -> None:
-    host_cache.protect()
+    cache.protect()
     lists.HOST_LISTS.clear()
     extras.forget_builds()
     xyz.add_axes()
@@ -58,11 +62,11 @@ def _after_component(component: Any, **arguments: Any) -> None:
 
 
 def _app_started(_demo: Any, app: Any) -> None:
-    from .api import mount
+    from .places.api import mount
 
     mount(app)
 
 
 def _unloaded() -> None:
     REGISTRY.uninstall()
-    host_cache.unprotect()
+    cache.unprotect()

@@ -63,7 +63,7 @@ class Job:
 
 def measure(job: Job) -> dict[str, Any]:
     from lib_upscaler import ModelLibrary, Upscaler, UpscaleRequest
-    from lib_upscaler.picture_file import read_picture, write_picture
+    from lib_upscaler.pictures.picture_file import read_picture, write_picture
 
     upscaler = Upscaler(ModelLibrary([]), "cpu")
     request = UpscaleRequest(job.model, precision=job.precision, memory=job.limit)

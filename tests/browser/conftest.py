@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lib_upscaler.installation.browser import NoBrowserError, find_browser
 from panels_page import ARGUMENTS, OpenPage, PanelsPage
 from serving import Server
+from tools.test_setup.browser import NoBrowserError, find_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

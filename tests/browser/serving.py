@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lib_upscaler.installation import private, second_gradio
+from tools.test_setup import second_gradio
 
 __all__ = ["Server"]
 
@@ -28,12 +28,12 @@ class Server:
     def __init__(self, data: Path, gradio_4: bool) -> None:
         """Skips the test where that gradio is not there."""
         self.models, self.log = data / "models" / "ESRGAN", data / "log.txt"
-        paths = [str(private.GRADIO_4)] if gradio_4 else []
+        paths = [str(second_gradio.FOLDER)] if gradio_4 else []
         environment = {"PYTHONPATH": os.pathsep.join(paths), "GRADIO_TEMP_DIR": str(data / "temp")}
         if not gradio_4:
             pytest.importorskip("gradio", reason="gradio 3 is not to be had for this Python")
-        elif second_gradio.lacks(private.GRADIO_4):
-            pytest.skip(second_gradio.lacks(private.GRADIO_4))
+        elif second_gradio.lacks():
+            pytest.skip(second_gradio.lacks())
         with self.log.open("w", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, str(_PROGRAM), str(data)],

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lib_upscaler.library import entry_of
-from lib_upscaler.loader import load_model
+from lib_upscaler.models.library import entry_of
+from lib_upscaler.models.loader import load_model
 
 if TYPE_CHECKING:
-    from lib_upscaler.network import UpscaleModel
+    from lib_upscaler.models.network import UpscaleModel
 
 __all__ = ["CPU", "by_spandrel", "levels", "load", "photo", "true_output"]
 

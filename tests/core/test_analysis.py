@@ -9,8 +9,8 @@ import spandrel
 import torch
 from torch import Tensor
 
-from lib_upscaler.analysis import analyse
-from lib_upscaler.network_facts import NetworkFacts
+from lib_upscaler.models.analysis import analyse
+from lib_upscaler.models.facts import NetworkFacts
 from reference import by_spandrel
 from small_networks import NETWORKS, available, compact, rrdb
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib_upscaler.batch import BatchOptions, Outcome, Record, run_batch
-from lib_upscaler.batch_plan import Task, destination_of, named_paths, plan_batch
+from lib_upscaler.cli.batch import BatchOptions, Outcome, Record, run_batch
+from lib_upscaler.cli.files import Task, destination_of, named_paths, plan_batch
+from lib_upscaler.cli.stopping import StopRequest
 from lib_upscaler.errors import BrokenModelError, DeviceError, ModelFileError, RequestError, SizeError, TrueScaleError
 from lib_upscaler.geometry import Size
 from lib_upscaler.pipeline import UpscaleReport, UpscaleRequest, UpscaleResult
-from lib_upscaler.stopping import StopRequest
 
 
 def touch(folder: Path, *names: str) -> list[Path]:

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import pytest
 
 import lib_upscaler.catalogue.catalogue as module
-from lib_upscaler.catalogue import PURPOSES, by_sha256, entries, find, installed, write
+from lib_upscaler.catalogue import PURPOSES, by_sha256, entries, find, installed
 from lib_upscaler.catalogue.catalogue import MODELS_FILE, safe_file_name
 from lib_upscaler.errors import DownloadError, ModelNotFoundError, RequestError
-from lib_upscaler.library import ModelLibrary
-from lib_upscaler.model_file import registry
+from lib_upscaler.models.build import registry
+from lib_upscaler.models.library import ModelLibrary
+from tools import write_catalogue as write
 
 CHECKOUT = os.environ.get("TRUESCALE_OPENMODELDB", "")
 """A clone of OpenModelDB/open-model-database to compare with."""

@@ -17,11 +17,11 @@ import spandrel
 import torch
 from PIL import Image
 
-from lib_upscaler import shipped
 from lib_upscaler.catalogue import Entry, entries
-from lib_upscaler.cli import main
-from lib_upscaler.model_folders import model_folders
-from lib_upscaler.options import byte_count
+from lib_upscaler.cli.commands import main
+from lib_upscaler.cli.options import byte_count
+from lib_upscaler.models import shipped
+from lib_upscaler.models.folders import model_folders
 from small_networks import compact, save_pth, save_safetensors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -464,7 +464,7 @@ def offered(monkeypatch: pytest.MonkeyPatch) -> Entry:
     sha256 = hashlib.sha256(data).hexdigest()
     entry = Entry("4x-Small", "Small", ("Ann",), "", "ESRGAN", 4, 3, 3, ("photos",), "2024-01-01", "small.pth", 7,
                   sha256, ("https://models.invalid/small.pth",))  # fmt: skip
-    monkeypatch.setattr("lib_upscaler.cli.find", lambda name: entry)
+    monkeypatch.setattr("lib_upscaler.cli.commands.find", lambda name: entry)
     monkeypatch.setenv("TRUESCALE_OFFLINE", "")
     monkeypatch.setenv("HF_HUB_OFFLINE", "")
     return entry
@@ -573,7 +573,7 @@ def test_as_a_module_on_a_console_that_knows_no_korean() -> None:
 
 
 def test_the_start_needs_no_torch_and_survives_a_closed_pipe(models: Path) -> None:
-    code = "import sys; sys.modules['torch'] = None; from lib_upscaler.cli import main; sys.exit(main(['--help']))"
+    code = "import sys; sys.modules['torch'] = None; from lib_upscaler.cli import commands; commands.main(['--help'])"
     assert subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True).returncode == 0
 
     reader, writer = os.pipe()

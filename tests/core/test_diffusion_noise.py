@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lib_upscaler.diffusion.grid import plan_grid
 from lib_upscaler.diffusion.noise import NoiseField, TileNoise, TileTree
-from lib_upscaler.diffusion.planner import plan_grid
 from lib_upscaler.geometry import Size
 
 GRID = plan_grid(Size(200, 144), Size(96, 64), 16)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lib_upscaler.diffusion.grid import ORDERS
 from lib_upscaler.diffusion.noise import NoiseField, TileNoise
-from lib_upscaler.diffusion.planner import ORDERS
 from lib_upscaler.diffusion.redraw import Redraw, Redrawn, RedrawSettings, Stop, Tile
 from lib_upscaler.errors import RequestError, TrueScaleError
 from lib_upscaler.geometry import Region, Size

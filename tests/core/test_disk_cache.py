@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lib_upscaler import disk_cache
-from lib_upscaler.disk_cache import DiskCache, cache_folder, shared_cache
+from lib_upscaler import store as disk_cache
+from lib_upscaler.store import DiskCache, cache_folder, shared_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +55,7 @@ def test_two_objects_keep_each_others_entries(tmp_path: Path) -> None:
 
 def test_two_processes_keep_the_file_sound(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from lib_upscaler.disk_cache import DiskCache\n"
+        "import sys; from pathlib import Path; from lib_upscaler.store import DiskCache\n"
         "cache = DiskCache('facts', folder=Path(sys.argv[1]))\n"
         "for n in range(40): cache.put(f'{sys.argv[2]}{n}', {'n': n})\n"
         "assert all(cache.get(f'{sys.argv[2]}{n}') for n in range(40) if n == 39)"

@@ -24,7 +24,7 @@ import pytest
 from lib_upscaler.catalogue import Entry, download, has_network, offline_reason
 from lib_upscaler.catalogue.transfer import open_https, open_url
 from lib_upscaler.errors import Cancelled, DownloadError, NoNetworkError, StorageError
-from lib_upscaler.library import ModelLibrary
+from lib_upscaler.models.library import ModelLibrary
 
 DATA = bytes(range(256)) * 2000  # 512,000 bytes
 CALM = {}

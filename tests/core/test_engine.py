@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from lib_upscaler import engine, strategy
-from lib_upscaler.engine import PassResult, Settings, run
 from lib_upscaler.errors import BrokenModelError, Cancelled, MemoryLimitError
 from lib_upscaler.geometry import Size
-from lib_upscaler.network import UpscaleModel
-from lib_upscaler.precision import Choice
-from lib_upscaler.strategy import BandPlan, Limits, bands_for, region_bytes
+from lib_upscaler.models.network import UpscaleModel
+from lib_upscaler.planning import budget as strategy
+from lib_upscaler.planning.budget import BandPlan, Limits, bands_for, region_bytes
+from lib_upscaler.running import engine
+from lib_upscaler.running.engine import PassResult, Settings, run
+from lib_upscaler.running.precision import Choice
 from reference import CPU, levels, load, photo, true_output
 from small_networks import NETWORKS, available, compact, rrdb
 

@@ -15,16 +15,18 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_upscaler import disk_cache, memory, network, precision
+from lib_upscaler import store as disk_cache
 from lib_upscaler.errors import Cancelled, MemoryLimitError, ModelNotFoundError, SizeError, TrueScaleError
 from lib_upscaler.estimate import Estimate, estimate
 from lib_upscaler.geometry import Size
-from lib_upscaler.library import ModelLibrary
-from lib_upscaler.memory import can_steady_heap, return_heap
-from lib_upscaler.model_card import read_card
+from lib_upscaler.models import network
+from lib_upscaler.models.card import read_card
+from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pipeline import Upscaler, UpscaleReport, UpscaleRequest
-from lib_upscaler.sizing import ByDimensions, ByLongestSide, ByScale
-from lib_upscaler.speeds import learn, network_names
+from lib_upscaler.planning.sizing import ByDimensions, ByLongestSide, ByScale
+from lib_upscaler.running import memory, precision
+from lib_upscaler.running.memory import can_steady_heap, return_heap
+from lib_upscaler.running.speeds import learn, network_names
 from reference import CPU, photo
 from small_networks import NETWORKS, compact, rrdb, save_pth
 

@@ -7,7 +7,7 @@ import struct
 import pytest
 from PIL import Image
 
-from lib_upscaler.exif_bytes import orientation_of, with_size, with_user_comment, without_structure
+from lib_upscaler.pictures.exif import orientation_of, with_size, with_user_comment, without_structure
 
 USER_COMMENT = 0x9286
 

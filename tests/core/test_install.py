@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lib_upscaler.installation import browser, private, second_gradio
-from lib_upscaler.installation.browser import NoBrowserError, find_browser, install_browser
+from lib_upscaler.installation import private
 from lib_upscaler.installation.explain import hints, pip_failure, sizes, unsupported
 from lib_upscaler.installation.requirements import requirements
+from tools.test_setup import browser, second_gradio
+from tools.test_setup.browser import NoBrowserError, find_browser, install_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST_PACKAGES = {
@@ -176,8 +177,8 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "my tools" / "TrueScale"
-        installation = Path("lib_upscaler", "installation")
-        shutil.copytree(ROOT / installation, self.root / installation, ignore=shutil.ignore_patterns("__py*"))
+        for part in (Path("lib_upscaler", "installation"), Path("tools")):
+            shutil.copytree(ROOT / part, self.root / part, ignore=shutil.ignore_patterns("__py*"))
         for name in ("install.py", "pyproject.toml"):
             shutil.copy(ROOT / name, self.root)
         write(self.root / "lib_upscaler" / "__init__.py", "")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lib_upscaler.errors import ModelFileError, ModelNotFoundError, UnsupportedModelError
-from lib_upscaler.library import Changes, ModelLibrary
+from lib_upscaler.models.library import Changes, ModelLibrary
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -273,5 +273,7 @@ def test_threads_see_whole_lists(tmp_path: Path) -> None:
 
 
 def test_library_needs_no_torch() -> None:
-    program = "import sys; import lib_upscaler.library, lib_upscaler.model_card; sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys; import lib_upscaler.models.library, lib_upscaler.models.card; sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib_upscaler import analysis
 from lib_upscaler.errors import ModelFileError
-from lib_upscaler.library import ModelEntry, entry_of
-from lib_upscaler.loader import ModelCache, load_model
+from lib_upscaler.models import analysis
+from lib_upscaler.models.library import ModelEntry, entry_of
+from lib_upscaler.models.loader import ModelCache, load_model
 from reference import CPU
 from small_networks import compact, save_pth
 

@@ -9,7 +9,7 @@ import psutil
 import pytest
 import torch
 
-from lib_upscaler.memory import PeakMeter, available_bytes, is_out_of_memory, memory_budget, steady_heap
+from lib_upscaler.running.memory import PeakMeter, available_bytes, is_out_of_memory, memory_budget, steady_heap
 from reference import CPU
 
 MB = 1_000_000

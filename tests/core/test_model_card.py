@@ -14,12 +14,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lib_upscaler import model_card, model_file
-from lib_upscaler.disk_cache import DiskCache
 from lib_upscaler.errors import ModelFileError, ModelNotFoundError
-from lib_upscaler.library import entry_of
-from lib_upscaler.model_card import card_of, file_sha256, read_card
-from lib_upscaler.network_facts import NetworkFacts
+from lib_upscaler.models import build as model_file
+from lib_upscaler.models import card as model_card
+from lib_upscaler.models.card import card_of, file_sha256, read_card
+from lib_upscaler.models.facts import NetworkFacts
+from lib_upscaler.models.library import entry_of
+from lib_upscaler.store import DiskCache
 from small_networks import available, compact, rrdb, save_pth, save_safetensors
 
 
@@ -32,9 +33,9 @@ def cache(tmp_path: Path) -> DiskCache:
 def facts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the analysis of a network says, under the test's control."""
     facts = SimpleNamespace(radius=18, global_context=False)
-    analysis = ModuleType("lib_upscaler.analysis")
+    analysis = ModuleType("lib_upscaler.models.analysis")
     analysis.analyse = lambda descriptor: NetworkFacts(**vars(facts))
-    monkeypatch.setitem(sys.modules, "lib_upscaler.analysis", analysis)
+    monkeypatch.setitem(sys.modules, "lib_upscaler.models.analysis", analysis)
     return facts
 
 

@@ -30,7 +30,7 @@ from lib_upscaler.errors import (
     UnsafeModelError,
     UnsupportedModelError,
 )
-from lib_upscaler.model_file import build, read_state_dict, registry
+from lib_upscaler.models.build import build, read_state_dict, registry
 from small_networks import available, compact, rrdb, save_pth, save_safetensors
 
 STATE = compact(scale=2)

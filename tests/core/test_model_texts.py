@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from lib_upscaler.errors import ModelFileError
-from lib_upscaler.model_texts import ModelTexts, model_texts
-from lib_upscaler.tensor_reader import safetensors_metadata
+from lib_upscaler.models.tensor_reader import safetensors_metadata
+from lib_upscaler.models.texts import ModelTexts, model_texts
 
 
 @pytest.mark.parametrize(

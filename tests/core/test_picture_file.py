@@ -13,9 +13,9 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo, iTXt
 
-from lib_upscaler import picture_file
 from lib_upscaler.errors import PictureReadError, PictureWriteError, RequestError, SizeError, UnsupportedPictureError
-from lib_upscaler.picture_file import (
+from lib_upscaler.pictures import picture_file
+from lib_upscaler.pictures.picture_file import (
     FORMATS,
     Metadata,
     is_picture_path,
@@ -24,7 +24,7 @@ from lib_upscaler.picture_file import (
     read_picture,
     write_picture,
 )
-from lib_upscaler.pixels import decompose
+from lib_upscaler.pictures.pixels import decompose
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

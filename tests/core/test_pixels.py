@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lib_upscaler.errors import UnsupportedPictureError
-from lib_upscaler.pixels import (
+from lib_upscaler.pictures.pixels import (
     bleed,
     compose,
     constant_alpha,

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lib_upscaler.plain_layers import make_plain
+from lib_upscaler.models.plain_layers import make_plain
 
 LAYERS = (nn.Conv2d, nn.Linear, nn.LayerNorm, nn.GroupNorm, nn.MultiheadAttention)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib_upscaler import picture_file
-from lib_upscaler.cli import main
-from lib_upscaler.speeds import learn
+from lib_upscaler.cli.commands import main
+from lib_upscaler.pictures import picture_file
+from lib_upscaler.running.speeds import learn
 from reference import CPU
 from small_networks import compact, save_pth, save_safetensors
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from lib_upscaler import precision
-from lib_upscaler.engine import Settings, run
 from lib_upscaler.errors import Cancelled, RequestError
-from lib_upscaler.network import UpscaleModel
-from lib_upscaler.precision import choose, exact_arithmetic, probe_picture
+from lib_upscaler.models.network import UpscaleModel
+from lib_upscaler.running import precision
+from lib_upscaler.running.engine import Settings, run
+from lib_upscaler.running.precision import choose, exact_arithmetic, probe_picture
 from reference import CPU, levels, load, photo, true_output
 from small_networks import NETWORKS, available, compact, rrdb
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib_upscaler.library import ModelLibrary
+from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pipeline import Upscaler, UpscaleRequest
 from lib_upscaler.progress import NO_PROGRESS
 from reference import photo

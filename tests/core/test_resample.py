@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lib_upscaler.geometry import Size
-from lib_upscaler.resample import _band, _taps, lanczos, lanczos_plane
+from lib_upscaler.pictures.resample import _band, _taps, lanczos, lanczos_plane
 
 SIZES = [
     ((57, 83), (114, 166)),

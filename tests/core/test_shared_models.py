@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file
 
-from lib_upscaler.library import ModelLibrary
+from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pipeline import Upscaler, UpscaleRequest
 from reference import levels, true_output
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lib_upscaler.errors import RequestError, SizeError
 from lib_upscaler.geometry import Region, Size
-from lib_upscaler.picture_file import FORMATS
-from lib_upscaler.sizing import (
+from lib_upscaler.pictures.picture_file import FORMATS
+from lib_upscaler.planning.sizing import (
     ByDimensions,
     ByLongestSide,
     ByMegapixels,

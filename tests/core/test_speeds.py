@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lib_upscaler import speeds
-from lib_upscaler.disk_cache import DiskCache
-from lib_upscaler.speeds import Speeds
+from lib_upscaler.running import speeds
+from lib_upscaler.running.speeds import Speeds
+from lib_upscaler.store import DiskCache
 from reference import CPU
 
 

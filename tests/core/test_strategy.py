@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib_upscaler.analysis import LocalBlock, NetworkFacts
 from lib_upscaler.errors import MemoryLimitError
 from lib_upscaler.geometry import Region, Size
-from lib_upscaler.network import BandPlan
-from lib_upscaler.strategy import Limits, bands_for, make_plan, region_bytes, starting_margin
-from lib_upscaler.tiling import region_of
+from lib_upscaler.models.analysis import LocalBlock, NetworkFacts
+from lib_upscaler.models.network import BandPlan
+from lib_upscaler.planning.budget import Limits, bands_for, make_plan, region_bytes, starting_margin
+from lib_upscaler.planning.tiling import region_of
 
 PLAIN = NetworkFacts(
     radius=18, work_per_pixel=6e5, largest_work_per_pixel=4e4, elements_per_pixel=200.0, largest_elements_per_pixel=64.0

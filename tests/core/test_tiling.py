@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_upscaler.geometry import Region, Size
-from lib_upscaler.tiling import SMALLEST_CORE, Grid, halves, plan_fixed, plan_within, region_of
+from lib_upscaler.planning.tiling import SMALLEST_CORE, Grid, halves, plan_fixed, plan_within, region_of
 
 SIDES = st.integers(1, 400)
 MARGINS = st.integers(0, 80)

@@ -15,14 +15,14 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 
-from lib_upscaler.library import entry_of
-from lib_upscaler.model_card import read_card
-from lib_upscaler.training import export, rendered
-from lib_upscaler.training.__main__ import main
-from lib_upscaler.training.dataset import Crops, Photos, batches, training_photos
-from lib_upscaler.training.loop import Training, enlarged, new_network
-from lib_upscaler.training.settings import TrainingSettings
+from lib_upscaler.models.card import read_card
+from lib_upscaler.models.library import entry_of
 from small_networks import compact, rrdb, save_pth, save_safetensors
+from tools.training import export, rendered
+from tools.training.__main__ import main
+from tools.training.dataset import Crops, Photos, batches, training_photos
+from tools.training.loop import Training, enlarged, new_network
+from tools.training.settings import TrainingSettings
 
 TINY = replace(
     TrainingSettings(), channels=8, layers=2, crop=16, batch=2, steps=6, warmup=2, average=0.5, precision="float32"
@@ -316,7 +316,7 @@ def test_help_and_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture) -> No
 def judged(tmp_path: Path, fonts: list[Path], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Photos of the names held back, small networks of the others' names: options of the command."""
     pytest.importorskip("skimage", reason="scikit-image comes with the extra 'training'")
-    from lib_upscaler.training import measure
+    from tools.training import measure
 
     for name in ("training_fonts", "validation_fonts"):  # the test environment lacks those of the extra
         monkeypatch.setattr(measure, name, lambda: fonts)
@@ -376,7 +376,7 @@ def test_the_picture_has_four_panels_with_their_names(judged: list[str], tmp_pat
 
 def test_psnr_and_ssim() -> None:
     pytest.importorskip("skimage", reason="scikit-image comes with the extra 'training'")
-    from lib_upscaler.training.figures import psnr, ssim
+    from tools.training.figures import psnr, ssim
 
     original = photo_of(64, 48)
     assert ssim(original, original) == pytest.approx(1)

@@ -63,7 +63,7 @@ def test_reloads_of_the_ui(host: Host, new_data: Callable[..., DataFolder], phot
         assert len(set(first["upscalers"])) == len(first["upscalers"])
         assert all(one["callbacks"] == first["callbacks"] for one in seen)
         assert len(last["threads"]) <= len(first["threads"])
-        assert last["loader"] == first["loader"] == "lib_upscaler.webui.registry"
+        assert last["loader"] == first["loader"] == "lib_upscaler.webui.takeover.registry"
         assert server.http.extras(photo(64, 48), ANIME).size == (256, 192)
         assert server.http.get("/openapi.json")["paths"].keys() >= {"/truescale/v1/upscale", "/truescale/v1/models"}
         assert "Traceback" not in server.log

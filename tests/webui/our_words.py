@@ -63,10 +63,10 @@ def in_components(host: FakeHost) -> dict[str, str]:
 def in_python() -> dict[str, str]:
     """Text -> file: what is put into pages later, by ``word(...)`` and tuples called WORDS."""
     found: dict[str, str] = {}
-    for file in (ROOT / "lib_upscaler" / "webui").glob("*.py"):
+    for file in (ROOT / "lib_upscaler" / "webui").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             found.update(dict.fromkeys(_texts_of(node), file.name))
-    found.update(dict.fromkeys(FakeHost.ours("catalogue_panel").WORDS, "the catalogue"))
+    found.update(dict.fromkeys(FakeHost.ours("panels.catalogue").WORDS, "the catalogue"))
     return found
 
 

@@ -103,7 +103,7 @@ def test_a_model_that_is_still_to_be_fetched_is_not_fetched_for_a_look(host: Fak
 
 def test_hires_fix_tells_its_size(host: FakeHost) -> None:
     source = {"width": 512, "height": 512, "scale": 1.5, "resize_x": 0, "resize_y": 0, "upscaler": "four"}
-    plan = host.ours("hires")._plan_html
+    plan = host.ours("places.hires")._plan_html
 
     assert "512x512 → 768x768 px" in _words(plan(source, {}))
     assert "512x512 → 1000x1200 px" in _words(plan({**source, "resize_x": 1000, "resize_y": 1200}, {}))
@@ -114,7 +114,7 @@ def test_hires_fix_tells_its_size(host: FakeHost) -> None:
 
 
 def _card(host: FakeHost, name: str) -> str:
-    return _words(host.ours("cards").card_html(name))
+    return _words(host.ours("panels.cards").card_html(name))
 
 
 def test_the_card_tells_what_the_model_is(host: FakeHost) -> None:
@@ -132,7 +132,7 @@ def test_a_damaged_model_says_so_in_its_card(host: FakeHost) -> None:
     (host.models / "damaged.pth").write_bytes(b"nothing" * 99)
     host.press(f"{EXTRAS}_refresh")
 
-    html = host.ours("cards").card_html("damaged")
+    html = host.ours("panels.cards").card_html("damaged")
     assert "truescale-problem" in html
     assert "damaged" in html
 
@@ -159,7 +159,7 @@ def test_others_upscalers_have_a_short_one(host: FakeHost) -> None:
     ],
 )
 def test_scales_are_read_from_names_until_a_file_was_read(name: str, scale: int | None, host: FakeHost) -> None:
-    assert host.ours("cards").scale_of(name) == scale
+    assert host.ours("panels.cards").scale_of(name) == scale
 
 
 def test_models_are_grouped_by_scale(start_host: StartHost) -> None:
@@ -182,7 +182,7 @@ def test_models_are_grouped_by_scale(start_host: StartHost) -> None:
 
 def test_a_file_that_was_read_counts_more_than_its_name(start_host: StartHost) -> None:
     host = start_host(models={"4x_wrong": compact(scale=2, features=4, layers=1)})
-    scale_of = host.ours("cards").scale_of
+    scale_of = host.ours("panels.cards").scale_of
     assert scale_of("4x_wrong") == 4
 
     _card(host, "4x_wrong")
@@ -334,7 +334,9 @@ def _tried(host: FakeHost, image: Image.Image | None, crop: str, names: list[str
     """The updates of a comparison, one after the other."""
     parts = _parts(host)
     given = {name: values.get(name, component.value) for name, component in parts.items()}
-    return list(host.ours("which_panel")._compared(image, crop, names, host.ours("requests").Values(**given)))
+    return list(
+        host.ours("panels.which_panel")._compared(image, crop, names, host.ours("panels.values").Values(**given))
+    )
 
 
 def test_each_model_shows_what_it_makes_of_the_crop(host: FakeHost) -> None:
@@ -374,8 +376,8 @@ def test_what_is_missing_for_a_comparison_is_told(
 
 
 def test_stop_leaves_the_others_out(host: FakeHost) -> None:
-    panel = host.ours("which_panel")
-    values = host.ours("requests").Values(upscaler_1="four", scale=4.0)
+    panel = host.ours("panels.which_panel")
+    values = host.ours("panels.values").Values(upscaler_1="four", scale=4.0)
     updates = panel._compared(picture(60, 60), "", ["four", "two", "one"], values)
     next(updates)
     next(updates)

@@ -120,12 +120,12 @@ def build(
 
         def refreshed() -> list[Any]:
             shown.refreshed.append(None)
-            FakeHost.ours("service").service().refresh()
+            FakeHost.ours("upscaling.service").service().refresh()
             return [gr.update(choices=["fresh"])]
 
         with gr.Blocks() as host.demo:
             listed = gr.Dropdown(label="Upscaler", choices=[], elem_id="listed")
-            FakeHost.ours("catalogue_panel").ui("truescale_test", refreshed, [listed])
+            FakeHost.ours("panels.catalogue").ui("truescale_test", refreshed, [listed])
         return shown
 
     return made
@@ -227,9 +227,9 @@ def test_one_that_is_there_under_any_name_is_installed(
     there = make("4x Here", data)
     same_size = replace(there, id="4x-Other", name="Other", sha256="0" * 64)
     offered += [there, same_size]
-    FakeHost.ours("service").service().refresh()
+    FakeHost.ours("upscaling.service").service().refresh()
     with gr.Blocks() as shown.host.demo:
-        FakeHost.ours("catalogue_panel").ui("truescale_test", list, [])
+        FakeHost.ours("panels.catalogue").ui("truescale_test", list, [])
     changed = shown.after("model", "4x Here")
     assert words(changed["card"]).endswith("installed · renamed")
     assert changed["download"]["interactive"] is False
@@ -262,7 +262,7 @@ def test_with_a_model_there_is_nothing_to_say(shown: Panel) -> None:
 def test_a_model_that_was_put_there_later_is_noticed(build: Callable[..., Panel]) -> None:
     shown = build(models={})
     save_pth(compact(scale=2, features=4, layers=1), shown.host.models / "later.pth")
-    FakeHost.ours("service").service().refresh()
+    FakeHost.ours("upscaling.service").service().refresh()
     assert shown.after("model", "4x Both")["empty"] == ""
 
 
@@ -382,16 +382,14 @@ def test_another_file_than_announced_is_told(gate: threading.Event, build: Calla
     assert not (shown.host.models / "Next.pth").exists()
 
 
-def test_without_a_queue_the_end_is_shown_at_once(
-    gate: threading.Event, start_host: StartHost, build: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _with_flag(flag: str) -> Callable[[FakeHost], None]:
+    """What starts a host with a flag of its command line."""
+    return lambda host: setattr(host.module("shared").cmd_opts, flag, True)
+
+
+def test_without_a_queue_the_end_is_shown_at_once(gate: threading.Event, build: Callable[..., Panel]) -> None:
     gate.set()
-    host_module = FakeHost.ours("host")
-    flags = host_module.command_option
-    monkeypatch.setattr(
-        host_module, "command_option", lambda name, default=None: name == "no_gradio_queue" or flags(name, default)
-    )
-    shown = build()
+    shown = build(change=_with_flag("no_gradio_queue"))
     first, last = shown.press("download", "4x New")
     assert "Downloaded" in words(first["progress"])
     assert "installed" in words(last["card"])
@@ -406,7 +404,7 @@ def test_without_a_network_no_download_is_offered_until_it_is_back(
     def lost(*_: Any, **__: Any) -> Any:
         raise NoNetworkError("nothing was downloaded", "there is no network", "")
 
-    downloads = FakeHost.ours("downloads")
+    downloads = FakeHost.ours("panels.downloads")
     monkeypatch.setattr(downloads, "download", lost)
     end = shown.after("download", "4x Both")
     assert "there is no network" in words(end["progress"])
@@ -455,13 +453,8 @@ def test_a_file_manager_that_is_missing_is_told(build: Callable[..., Panel]) -> 
 
 
 @pytest.mark.parametrize("flag", ["hide_ui_dir_config", "share", "listen", "ngrok", "server_name", ""])
-def test_from_afar_or_without_a_file_manager_the_path_is_shown_alone(
-    flag: str, build: Callable[..., Panel], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    host_module = FakeHost.ours("host")
-    flags = host_module.command_option
-    monkeypatch.setattr(host_module, "command_option", lambda name, *rest: name == flag or flags(name, *rest))
-    shown = build(opener=(lambda _: None) if flag else None)
+def test_from_afar_or_without_a_file_manager_the_path_is_shown_alone(flag: str, build: Callable[..., Panel]) -> None:
+    shown = build(opener=lambda _: None, change=_with_flag(flag)) if flag else build()
     assert str(shown.host.models) in words(shown.after("model", "4x Both")["card"])
     ids = [getattr(block, "elem_id", None) for block in shown.host.demo.blocks.values()]
     assert f"{OWN}_open_folder" not in ids
@@ -482,9 +475,9 @@ def test_a_damaged_catalogue_does_not_stop_the_page(
 
 def test_words_stand_alone_so_that_they_can_be_translated(shown: Panel) -> None:
     """Every text node is a fixed text of the module, or holds no word of ours."""
-    source = inspect.getsource(FakeHost.ours("catalogue_panel"))
+    source = inspect.getsource(FakeHost.ours("panels.catalogue"))
     fixed = {*re.findall(r'word\("([^"]+)"\)', source), *re.findall(r"word\('([^']+)'\)", source)}
-    fixed |= set(FakeHost.ours("catalogue_panel").WORDS)
+    fixed |= set(FakeHost.ours("panels.catalogue").WORDS)
     facts = {"Ann, Bob", "CC-BY-4.0", "Compact 4x", "12.3 MB", "2024-02-03", str(shown.host.models)}
     for label in (None, "4x Both", "4x Hand"):
         for node in _Texts(shown.after("model", label)["card"]).nodes:

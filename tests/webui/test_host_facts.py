@@ -108,7 +108,7 @@ def _calls_of_ours(
 
         @functools.wraps(plain)
         def watched(*args: Any, **kwargs: Any) -> Any:
-            if Path(sys._getframe(1).f_code.co_filename).parent == WEBUI:
+            if WEBUI in Path(sys._getframe(1).f_code.co_filename).parents:
                 calls.append((name, args, kwargs))
             return plain(*args, **kwargs)
 
@@ -231,7 +231,7 @@ def test_the_variables_by_which_we_know_a_caller_are_there(name: str) -> None:
 @EACH_HOST
 def test_every_class_whose_networks_we_run_is_one_of_a_host(name: str) -> None:
     """A name that no host has would be a mistake; one that every host lists must be ours or known as not ours."""
-    from lib_upscaler.webui.registry import _HOST_CLASSES
+    from lib_upscaler.webui.takeover.registry import _HOST_CLASSES
 
     anywhere = {each for facts in FACTS.values() for each in facts["upscaler_classes"]}
     assert set(_HOST_CLASSES) <= anywhere

@@ -71,7 +71,7 @@ def test_the_two_chinese_ones_are_not_the_same() -> None:
 
 def test_the_words_of_a_missing_package_have_theirs(start_host: StartHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """They hold names, and so cannot be translated as a whole; the host shows them in English."""
-    monkeypatch.setattr(FakeHost.ours("health"), "present", lambda name: False)
+    monkeypatch.setattr(FakeHost.ours("host.health"), "present", lambda name: False)
     texts = in_components(start_host())
 
     known: dict[str, Any] = translations("ko_KR")

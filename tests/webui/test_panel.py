@@ -156,7 +156,7 @@ def test_a_host_without_one_of_its_components(missing: str, start_host: StartHos
 
 
 def test_the_page_is_built_whatever_goes_wrong(start_host: StartHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FakeHost.ours("health"), "present", lambda name: False)
+    monkeypatch.setattr(FakeHost.ours("host.health"), "present", lambda name: False)
     host = start_host(postprocessing_enable_in_main_ui=["TrueScale"])
 
     assert host.reported == []

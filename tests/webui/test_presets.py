@@ -193,7 +193,7 @@ def test_those_of_one_panel_are_not_anothers(host: FakeHost) -> None:
 
 
 def test_the_store_refuses_what_is_not_there(host: FakeHost) -> None:
-    store = host.ours("presets").store()
+    store = host.ours("panels.presets").store()
 
     for action in (lambda: store.delete("extras", "nothing"), lambda: store.rename("extras", None, "new")):
         with pytest.raises(TrueScaleError, match="Choose one of your own"):

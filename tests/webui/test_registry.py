@@ -189,7 +189,7 @@ def test_whatever_goes_wrong_the_host_starts_with_its_own(
     def fail(self: Any) -> None:
         raise RuntimeError("nobody expected this")
 
-    monkeypatch.setattr(FakeHost.ours("service").Service, "refresh", fail)
+    monkeypatch.setattr(FakeHost.ours("upscaling.service").Service, "refresh", fail)
     host = start_host()
 
     assert host.names() == OWN_LIST
@@ -201,7 +201,7 @@ def test_whatever_goes_wrong_the_host_starts_with_its_own(
 def test_a_deleted_model_keeps_its_place_and_says_so(host: FakeHost) -> None:
     names = host.names()
     (host.models / "four.pth").unlink()
-    host.ours("lists").refresh_models()
+    host.ours("panels.lists").refresh_models()
 
     assert host.names() == names
     result = _by_extras(host, "four")
@@ -214,8 +214,8 @@ def test_a_deleted_model_keeps_its_place_and_says_so(host: FakeHost) -> None:
 def test_a_refresh_lists_new_models_at_the_end(host: FakeHost) -> None:
     names = host.names()
     save_pth(OTHER, host.models / "a new one.pth")
-    host.ours("lists").refresh_models()
-    host.ours("lists").refresh_models()
+    host.ours("panels.lists").refresh_models()
+    host.ours("panels.lists").refresh_models()
 
     assert host.names() == [*names, "a new one"]
     assert off(_by_extras(host, "a new one").pictures[0], true_picture(OTHER, picture())) <= 1
@@ -277,7 +277,7 @@ def test_the_hosts_fallback_for_an_empty_folder_is_fetched_under_its_name(start_
 def test_without_a_package_the_host_keeps_its_own_and_the_panels_say_why(
     missing: str, start_host: StartHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    health = FakeHost.ours("health")
+    health = FakeHost.ours("host.health")
     plain = health.present
     monkeypatch.setattr(health, "present", lambda name: name != missing and plain(name))
     host = start_host()

@@ -173,7 +173,7 @@ def test_a_look_in_another_thread_leaves_a_generation_its_patch(
     casting, looking, generated = (threading.Event() for _ in range(3))
     plain = torch.nn.Conv2d.forward
     seen: list[Any] = []
-    cards = host.ours("cards")
+    cards = host.ours("panels.cards")
 
     def read_card(*_: Any, **__: Any) -> None:
         looking.set()

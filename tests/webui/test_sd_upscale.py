@@ -25,11 +25,11 @@ SMALL = {"upscaler_1": "None", "tile_width": 64, "tile_height": 64, "overlap": 1
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    from lib_upscaler.webui import sd_upscale
+    from lib_upscaler.webui.places.sd_upscale import script
 
-    sd_upscale._upscaled.clear()
+    script._upscaled.clear()
     yield
-    sd_upscale._upscaled.clear()
+    script._upscaled.clear()
 
 
 def _p(host: FakeHost, image: Image.Image | None = None, **given: Any) -> Any:
@@ -46,7 +46,7 @@ def _script(host: FakeHost) -> Any:
 
 def _run(host: FakeHost, p: Any, steps: Callable[..., None] | None = None, **values: Any) -> Any:
     """Generate in img2img, with the script chosen and the values of its panel."""
-    from lib_upscaler.webui.sd_upscale import SdValues
+    from lib_upscaler.webui.places.sd_upscale.script import SdValues
 
     runner, script = host.module("scripts").scripts_img2img, _script(host)
     args = [runner.selectable_scripts.index(script) + 1, *(component.value for component in runner.inputs[1:])]
@@ -89,7 +89,7 @@ def _at_tile(number: int, action: Callable[[], None]) -> Callable[..., None]:
 
 
 def test_values_come_by_position_or_by_name(host: FakeHost) -> None:
-    values = host.ours("sd_upscale").SdValues
+    values = host.ours("places.sd_upscale.script").SdValues
     assert values.of([]) == values()
     assert values.of(["two", None, None, "Longest side"]) == values(upscaler_1="two", size_by="Longest side")
     assert values.of([{"upscaler_1": "TWO", "overlap": 32, "scale": 3}]) == values("two", overlap=32, scale=3.0)
@@ -114,20 +114,22 @@ def test_values_come_by_position_or_by_name(host: FakeHost) -> None:
 )
 def test_wrong_values_are_refused_in_words(wrong: dict[str, Any], words: str, host: FakeHost) -> None:
     with pytest.raises(TrueScaleError, match=words):
-        host.ours("sd_upscale").SdValues.of([wrong])
+        host.ours("places.sd_upscale.script").SdValues.of([wrong])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_amount_is_refused_in_words(value: float, host: FakeHost) -> None:
     with pytest.raises(RequestError):
-        host.ours("sd_upscale").SdValues.of([{"scale": value}])
+        host.ours("places.sd_upscale.script").SdValues.of([{"scale": value}])
 
 
 def test_the_panel_starts_with_the_defaults(host: FakeHost) -> None:
-    values = host.ours("sd_upscale").SdValues
+    values = host.ours("places.sd_upscale.script").SdValues
     components = _script(host).controls
     found = values.of([component.value for component in components])
-    default = values(upscaler_1=host.ours("choices").default_name(), upscaler_2="None", precision=found.precision)
+    default = values(
+        upscaler_1=host.ours("takeover.choices").default_name(), upscaler_2="None", precision=found.precision
+    )
     assert found == default
 
 
@@ -456,7 +458,7 @@ def test_the_infotext_says_what_differs_from_the_defaults_and_can_be_pasted(host
     assert "TrueScale width" not in found
 
     pasted = {id(component): function(found) for component, function in _script(host).infotext_fields}
-    of = host.ours("sd_upscale").SdValues.of
+    of = host.ours("places.sd_upscale.script").SdValues.of
     controls = _script(host).controls
     again = of([pasted.get(id(component), component.value) for component in controls])
     assert again == of([{**SMALL, **values, "precision": again.precision}])
@@ -464,7 +466,7 @@ def test_the_infotext_says_what_differs_from_the_defaults_and_can_be_pasted(host
 
 def test_pasting_another_pictures_text_puts_the_defaults_back(host: FakeHost) -> None:
     """But for the upscaler, which the text does not name."""
-    values = host.ours("sd_upscale").SdValues
+    values = host.ours("places.sd_upscale.script").SdValues
     script = _script(host)
     fields = {id(component): function for component, function in script.infotext_fields}
     pasted = {name: fields[id(component)]({}) for name, component in zip(values.__dataclass_fields__, script.controls)}
@@ -553,7 +555,7 @@ def test_the_picture_is_shown_as_it_grows(wanted: bool, host: FakeHost) -> None:
 )
 def test_the_plan_is_told_before_the_run(size: str, values: dict[str, Any], words: str, host: FakeHost) -> None:
     source = dict(zip(("width", "height"), (int(side) for side in size.split("x") if side)))
-    text = re.sub("<[^>]*>", "", host.ours("sd_panel")._plan_html(source, values))
+    text = re.sub("<[^>]*>", "", host.ours("places.sd_upscale.panel")._plan_html(source, values))
     assert words.lower() in text.lower()
     assert bool(text) is bool(words)
 

@@ -1,0 +1,214 @@
+"""``python -m lib_upscaler``: upscale pictures, list, inspect and get models. Torch is imported when it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ..catalogue import download, entries, find
+from ..errors import Cancelled, DeviceError, ModelError, RequestError, TrueScaleError
+from ..models.folders import chosen_model, model_folders
+from ..models.library import ModelLibrary
+from ..models.shipped import shipped_models
+from .console import CARD_HEAD, ENTRY_HEAD, Console, card_lines, card_row, entry_row, table
+from .exit_codes import CANCELLED, FAILED, WRONG_USE, exit_code
+from .files import BatchPlan, destination_of, named_paths, plan_batch
+from .options import DEFAULT_VISIBILITY, parse, size_request
+from .stopping import StopRequest, stop_on_signals
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str] | None = None, program: str = "truescale") -> int:
+    """Run one command; the exit status: 0 all done, 1 some failed, 2 wrong use, 130 cancelled.
+
+    words: the command line without the program's name; None for that of this process. program: its name, for help.
+    """
+    stop = StopRequest()
+    try:
+        options = parse(None if words is None else list(words), program)
+    except SystemExit as ended:  # argparse's way: after --help, or a wrong word
+        return ended.code if isinstance(ended.code, int) else WRONG_USE
+    console = Console(sys.stdout, sys.stderr, getattr(options, "quiet", False), options.debug)
+    try:
+        with stop_on_signals(stop):
+            return _COMMANDS[options.command](options, console, stop)
+    except KeyboardInterrupt:
+        console.complain("cancelled")
+        return CANCELLED
+    except TrueScaleError as error:
+        console.complain(str(error), error)
+        # A device that fails in the middle of a batch is the batch's business; here, there is no such device.
+        return WRONG_USE if isinstance(error, DeviceError) else exit_code(error)
+    except ImportError as error:
+        todo = "Set TrueScale up with: python install.py upscale PICTURE"
+        console.complain(f"a package that TrueScale needs is missing or damaged: {error}. {todo}", error)
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last resort: a person is told in a line, --debug tells the rest
+        console.complain(f"unexpected error, {type(error).__name__}: {error}. --debug shows where it happened.", error)
+        return FAILED
+    finally:
+        console.close()
+
+
+def _library(options: argparse.Namespace) -> ModelLibrary:
+    """The model that ships, and those in the user's folders. Raises RequestError."""
+    return ModelLibrary(model_folders(options.models_dir), builtin=shipped_models())
+
+
+# -- upscale -----------------------------------------------------------------------------------------------------------
+
+
+def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    size = size_request(options)
+    plan = _plan(options, console)
+    unreadable = FAILED if plan.unreadable else 0
+    library = _library(options)
+    model = chosen_model(library, options.model)
+    for name in filter(None, (model, options.model2)):
+        library.find(name)  # a wrong name is told before torch is imported
+
+    from ..pipeline import Upscaler, UpscaleRequest
+    from .batch import BatchOptions, run_batch
+
+    request = UpscaleRequest(
+        model=model,
+        model2=options.model2,
+        visibility=_visibility(options),
+        size=size,
+        precision=options.precision,
+        tile=options.tile,
+        memory=options.memory,
+        alpha=options.alpha,
+        verify=options.verify,
+    )
+    # Only the models of this one request are ever loaded: none of them is worth dropping.
+    upscaler = Upscaler(library, options.device, cache_bytes=sys.maxsize)
+    if options.plan:
+        from .plan import tell_plan
+
+        return tell_plan(upscaler, request, plan.tasks, console, options.skip_existing) or unreadable
+    existing = "skip" if options.skip_existing else "overwrite" if options.overwrite else "refuse"
+    files = BatchOptions(options.quality, existing, Path(options.report) if options.report else None)
+    outcome = run_batch(upscaler, request, plan.tasks, console, files, stop)
+    console.ended(outcome, len(plan.tasks))
+    return outcome.exit_code or unreadable
+
+
+def _plan(options: argparse.Namespace, console: Console) -> BatchPlan:
+    """What to read and write; what is wrong with the inputs is told. Raises RequestError where nothing is left."""
+    inputs = named_paths(options.inputs)
+    plan = plan_batch(inputs, destination_of(inputs, options.output, options.format), options.recursive)
+    for _, error in plan.unreadable:
+        console.complain(str(error))
+    for folder in plan.empty:
+        console.warn(f"no pictures to upscale in the folder '{folder}'")
+    if not plan.tasks:
+        todo = "" if options.recursive else "sub-folders are looked into with --recursive"
+        raise RequestError("there is nothing to do", "no picture was found", todo)
+    return plan
+
+
+def _visibility(options: argparse.Namespace) -> float:
+    if options.visibility is not None:
+        return options.visibility
+    return DEFAULT_VISIBILITY if options.model2 is not None else 0.0
+
+
+# -- models ------------------------------------------------------------------------------------------------------------
+
+
+def _models(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    from ..models.card import read_card
+
+    library = _library(options)
+    cards, refused = [], []
+    for entry in library.models():
+        try:
+            cards.append(read_card(entry.path, name=entry.name))
+        except ModelError as error:
+            refused.append((entry, error))
+    if options.json:
+        broken = [{"name": entry.name, "path": str(entry.path), "error": str(error)} for entry, error in refused]
+        console.say(json.dumps([*(card.to_json() for card in cards), *broken], indent=2))
+        return 0
+    if cards:
+        for line in table([CARD_HEAD, *map(card_row, cards)]):
+            console.say(line)
+    for entry, error in refused:
+        console.say(f"{entry.name}: {error}")
+    if not library.models():
+        console.inform(f"no models in {', '.join(str(folder) for folder in library.folders)}")
+    return 0
+
+
+def _inspect(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    from ..models.card import read_card
+
+    entry = _library(options).find(options.model)
+    card = read_card(entry.path, name=entry.name)
+    lines = [json.dumps(card.to_json(), indent=2)] if options.json else card_lines(card)
+    for line in lines:
+        console.say(line)
+    return 0
+
+
+# -- the catalogue -----------------------------------------------------------------------------------------------------
+
+
+def _catalogue(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    found = [
+        entry
+        for entry in entries()
+        if options.purpose in (None, *entry.purposes) and options.scale in (None, entry.scale)
+    ]
+    if options.json:
+        listed = [{**asdict(entry), "page": entry.page, "downloadable": entry.downloadable} for entry in found]
+        console.say(json.dumps(listed, indent=2))
+    elif found:
+        for line in table([ENTRY_HEAD, *map(entry_row, found)]):
+            console.say(line)
+    else:
+        console.inform("no model of the catalogue is like that")
+    return 0
+
+
+def _download(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
+    entry = find(options.model)
+    folder = Path(options.to) if options.to else model_folders(options.models_dir)[0]
+    console.inform(f"{entry.label}, {entry.size / 1e6:.1f} MB, licence: {entry.license or 'not stated'}, {entry.page}")
+    console.began(entry.label)
+    try:
+        with stop.gently():
+            path = download(entry, folder, _Downloading(console, stop))
+    except Cancelled as error:
+        console.complain(str(error), error)
+        return CANCELLED
+    console.say(str(path))
+    return 0
+
+
+class _Downloading:
+    """The progress of a download in the console."""
+
+    def __init__(self, console: Console, stop: StopRequest) -> None:
+        self._console, self._stop = console, stop
+
+    def advance(self, fraction: float, note: str = "") -> None:
+        self._console.advanced(fraction, note)
+
+    def cancelled(self) -> bool:
+        return self._stop.requested
+
+
+_COMMANDS = {
+    "upscale": _upscale,
+    "models": _models,
+    "inspect": _inspect,
+    "catalogue": _catalogue,
+    "download": _download,
+}

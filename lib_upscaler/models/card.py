@@ -1,0 +1,218 @@
+"""What a model file is: architecture, scale, channels, precision, and what tiling does to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelFileError
+from ..store import DiskCache, shared_cache
+from .library import ModelEntry, entry_of
+from .texts import model_texts
+
+if TYPE_CHECKING:
+    import spandrel
+
+    from .facts import NetworkFacts
+
+__all__ = ["ModelCard", "card_of", "file_sha256", "known_card", "read_card"]
+
+_CARD_VERSION = 2  # raise it when the meaning of a field changes: cards on the disk are then made anew
+_SMALL_RADIUS = 64  # px; with this much context around them, tiles cost little and are exact
+_PURPOSES = {"SR": "upscaling", "Restoration": "restoration"}
+
+_TILING_SENTENCES = {
+    "none": "Tiles give the same picture as the whole.",
+    "bounded": "Tiles need much context around them; their seams are checked, and the context is widened as needed.",
+    "changes the result": "The network looks at the whole picture, so that tiles change the result.",
+}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Facts about one model file.
+
+    architecture: spandrel's name. purpose: "upscaling" or "restoration".
+    precision: those of "float16" and "bfloat16" that spandrel says work; float32 always does.
+    tiling_effect: "none", "bounded" or "changes the result"; ``tiling_sentence`` says it in full.
+    minimum, multiple_of: px, of both sides of the input; square: whether they must be equal. The engine pads to them.
+    parameters: numbers in the network, buffers not counted. file_size: bytes. sha256: of the file, in hex.
+    license, description, figures: what the file says of itself (``model_texts``), unchecked; empty where it is silent.
+    """
+
+    name: str
+    path: Path
+    architecture: str
+    scale: int
+    input_channels: int
+    output_channels: int
+    purpose: str
+    precision: tuple[str, ...]
+    tiling_effect: str
+    minimum: int
+    multiple_of: int
+    square: bool
+    parameters: int
+    file_size: int
+    sha256: str
+    tags: tuple[str, ...] = ()
+    license: str = ""
+    description: str = ""
+    figures: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+
+    @property
+    def tiling_sentence(self) -> str:
+        """What tiling does, in words."""
+        return _TILING_SENTENCES[self.tiling_effect]
+
+    @property
+    def takes_alpha(self) -> bool:
+        """Whether transparency goes through the network together with the colours."""
+        return self.input_channels == 4 and self.output_channels == 4
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that JSON can hold, with ``tiling_sentence``."""
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {**plain, "path": str(self.path), "tiling_sentence": self.tiling_sentence}
+
+
+def read_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> ModelCard:
+    """The card of a file. The network is loaded only if the file or the libraries changed since the last time.
+
+    name: the model's name in its library, where it is not the file's stem.
+
+    Raises the errors of ``model_file.read_state_dict`` and ``model_file.build``; they are not cached.
+    """
+    from .build import build, read_state_dict
+
+    entry = entry_of(path, name)
+    known = known_card(entry.path, cache, name=name)
+    if known is not None:
+        return known
+    return card_of(entry, build(read_state_dict(entry.path), entry.path.name), cache)
+
+
+def known_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> ModelCard | None:
+    """The card of a file as ``read_card`` gives it, if it was made before; nothing is loaded.
+
+    Raises ModelFileError or ModelNotFoundError where the file cannot be reached.
+    """
+    cache = cache or shared_cache("cards")
+    entry = entry_of(path, name)
+    return _from_json(cache.get(_card_key(entry)), entry)
+
+
+def card_of(
+    entry: ModelEntry,
+    descriptor: spandrel.ImageModelDescriptor,
+    cache: DiskCache | None = None,
+    facts: NetworkFacts | None = None,
+) -> ModelCard:
+    """The card of a file whose network is loaded already. It is put into the cache.
+
+    Raises ModelFileError where the file cannot be read for its sha256 or for what it says of itself.
+    """
+    from .facts_cache import facts_of
+    from .tensor_reader import safetensors_metadata
+
+    sha256 = file_sha256(entry, cache)
+    facts = facts or facts_of(sha256, descriptor, cache)
+    cache = cache or shared_cache("cards")
+    required = descriptor.size_requirements
+    texts = model_texts(safetensors_metadata(entry.path))
+    card = ModelCard(
+        name=entry.name,
+        path=entry.path,
+        architecture=str(descriptor.architecture.name),
+        scale=int(descriptor.scale),
+        input_channels=int(descriptor.input_channels),
+        output_channels=int(descriptor.output_channels),
+        purpose=_PURPOSES.get(descriptor.purpose, str(descriptor.purpose).lower()),
+        precision=_precision(descriptor),
+        tiling_effect=_tiling_effect(facts.radius, facts.global_context),
+        minimum=required.minimum,
+        multiple_of=required.multiple_of,
+        square=required.square,
+        parameters=sum(parameter.numel() for parameter in descriptor.model.parameters()),
+        file_size=entry.size_bytes,
+        sha256=sha256,
+        tags=tuple(str(tag) for tag in descriptor.tags),
+        license=texts.license,
+        description=texts.description,
+        figures=texts.figures,
+    )
+    if _is_unchanged(entry):  # else what was read belongs to another state of the file
+        cache.put(_card_key(entry), card.to_json())
+    return card
+
+
+def file_sha256(entry: ModelEntry, cache: DiskCache | None = None) -> str:
+    """The file's SHA-256 in hex, cached by path, size and time.
+
+    Raises ModelFileError where the file cannot be read.
+    """
+    cache = cache or shared_cache("cards")
+    key = json.dumps(["sha256", *_file_key(entry)])
+    known = (cache.get(key) or {}).get("sha256")
+    if isinstance(known, str):
+        return known
+    digest = hashlib.sha256()
+    try:
+        with entry.path.open("rb") as file:
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+    except OSError as error:
+        raise ModelFileError(f"cannot read the model '{entry.path.name}'", str(error), "check the file") from error
+    if _is_unchanged(entry):
+        cache.put(key, {"sha256": digest.hexdigest()})
+    return digest.hexdigest()
+
+
+def _precision(descriptor: spandrel.ImageModelDescriptor) -> tuple[str, ...]:
+    supported = {"float16": descriptor.supports_half, "bfloat16": descriptor.supports_bfloat16}
+    return tuple(precision for precision, works in supported.items() if works)
+
+
+def _tiling_effect(radius: int | None, global_context: bool) -> str:
+    """radius: px of input that one pixel of the output depends on, in each direction; None: unknown."""
+    if global_context:
+        return "changes the result"
+    return "none" if radius is not None and radius <= _SMALL_RADIUS else "bounded"
+
+
+def _file_key(entry: ModelEntry) -> tuple[str, int, int]:
+    return str(entry.path), entry.size_bytes, entry.mtime_ns
+
+
+def _is_unchanged(entry: ModelEntry) -> bool:
+    try:
+        status = entry.path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (entry.size_bytes, entry.mtime_ns)
+
+
+def _card_key(entry: ModelEntry) -> str:
+    versions = [_version(package) for package in ("torch", "spandrel", "spandrel_extra_arches")]
+    return json.dumps(["card", _CARD_VERSION, *versions, *_file_key(entry)])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _from_json(stored: dict[str, Any] | None, entry: ModelEntry) -> ModelCard | None:
+    """The card that ``to_json`` gave, or None for what is not one (the cache's file may have been damaged)."""
+    names = {field.name for field in fields(ModelCard)}
+    if stored is None or not names <= set(stored) or stored["tiling_effect"] not in _TILING_SENTENCES:
+        return None
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items() if key in names}
+    return replace(ModelCard(**values), name=entry.name, path=entry.path)

@@ -1,0 +1,257 @@
+"""Which model files there are, and what they are called. No torch."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from pathlib import Path
+
+from ..errors import ModelFileError, ModelNotFoundError, UnsupportedModelError
+
+__all__ = ["SUFFIXES", "Changes", "ModelEntry", "ModelLibrary", "entry_of"]
+
+SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model file.
+
+    name: unique in its library. path: absolute, links not followed. size_bytes, mtime_ns: of the file behind a link.
+    """
+
+    name: str
+    path: Path
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a refresh found."""
+
+    added: tuple[ModelEntry, ...] = ()
+    changed: tuple[ModelEntry, ...] = ()
+    removed: tuple[ModelEntry, ...] = ()
+
+
+def entry_of(path: Path, name: str = "") -> ModelEntry:
+    """The entry of a file that need not be in a library; its stem is its name where none is given.
+
+    Raises ModelNotFoundError or ModelFileError.
+    """
+    path = Path(os.path.abspath(path))
+    what = f"cannot use the model '{path.name}'"
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelNotFoundError(what, "there is no such file", "check the path") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise ModelFileError(what, f"the file cannot be reached ({error})", "check the path") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
+        raise ModelFileError(what, f"it is {kind}", "name a model file")
+    return ModelEntry(name or path.stem, path, status.st_size, status.st_mtime_ns)
+
+
+class ModelLibrary:
+    """The model files in some folders and their sub-folders, and those that ship with the program (``builtin``).
+
+    Built-in ones come first, then the folders in the order given, each in case-insensitive order, its own files before
+    its sub-folders. Hidden files and folders are left out; links to folders are followed; a file that can be reached
+    twice is listed once.
+
+    A name is the file's stem. Of several files of one stem, the first has the plain name, and the later ones their
+    folder (and, within one folder, their suffix) in brackets behind it. A file keeps its name for as long as it is
+    there and this object lives: one that comes later, or a first one that goes, never changes another's name.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, folders: Sequence[Path], builtin: Sequence[Path] = ()) -> None:
+        self._folders = tuple(Path(os.path.abspath(folder)) for folder in folders)
+        self._builtin = tuple(Path(os.path.abspath(file)) for file in builtin)
+        self._lock = threading.Lock()
+        self._models: tuple[ModelEntry, ...] = ()
+        self.refresh()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where is looked, absolute."""
+        return self._folders
+
+    def models(self) -> tuple[ModelEntry, ...]:
+        """What the last refresh found."""
+        return self._models
+
+    def refresh(self) -> Changes:
+        """Look again. Folders and files that cannot be reached are left out."""
+        with self._lock:
+            before = {entry.path: entry for entry in self._models}
+            found = _unique(chain(_status_of(self._builtin), *(_scan(folder) for folder in self._folders)))
+            taken = {before[path].name.casefold(): path for path, _ in found if path in before}
+            entries = []
+            for path, status in found:
+                name = before[path].name if path in before else self._new_name(path, taken)
+                taken[name.casefold()] = path
+                entries.append(ModelEntry(name, path, status.st_size, status.st_mtime_ns))
+            self._models = tuple(entries)
+            there = {entry.path for entry in entries}
+            return Changes(
+                tuple(entry for entry in entries if entry.path not in before),
+                tuple(entry for entry in entries if entry.path in before and entry != before[entry.path]),
+                tuple(entry for path, entry in before.items() if path not in there),
+            )
+
+    def find(self, name_or_path: str | Path) -> ModelEntry:
+        """The model of this name, or of this name in other letter case, or the file of this name or path.
+
+        A path may lead out of the folders. Raises ModelNotFoundError, ModelFileError or UnsupportedModelError.
+        """
+        wanted = str(name_or_path)
+        models = self.models()
+        for key in (
+            lambda entry: entry.name == wanted,
+            lambda entry: entry.name.casefold() == wanted.casefold(),
+            lambda entry: entry.path.name == wanted,
+        ):
+            hits = [entry for entry in models if key(entry)]
+            if len(hits) == 1:
+                return hits[0]
+        path = Path(os.path.abspath(os.path.expanduser(wanted)))
+        if wanted and os.path.exists(path):
+            return self._file(path)
+        raise self._not_found(wanted)
+
+    def _file(self, path: Path) -> ModelEntry:
+        entry = entry_of(path)
+        if path.suffix.lower() not in SUFFIXES:
+            raise UnsupportedModelError(
+                f"cannot use the model '{path.name}'",
+                f"models are {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} files",
+                "get the model in one of these formats",
+            )
+        listed = next((known for known in self.models() if _identity(known.path) == _identity(path)), None)
+        return replace(entry, name=listed.name) if listed else entry
+
+    def _new_name(self, path: Path, taken: dict[str, Path]) -> str:
+        """The first of the possible names that is free. ``taken``: names in lower case, and whose they are."""
+        folder = self._folder_name(path)
+        suffix = path.suffix[1:].lower()
+        holder = taken.get(path.stem.casefold())
+        same_folder = holder is not None and holder.parent == path.parent
+        bracketed = [] if same_folder else [f"{path.stem} [{folder}]"]
+        for name in (path.stem, *bracketed, f"{path.stem} [{folder}, {suffix}]"):
+            if name.casefold() not in taken:
+                return name
+        numbered = (f"{path.stem} [{folder}, {suffix}, {number}]" for number in count(2))
+        return next(name for name in numbered if name.casefold() not in taken)
+
+    def _folder_name(self, path: Path) -> str:
+        """The sub-folder as the user sees it, or the name of the folder itself."""
+        for folder in self._folders:
+            if folder in path.parents:
+                inner = path.parent.relative_to(folder).as_posix()
+                return folder.name if inner == "." else inner
+        return path.parent.name
+
+    def _not_found(self, wanted: str) -> ModelNotFoundError:
+        places = ", ".join(str(folder) for folder in self._folders) or "no folder"
+        models = self.models()
+        if not models:
+            where = f"into {self._folders[0]}" if self._folders else "into a folder and name that folder"
+            return ModelNotFoundError(
+                f"there is no model '{wanted}'",
+                f"no model at all was found in {places}",
+                f"put a model file ({', '.join(SUFFIXES)}) {where}",
+            )
+        names = {entry.name.casefold(): entry.name for entry in models}
+        close = [names[key] for key in difflib.get_close_matches(Path(wanted).stem.casefold(), names, n=3, cutoff=0.5)]
+        suggestion = " or ".join(f"'{name}'" for name in close) if close else ", ".join(sorted(names.values())[:10])
+        return ModelNotFoundError(
+            f"there is no model '{wanted}'",
+            f"looked in {places}",
+            f"perhaps you mean {suggestion}" if close else f"choose one of: {suggestion}",
+        )
+
+
+_Found = tuple[Path, os.stat_result]
+
+
+def _identity(path: Path) -> str:
+    """The same text for two paths to the same file."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _unique(found: Iterator[_Found]) -> list[_Found]:
+    """Each file once: by its own path rather than by a link, else by the path that comes first. Order stays."""
+    identified = [(_identity(path), path, status) for path, status in found]
+    own = {identity for identity, path, _ in identified if identity == os.path.normcase(path)}
+    seen: set[str] = set()
+    unique: list[_Found] = []
+    for identity, path, status in identified:
+        is_link_to_listed = identity in own and identity != os.path.normcase(path)
+        if identity not in seen and not is_link_to_listed:
+            seen.add(identity)
+            unique.append((path, status))
+    return unique
+
+
+def _status_of(paths: Sequence[Path]) -> Iterator[_Found]:
+    """The ordinary files among ``paths``. Broken links and files that have just gone drop out."""
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        if stat.S_ISREG(status.st_mode):
+            yield path, status
+
+
+def _scan(folder: Path) -> Iterator[_Found]:
+    """The model files in ``folder`` and below, in order of their paths; those of a folder before its sub-folders."""
+    visited: set[str] = set()
+    files: list[Path] = []
+    linked = [folder]
+    while linked:  # linked folders last, so that a file shows where it really lies
+        waiting = [linked.pop(0)]
+        while waiting:
+            current = waiting.pop()
+            identity = _identity(current)
+            if identity in visited:
+                continue
+            visited.add(identity)
+            for entry in _listing(current):
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    (linked if entry.is_symlink() else waiting).append(Path(entry.path))
+                elif entry.name.lower().endswith(SUFFIXES):
+                    files.append(Path(entry.path))
+    return _status_of(sorted(files, key=lambda path: (_folded(path.relative_to(folder)), str(path))))
+
+
+def _folded(path: Path) -> tuple[list[str], str]:
+    """For sorting without regard to letter case."""
+    return [part.casefold() for part in path.parent.parts], path.name.casefold()
+
+
+def _listing(folder: Path) -> list[os.DirEntry]:
+    """Sorted. Empty where the folder is not there or may not be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False

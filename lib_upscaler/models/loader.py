@@ -1,0 +1,99 @@
+"""From a model file to a network that can run, and a cache of loaded ones with a byte budget."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+
+import torch
+
+from .build import build, read_state_dict
+from .card import card_of, file_sha256, known_card
+from .facts_cache import facts_of, known_facts
+from .library import ModelEntry
+from .network import KnownModel, UpscaleModel
+
+__all__ = ["DEFAULT_CACHE_BYTES", "ModelCache", "describe", "load_model"]
+
+DEFAULT_CACHE_BYTES = 1_000_000_000
+
+
+def load_model(entry: ModelEntry) -> UpscaleModel:
+    """Read the file and build its network, float32 on the CPU.
+
+    Raises the named errors of ``model_file`` for whatever is wrong with the file.
+    """
+    started = time.perf_counter()
+    with torch.inference_mode(False):  # weights made inside inference mode could not be used outside it
+        descriptor = build(read_state_dict(entry.path), entry.path.name)
+    facts = facts_of(file_sha256(entry), descriptor)
+    model = UpscaleModel(descriptor, card_of(entry, descriptor, facts=facts), facts)
+    model.load_seconds = time.perf_counter() - started
+    return model
+
+
+def describe(entry: ModelEntry) -> KnownModel:
+    """What is known of the network without loading it; one that was never seen is loaded, once, and dropped.
+
+    Raises the errors of load_model.
+    """
+    card = known_card(entry.path, name=entry.name)
+    facts = known_facts(card.sha256) if card is not None else None
+    if facts is None:
+        model = load_model(entry)
+        card, facts = model.card, model.facts
+    return KnownModel(card, facts)
+
+
+class ModelCache:
+    """Keeps loaded models, the least recently used dropped when their weights exceed the budget.
+
+    The model asked for is always returned, even if it alone exceeds the budget. Safe to use from several threads.
+    """
+
+    def __init__(self, budget: int = DEFAULT_CACHE_BYTES) -> None:
+        """budget: bytes of weights, all copies counted."""
+        self.budget = budget
+        self._models: OrderedDict[tuple[str, int, int], UpscaleModel] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, entry: ModelEntry) -> UpscaleModel:
+        """The loaded model; loaded now if it is not there or its file has changed. Raises the errors of load_model."""
+        key = (str(entry.path), entry.size_bytes, entry.mtime_ns)
+        with self._lock:
+            model = self._models.get(key)
+            if model is None:
+                model = load_model(entry)
+                for stale in [k for k in self._models if k[0] == key[0]]:
+                    del self._models[stale]
+                self._models[key] = model
+            self._models.move_to_end(key)
+            self._shrink()
+            return model
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of all weights held."""
+        return sum(model.weights_bytes for model in self._models.values())
+
+    def move_off_devices(self) -> None:
+        """Keep the models in main memory alone; what a device needs is copied there again when they run."""
+        with self._lock:
+            for model in self._models.values():
+                model.release()
+
+    def release(self) -> None:
+        """Drop all models."""
+        with self._lock:
+            for model in self._models.values():
+                model.release()
+            self._models.clear()
+
+    def _shrink(self) -> None:
+        while len(self._models) > 1 and self.bytes > self.budget:
+            _, oldest = self._models.popitem(last=False)
+            oldest.release()

@@ -1,0 +1,287 @@
+"""A loaded network: its copies per device and precision, and one forward pass over a region of a picture.
+
+Two things let a pass over a large region take little memory and still give the numbers of the plain one: blocks with
+large insides (the dense blocks of RRDB networks) run in bands of rows with their small context, and so does the head,
+the part at the end that works at the output's resolution. Which modules those are is found in the module tree
+(``analysis``), not by name.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..geometry import Size
+from ..planning.budget import BandPlan
+from .analysis import leaf_work
+from .card import ModelCard
+from .facts import NetworkFacts
+
+__all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
+
+_NEEDS_CHANNELS_FIRST = {"IPT"}
+"""Architectures that view their tensors as if the channels came first."""
+
+Sink = Callable[[Tensor, int], None]
+"""Takes finished output rows, ``(B, C, h, W * scale)`` in [0, 1], and the row at which they begin."""
+
+
+class NonFiniteOutput(Exception):  # noqa: N818 - the engine answers it with another precision; it never reaches a user
+    """The network gave infinities or NaN for this region."""
+
+
+class _HeadDone(Exception):  # noqa: N818 - unwinds the network's forward once the head has run in bands
+    pass
+
+
+class KnownModel:
+    """What can be said of a network without having it."""
+
+    def __init__(self, card: ModelCard, facts: NetworkFacts) -> None:
+        self.card = card
+        self.facts = facts
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def scale(self) -> int:
+        return self.card.scale
+
+    @property
+    def supports(self) -> frozenset[torch.dtype]:
+        """Precisions that spandrel says the architecture works in."""
+        kinds = {torch.float32}
+        kinds.update(torch.float16 for name in self.card.precision if name == "float16")
+        kinds.update(torch.bfloat16 for name in self.card.precision if name == "bfloat16")
+        return frozenset(kinds)
+
+
+class UpscaleModel(KnownModel):
+    """A network that can run on any device in any precision it supports.
+
+    The float32 weights stay on the CPU; copies for other devices and precisions are made when first used and dropped
+    by ``release``. Not to be run by two threads at once: the engine holds one lock per device.
+    """
+
+    def __init__(self, descriptor: Any, card: ModelCard, facts: NetworkFacts) -> None:
+        """descriptor: spandrel's image model descriptor, float32 on the CPU."""
+        super().__init__(card, facts)
+        self.load_seconds = 0.0
+        self._base = _Copy(descriptor, facts)
+        self._copies: dict[tuple[str, torch.dtype], _Copy] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def weights_bytes(self) -> int:
+        """Memory of all copies of the weights."""
+        with self._lock:
+            return self._base.weights_bytes + sum(c.weights_bytes for c in self._copies.values())
+
+    def copy_for(self, device: torch.device, dtype: torch.dtype) -> _Copy:
+        """The copy on that device in that precision, made if need be."""
+        if device.type == "cpu" and dtype == torch.float32:
+            return self._base
+        key = (str(device), dtype)
+        with self._lock:
+            if key not in self._copies:
+                # Inference tensors cannot be moved between modes; hosts may call us inside inference mode.
+                with torch.inference_mode(False), torch.no_grad():
+                    descriptor = _converted(self._base.descriptor, device, dtype)
+                    self._copies[key] = _Copy(descriptor, self.facts)
+            return self._copies[key]
+
+    def release(self) -> None:
+        """Drop every copy but the float32 one on the CPU."""
+        with self._lock:
+            self._copies.clear()
+
+    def reference(self, image: Tensor, check: Callable[[], None]) -> Tensor:
+        """The untiled float32 network on the CPU, with nothing of ours in between: what "true" means.
+
+        image: ``(B, C, H, W)`` float32 in [0, 1]. check: called often; what it raises ends the work.
+        Returns ``(B, C, H * scale, W * scale)`` in [0, 1].
+        """
+        base = self._base
+        with torch.inference_mode(), _fixed_random_numbers(base.device), base.watched(lambda _: check()):
+            # Some networks write into their input, and some take one picture at a time.
+            return torch.cat([base.descriptor(one.clone()) for one in image.split(1)])
+
+
+class _Copy:
+    """The network on one device in one precision."""
+
+    def __init__(self, descriptor: Any, facts: NetworkFacts) -> None:
+        self.descriptor = descriptor
+        self._facts = facts
+        weights = next(iter(descriptor.model.parameters()))
+        self.device, self.dtype = weights.device, weights.dtype
+        self.layout = _best_layout(descriptor, facts, self.device)
+        self.weights_bytes = sum(
+            t.numel() * t.element_size() for t in [*descriptor.model.parameters(), *descriptor.model.buffers()]
+        )
+
+    @contextmanager
+    def watched(self, on_work: Callable[[float], None]) -> Iterator[None]:
+        """Tell of the work done after each module, and look at the output before it is clamped: that would turn an
+        infinity into white.
+        """
+
+        def worked(module: nn.Module, _: Any, output: Any) -> None:
+            on_work(leaf_work(module, output))
+
+        def finite(_module: nn.Module, _: Any, output: Any) -> None:
+            _require_finite(output[0] if isinstance(output, (tuple, list)) else output)
+
+        model = self.descriptor.model
+        with ExitStack() as stack:
+            for module in model.modules():
+                if not list(module.children()):
+                    stack.callback(module.register_forward_hook(worked).remove)
+            stack.callback(model.register_forward_hook(finite).remove)
+            yield
+
+    def run(self, image: Tensor, bands: BandPlan, sink: Sink, on_work: Callable[[float], None]) -> None:
+        """One pass.
+
+        image: ``(B, C, H, W)`` in [0, 1] on this copy's device; any size, padded by reflection where the network
+            needs it.
+        on_work: told of the work done after each module; may raise, for instance Cancelled.
+
+        Raises NonFiniteOutput, and whatever torch raises when memory runs out.
+        """
+        descriptor = self.descriptor
+        # A copy: some networks write into their input, which may be wanted again.
+        image = image.to(dtype=self.dtype, memory_format=self.layout, copy=True)
+        size = Size(image.shape[-1], image.shape[-2])
+        random_numbers = _fixed_random_numbers(self.device)
+        try:
+            with torch.inference_mode(), random_numbers, self.watched(on_work), self._in_bands(bands, size, sink):
+                output = descriptor(image)
+        except _HeadDone:
+            return
+        sink(output[..., : size.height * descriptor.scale, : size.width * descriptor.scale], 0)
+
+    @contextmanager
+    def _in_bands(self, bands: BandPlan, size: Size, sink: Sink) -> Iterator[None]:
+        """Replace the forward of blocks and head for the time of one pass."""
+        model = self.descriptor.model
+        with ExitStack() as stack:
+            if bands.block_rows is not None:
+                for block in self._facts.blocks:
+                    module = model.get_submodule(block.name)
+                    module.forward = _banded_forward(module, block.radius, bands.block_rows)
+                    stack.callback(module.__dict__.pop, "forward", None)
+            if bands.head_rows is not None and self._facts.head:
+                modules = [model.get_submodule(name) for name in self._facts.head]
+                plain = modules[0].forward
+                modules[0].forward = self._head_forward(modules, plain, bands.head_rows, size, sink)
+                stack.callback(modules[0].__dict__.pop, "forward", None)
+            yield
+
+    def _head_forward(
+        self, modules: list[nn.Module], plain: Callable, rows: int, size: Size, sink: Sink
+    ) -> Callable[[Tensor], Tensor]:
+        """A forward for the head's first module that runs the whole head in bands, and then ends the pass."""
+        scale = self.descriptor.scale * self._facts.head_divisor
+        limit = size.times(self.descriptor.scale)
+
+        def head(x: Tensor) -> Tensor:
+            x = plain(x)
+            for module in modules[1:]:
+                x = module(x)
+            return x
+
+        def forward(x: Tensor) -> Tensor:
+            # The input's last rows may be padding, made for the network's size requirements.
+            for top, y in _bands(x, rows, self._facts.head_radius, scale, head):
+                if top >= limit.height:
+                    break
+                y = y[:, :, : limit.height - top, : limit.width]
+                _require_finite(y)
+                sink(y.clamp(0, 1), top)
+            raise _HeadDone
+
+        return forward
+
+
+def _converted(descriptor: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """A copy on the device in the precision; the weights are converted on the way, not copied first."""
+    memo: dict[int, Any] = {}
+    for tensor in [*descriptor.model.parameters(), *descriptor.model.buffers()]:
+        kind = dtype if tensor.is_floating_point() else tensor.dtype
+        made = tensor.detach().to(device=device, dtype=kind, copy=True)
+        memo[id(tensor)] = nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made
+    return copy.deepcopy(descriptor, memo)
+
+
+def _best_layout(descriptor: Any, facts: NetworkFacts, device: torch.device) -> torch.memory_format:
+    """Dense convolutions are a third faster on the CPU (and on tensor cores) with the channels last; attention and
+    depthwise convolutions are slower. Sets the weights' layout as well.
+    """
+    dense = facts.dense_share >= 0.5 and device.type in ("cpu", "cuda")
+    four_dimensional = all(p.dim() <= 4 for p in descriptor.model.parameters())
+    if not dense or not four_dimensional or descriptor.architecture.id in _NEEDS_CHANNELS_FIRST:
+        return torch.contiguous_format
+    descriptor.model.to(memory_format=torch.channels_last)
+    return torch.channels_last
+
+
+@contextmanager
+def _fixed_random_numbers(device: torch.device) -> Iterator[None]:
+    """The same random numbers in every pass, and everybody else's undisturbed: AuraSR draws some when it runs."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    states = [generator.get_state() for generator in generators]
+    for generator in generators:
+        generator.manual_seed(0)  # torch.manual_seed would seed every device
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states):
+            generator.set_state(state)
+
+
+def _bands(
+    x: Tensor, rows: int, radius: int, scale: int, function: Callable[[Tensor], Tensor]
+) -> Iterator[tuple[int, Tensor]]:
+    """``function`` over bands of ``x``; yields the first output row and the band's own rows, context cut off."""
+    height = x.shape[2]
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        first, last = max(0, top - radius), min(height, bottom + radius)
+        y = function(x[:, :, first:last])
+        yield top * scale, y[:, :, (top - first) * scale : (bottom - first) * scale]
+
+
+def _banded_forward(module: nn.Module, radius: int, rows: int) -> Callable[[Tensor], Tensor]:
+    plain = module.forward
+
+    def forward(x: Tensor) -> Tensor:
+        if x.shape[2] <= rows:
+            return plain(x)
+        result = torch.empty_like(x)
+        for top, y in _bands(x, rows, radius, 1, plain):
+            result[:, :, top : top + y.shape[2]] = y
+        return result
+
+    return forward
+
+
+def _require_finite(output: Any) -> None:
+    # A sum is finite only if all its terms are, and needs no mask the size of the output; an overflow of the sum
+    # itself is no proof, so it is asked again value by value.
+    if (
+        isinstance(output, Tensor)
+        and not bool(torch.isfinite(output.sum(dtype=torch.float32)))
+        and not bool(torch.isfinite(output).all())
+    ):
+        raise NonFiniteOutput

@@ -1,0 +1,1 @@
+"""What will be done, worked out before anything is: sizes, passes, tiles, memory. Pure; no torch."""

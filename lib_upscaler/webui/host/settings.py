@@ -1,0 +1,115 @@
+"""TrueScale's settings on the host's page "Upscaling"."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import host
+
+__all__ = ["BY_SETTINGS", "PRECISIONS", "Settings", "register", "settings"]
+
+PRECISIONS = ("auto", "exact", "fp16", "bf16")
+BY_SETTINGS = "as in the settings"
+"""In a panel's list of precisions: that of the settings page."""
+_GIGABYTE = 10**9
+
+TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS = (
+    "truescale_takeover",
+    "truescale_precision",
+    "truescale_memory_gb",
+    "truescale_cache_gb",
+    "truescale_folders",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """takeover: the host's own upscaling networks run on our engine.
+    precision: where nothing else is asked for. memory: bytes a picture may take, None for a share of what is free.
+    cache_bytes: of loaded models. folders: of models, beside the host's.
+    """
+
+    takeover: bool = True
+    precision: str = "auto"
+    memory: int | None = None
+    cache_bytes: int = _GIGABYTE
+    folders: tuple[Path, ...] = ()
+
+
+def settings() -> Settings:
+    """As they are now; what cannot be used (an edited config.json) counts as not set."""
+    plain = Settings()
+    precision = host.option(PRECISION, plain.precision)
+    lines = str(host.option(FOLDERS, "")).splitlines()
+    return Settings(
+        takeover=bool(host.option(TAKEOVER, plain.takeover)),
+        precision=precision if precision in PRECISIONS else plain.precision,
+        memory=_bytes(host.option(MEMORY, 0.0)) or None,
+        cache_bytes=_bytes(host.option(CACHE, 1.0)),
+        folders=tuple(Path(os.path.expanduser(line.strip())) for line in lines if line.strip()),
+    )
+
+
+def _bytes(gigabytes: Any) -> int:
+    try:
+        return max(0, int(float(gigabytes) * _GIGABYTE))
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def register(changed: Callable[[], None]) -> None:
+    """Add them to the host's page. ``changed`` is called when one of them was changed."""
+    import gradio as gr
+
+    shared = host.module("shared")
+    section = ("upscaling", "Upscaling")
+
+    def add(name: str, default: Any, label: str, info: str, component: Any, arguments: dict[str, Any]) -> None:
+        option = shared.OptionInfo(default, label, component, arguments, onchange=changed, section=section)
+        option.category_id = "postprocessing"  # not an argument everywhere (1.6)
+        shared.opts.add_option(name, option.info(info))
+
+    add(
+        TAKEOVER,
+        True,
+        "TrueScale: run the upscaling models of this WebUI",
+        "right colours, no seams, exact sizes; the tile sizes on this page then no longer apply to these models",
+        gr.Checkbox,
+        {"interactive": True},
+    )
+    add(
+        PRECISION,
+        "auto",
+        "TrueScale: precision",
+        "exact is float32; auto takes a smaller one where it is faster and hardly differs",
+        gr.Dropdown,
+        {"choices": list(PRECISIONS)},
+    )
+    add(
+        MEMORY,
+        0.0,
+        "TrueScale: most memory for a picture, in GB",
+        "0 = a share of what is free",
+        gr.Slider,
+        {"minimum": 0.0, "maximum": 64.0, "step": 0.5},
+    )
+    add(
+        CACHE,
+        1.0,
+        "TrueScale: models kept loaded, in GB",
+        "the model used last is always kept",
+        gr.Slider,
+        {"minimum": 0.0, "maximum": 16.0, "step": 0.5},
+    )
+    add(
+        FOLDERS,
+        "",
+        "TrueScale: further folders of models",
+        "one in a line; their models are listed after a refresh",
+        gr.Textbox,
+        {"lines": 3},
+    )

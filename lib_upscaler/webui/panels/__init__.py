@@ -1,0 +1,1 @@
+"""The widgets that the places on the page are made of."""

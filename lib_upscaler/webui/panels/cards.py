@@ -1,0 +1,118 @@
+"""What is known of an upscaler: its card below the drop-down, and the scale that it is grouped by."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import TrueScaleError
+from ...models.card import ModelCard, known_card, read_card
+from .. import host
+from ..host.markup import line, plain, problem, word
+from ..takeover import choices
+
+if TYPE_CHECKING:
+    from ...catalogue import Entry
+
+__all__ = ["OTHERS", "card_html", "grouped", "groups", "read", "scale_of"]
+
+OTHERS = "Other upscalers"
+"""The group of upscalers without a scale of their own, or whose scale is not known before they are read."""
+
+_IN_NAMES = re.compile(r"(?:^|[^0-9a-z])(\d{1,2})x(?![0-9])|x(\d{1,2})(?![0-9])", re.IGNORECASE)
+_LARGEST_IN_NAMES = 16
+_READING = threading.Lock()
+"""One at a time: two looks at an unknown model would load it twice."""
+
+WORDS = (
+    "upscaling",
+    "restoration",
+    "Faithful 4x upscaling: no halos, no invented texture. Small and fast.",
+)
+"""Purposes of cards, and what the model that ships says of itself."""
+
+
+def read(name: str) -> ModelCard | None:
+    """The card of one that our engine runs and whose file is here, else None. Raises ModelError."""
+    file = choices.file_of(name)
+    if file is None or not os.path.isfile(file):
+        return None
+    with _READING, host.plain_arithmetic():
+        return read_card(Path(file), name=name)
+
+
+def scale_of(name: str) -> int | None:
+    """By the card that was made before, else by the name, as its makers write it ("4x", "x2"); nothing is loaded."""
+    file = choices.file_of(name)
+    if file is not None and os.path.isfile(file):
+        try:
+            card = known_card(Path(file), name=name)
+        except TrueScaleError:
+            card = None
+        if card is not None:
+            return card.scale
+    found = _IN_NAMES.search(name)
+    scale = int(found.group(1) or found.group(2)) if found else 0
+    return scale if 1 <= scale <= _LARGEST_IN_NAMES else None
+
+
+def groups(names: list[str]) -> dict[str, str]:
+    """Name -> "1x", "2x" ..., or ``OTHERS``."""
+    scales = {name: scale_of(name) for name in names}
+    return {name: f"{scale}x" if scale else OTHERS for name, scale in scales.items()}
+
+
+def grouped(names: list[str]) -> list[str]:
+    """The same names, by their scales; within a scale as they were, the others last."""
+    return sorted(names, key=lambda name: scale_of(name) or 1000)
+
+
+# -- for the page ------------------------------------------------------------------------------------------------------
+
+
+def card_html(name: str | None) -> str:
+    """What the page says of it; what is wrong with it, where it cannot be read."""
+    if not name or name == choices.NO_UPSCALER:
+        return ""
+    file = choices.file_of(name)
+    if file is None:
+        return line([word("run by the WebUI, or by another extension")]) if name in choices.names() else ""
+    try:
+        card = read(name)
+    except TrueScaleError as error:
+        return problem(error)
+    except ImportError as error:
+        return problem(f"'{name}' cannot be read: {error}")
+    if card is None:
+        return line([word("not on this computer yet; it is fetched at its first use")])
+    return line(_facts(card)) + line(_further(card))
+
+
+def _facts(card: ModelCard) -> list[str]:
+    kinds = {1: word("grey"), 3: "RGB", 4: "RGBA"}
+    channels = kinds.get(card.input_channels, plain(card.input_channels))
+    if card.output_channels != card.input_channels:
+        channels += f" → {kinds.get(card.output_channels, plain(card.output_channels))}"
+    known = _in_catalogue(card)
+    license_text = card.license or (known.license if known else "")
+    return [
+        f"{plain(card.architecture)} {card.scale}x",
+        channels,
+        *([word(purpose) for purpose in known.purposes] if known else [word(card.purpose)]),
+        f"{card.file_size / 1e6:.1f} MB",
+        f"{word('licence')}: {plain(license_text)}" if license_text else "",
+        word("tiling changes its result") if card.tiling_effect == "changes the result" else "",
+    ]
+
+
+def _further(card: ModelCard) -> list[str]:
+    return [plain(card.description)] if card.description else []
+
+
+def _in_catalogue(card: ModelCard) -> Entry | None:
+    from ...catalogue import by_sha256
+
+    return by_sha256(card.sha256)

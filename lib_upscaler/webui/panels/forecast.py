@@ -1,0 +1,134 @@
+"""What a run will take, in words, before it runs: exact size, pieces, time and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...errors import TrueScaleError
+from ...geometry import Size
+from ...planning.sizing import plan_size
+from .. import host
+from ..host import health
+from ..host.markup import line, problem, word
+from ..takeover import choices
+from ..upscaling.service import service
+from ..upscaling.statement import STRATEGIES
+from . import cards
+
+if TYPE_CHECKING:
+    from ...estimate import Estimate
+    from ..upscaling.jobs import Job
+
+__all__ = ["look", "plan_html", "size_of", "source_of"]
+
+
+def source_of(text: str | None) -> dict[str, Any]:
+    """What the page's script wrote: an object in JSON; {} where there is no picture or the text is none of ours."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def size_of(source: dict[str, Any]) -> Size | None:
+    """The picture's, where there is one."""
+    width, height = source.get("width"), source.get("height")
+    sane = all(isinstance(side, int) and 0 < side < 10**6 for side in (width, height))
+    return Size(width, height) if sane else None
+
+
+def plan_html(size: Size | None, job: Callable[[], Job]) -> str:
+    """A line for the page. job: gives what would be done, without fetching anything; what it raises is shown."""
+    if size is None or health.problem():
+        return ""
+    try:
+        return _told(size, job())
+    except TrueScaleError as error:
+        return problem(error)
+    except Exception as error:  # noqa: BLE001 - it is a forecast; the run itself says what is wrong
+        host.log.warning("TrueScale: cannot say what a run will take", exc_info=error)
+        return ""
+
+
+def _told(size: Size, job: Job) -> str:
+    seen = [choice for choice, _ in job.seen()]
+    parts = [choice for choice in (job.clean_up, *seen) if choice is not None]
+    if any(choice.model is None or not os.path.isfile(choice.model) for choice in parts):
+        return _only_size(size, job)
+    for choice in parts:
+        cards.read(choice.name)  # one look at a time at what is not known yet
+    found = service().estimate(size, job)
+    main = found[-1]
+    return line(
+        [
+            f"{size} → <b>{main.output}</b> px",
+            f"{main.output.area / 1e6:.2f} MP",
+            _pieces(found),
+            _time(found),
+            _memory(found),
+        ]
+    ) + "".join(problem(each.problem) for each in found if each.problem)
+
+
+def _only_size(size: Size, job: Job) -> str:
+    if job.size is None:
+        return ""
+    output = plan_size(size, job.size).output
+    seen = [choice for choice, _ in job.seen()]
+    fetched = any(choice.model is not None and not os.path.isfile(choice.model) for choice in seen)
+    return line(
+        [
+            f"{size} → <b>{output}</b> px",
+            f"{output.area / 1e6:.2f} MP",
+            word("the model is fetched first") if fetched else _time_words(_by_host(seen, output)),
+        ]
+    )
+
+
+def _pieces(found: list[Estimate]) -> str:
+    most = max(found, key=lambda each: each.tiles)
+    told = word(STRATEGIES.get(most.strategy, most.strategy))
+    return f"{told}: {most.tiles}" if most.strategy == "tiles" else told
+
+
+def _by_host(seen: list[choices.Choice], output: Size) -> float | None:
+    """Seconds that others' upscalers will take, as far as they ran before; 0.0 where none of them is seen."""
+    from ...running.speeds import expected
+    from ..upscaling.jobs import BY_HOST
+
+    if any(choice.model is not None or choice.name == choices.NO_UPSCALER for choice in seen):
+        return 0.0  # mixed with ours, or plain resampling: no forecast
+    known = [expected(choice.name, BY_HOST, output.area) for choice in seen]
+    return None if None in known else sum(known)
+
+
+def _time(found: list[Estimate]) -> str:
+    known = [each.seconds for each in found]
+    return _time_words(None if None in known else sum(known))
+
+
+def _time_words(seconds: float | None) -> str:
+    """0.0: no forecast."""
+    if seconds is None:
+        return word("time: known after a first run")
+    if not seconds:
+        return ""
+    if seconds < 1:
+        return f"{word('time')} &lt; 1 s"
+    if seconds < 100:
+        return f"{word('time')} ≈ {seconds:.0f} s"
+    return f"{word('time')} ≈ {seconds / 60:.0f} min"
+
+
+def _memory(found: list[Estimate]) -> str:
+    most = max(found, key=lambda each: each.memory_bytes)
+    return f"{word('memory')} {most.memory_bytes / 1e9:.1f} / {most.free_bytes / 1e9:.1f} GB"
+
+
+def look(values: Any) -> Callable[[], Job]:
+    """The job that ``values`` (a ``requests.Values``) ask for, for a look: nothing is fetched."""
+    return lambda: values.job(find=choices.peek)

@@ -1,0 +1,112 @@
+"""The drop-downs of upscalers on the page, ours and the host's: what they offer, by scale, and how they stay fresh."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from .. import host
+from ..takeover import cache, choices
+from ..takeover.registry import REGISTRY
+from ..upscaling.service import service
+from . import cards
+
+__all__ = ["HOST_LISTS", "Lists", "cleaners", "offered", "offered_or_none", "refresh_models", "remember_component"]
+
+HOST_LISTS: dict[str, Any] = {}
+"""Components of the host in the UI that is being built, by their ids: its lists, and what our panels look at."""
+
+_HOST_NAMES: dict[str, Callable[[], list[str]]] = {
+    "txt2img_hr_upscaler": lambda: [*_latent_modes(), *_host_names()],
+    "extras_upscaler_1": lambda: _host_names(),
+    "extras_upscaler_2": lambda: _host_names(),
+}
+_LOOKED_AT = ("extras_image", "extras_upscale-checkbox", "extras_upscale")
+
+
+def remember_component(component: Any, elem_id: str | None) -> None:
+    """Called for each component of the host's UI as it is built."""
+    if elem_id in _HOST_NAMES or elem_id in _LOOKED_AT:
+        HOST_LISTS[elem_id] = component
+
+
+def _host_names() -> list[str]:
+    return [entry.name for entry in host.upscalers()]
+
+
+def _latent_modes() -> list[str]:
+    return list(getattr(host.module("shared"), "latent_upscale_modes", None) or ())
+
+
+def refresh_models() -> None:
+    """New files are found and listed, in the host's lists as well; those that are gone keep their places."""
+    service().refresh()
+    REGISTRY.update()
+    cache.clear()
+
+
+# -- what our lists offer ----------------------------------------------------------------------------------------------
+
+
+def offered() -> list[str]:
+    """All upscalers, by their scales."""
+    return cards.grouped(choices.names())
+
+
+def offered_or_none() -> list[str]:
+    """The same, with none of them at the top."""
+    return [choices.NO_UPSCALER, *offered()]
+
+
+def cleaners() -> list[str]:
+    """None, and the networks that keep a picture's size, or may: of some the scale is known when they were read."""
+    ours = (name for name in choices.names() if choices.file_of(name) is not None)
+    return [choices.NO_UPSCALER, *(name for name in ours if cards.scale_of(name) in (1, None))]
+
+
+class Lists:
+    """Those of one panel, and the host's that the page has so far; ``updates`` brings all of them up to date."""
+
+    def __init__(self, elem_id: str) -> None:
+        self._ours: list[tuple[Any, Callable[[], list[str]]]] = []
+        self._groups = gr.HTML(_groups_html(), elem_id=f"{elem_id}_groups", elem_classes="truescale-hidden")
+
+    def dropdown(self, listed: Callable[[], list[str]], value: str, **arguments: Any) -> Any:
+        """A drop-down of what ``listed`` gives; it can be searched by typing."""
+        made = gr.Dropdown(choices=listed(), value=value, **arguments)
+        self._ours.append((made, listed))
+        return made
+
+    @property
+    def components(self) -> list[Any]:
+        """What ``updates`` is for, in its order."""
+        return [*(component for component, _ in self._ours), *self._theirs(), self._groups]
+
+    def updates(self) -> list[Any]:
+        """Look for new files; one update for each of ``components``."""
+        refresh_models()
+        ours = [gr.update(choices=listed()) for _, listed in self._ours]
+        theirs = [gr.update(choices=_HOST_NAMES[key]()) for key in _HOST_NAMES if key in HOST_LISTS]
+        return [*ours, *theirs, _groups_html()]
+
+    @property
+    def ours(self) -> list[Any]:
+        """What ``ours_now`` is for, in its order."""
+        return [*(component for component, _ in self._ours), self._groups]
+
+    def ours_now(self) -> list[Any]:
+        """One update for each of ``ours``, without looking for files: another panel may have found some."""
+        return [*(gr.update(choices=listed()) for _, listed in self._ours), _groups_html()]
+
+    def _theirs(self) -> list[Any]:
+        return [HOST_LISTS[key] for key in _HOST_NAMES if key in HOST_LISTS]
+
+
+def _groups_html() -> str:
+    """For the page's script, which shows the groups: name -> scale."""
+    groups = json.dumps(cards.groups(choices.names()))
+    return f"<div data-truescale-groups='{html.escape(groups, quote=True)}'></div>"

@@ -1,0 +1,1 @@
+"""Where users meet TrueScale: Extras, Hires Fix, SD Upscale, the API, the X/Y/Z plot."""

@@ -1,0 +1,219 @@
+"""HTTP: ``/truescale/v1/models``, ``/refresh`` and ``/upscale``, beside the host's own API and under its password."""
+
+import base64
+import binascii
+import contextlib
+import tempfile
+from pathlib import Path
+from secrets import compare_digest
+from typing import Any, Optional
+
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBasic, HTTPBasicCredentials
+from pydantic import BaseModel, Field
+
+from ...errors import PictureReadError, RequestError, TrueScaleError
+from .. import host
+from ..host import health
+from ..host.progress import shown_as_job
+from ..panels import lists, pieces
+from ..panels.values import Values
+from ..takeover import choices
+from ..takeover.failing import as_error, status_code
+
+__all__ = ["mount"]
+
+# Annotations are evaluated here: FastAPI reads them, and the oldest hosts' Python knows no ``X | None``.
+
+_FORMATS = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
+
+
+class UpscaleBody(BaseModel):
+    """A picture and what to do with it. Of the sizes, at most one may be given; none: the scale 4."""
+
+    image: str = Field(title="Picture", description="the file's bytes in base64, with or without a data: address")
+    upscaler_1: Optional[str] = Field(default=None, title="Upscaler 1", description="a name from /models")
+    upscaler_2: Optional[str] = Field(default=None, title="Upscaler 2")
+    upscaler_2_visibility: float = Field(default=0.0, title="Visibility of Upscaler 2", description="0 to 1")
+    scale: Optional[float] = Field(default=None, title="Scale", description="0.05 to 32")
+    width: Optional[int] = Field(default=None, title="Width in px")
+    height: Optional[int] = Field(default=None, title="Height in px")
+    fit: str = Field(default="inside", title="Fit", description="inside, crop, stretch or pad")
+    longest_side: Optional[int] = Field(default=None, title="Longest side in px")
+    megapixels: Optional[float] = Field(default=None, title="Size in megapixels")
+    precision: Optional[str] = Field(default=None, title="Precision", description="auto, exact, fp16 or bf16")
+    tile: int = Field(default=0, title="Tile size in px", description="0: automatic")
+    memory_gb: float = Field(default=0.0, title="Most memory in GB", description="0: as in the settings")
+    clean_up: Optional[str] = Field(default=None, title="Clean up first", description="a network that repairs")
+    alpha: str = Field(default="network", title="Transparency", description="network, fast or drop")
+    format: str = Field(default="png", title="Format of the result", description=", ".join(_FORMATS))
+
+
+class UpscaleAnswer(BaseModel):
+    """The result."""
+
+    image: str = Field(title="Picture", description="the file's bytes in base64")
+    format: str = Field(title="Its format")
+    report: dict = Field(title="What was done", description="sizes, models, strategy, precision, seam error, seconds")
+    warnings: list = Field(title="Warnings", description="in words")
+
+
+class ModelItem(BaseModel):
+    """An upscaler that can be chosen."""
+
+    name: str = Field(title="Name")
+    engine: str = Field(title="Who runs it", description="truescale, or webui for the host's and other extensions'")
+    file: Optional[str] = Field(default=None, title="File name")
+
+
+class Failure(BaseModel):
+    """What went wrong."""
+
+    error: str = Field(title="Kind of error")
+    detail: str = Field(title="In words", description="what happened, why, and what to do")
+
+
+def mount(app: FastAPI) -> None:
+    """Add the routes, where the host serves its own API (``--api`` or ``--nowebui``)."""
+    if not (host.command_option("api", False) or host.command_option("nowebui", False)):
+        return
+    guarded = [Depends(_checked_password)] if host.command_option("api_auth") else []
+    failures = {code: {"model": Failure} for code in (401, 404, 409, 413, 422)}
+    for path, function, method, model in (
+        ("models", list_models, "GET", list),
+        ("refresh", refresh, "POST", list),
+        ("upscale", upscale, "POST", UpscaleAnswer),
+    ):
+        model = list[ModelItem] if model is list else model
+        app.add_api_route(
+            f"/truescale/v1/{path}",
+            function,
+            methods=[method],
+            response_model=model,
+            responses=failures,
+            dependencies=guarded,
+            tags=["TrueScale"],
+        )
+    app.openapi_schema = None  # one that was made before does not know them
+
+
+def _checked_password(credentials: HTTPBasicCredentials = Depends(HTTPBasic())) -> None:  # noqa: B008 - FastAPI's way
+    """The host's ``--api-auth user:password,...``."""
+    known = dict(pair.split(":", 1) for pair in host.command_option("api_auth").split(",") if ":" in pair)
+    password = known.get(credentials.username)
+    if password is None or not compare_digest(credentials.password.encode(), password.encode()):
+        raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
+
+
+def list_models() -> Any:
+    """All upscalers that can be chosen."""
+    return [_item(name) for name in choices.names()]
+
+
+def refresh() -> Any:
+    """Look for new model files; all upscalers as they are then."""
+    lists.refresh_models()
+    return list_models()
+
+
+def _item(name: str) -> dict:
+    file = choices.file_of(name)
+    return {"name": name, "engine": "webui" if file is None else "truescale", "file": Path(file).name if file else None}
+
+
+def upscale(body: UpscaleBody) -> Any:
+    """Upscale one picture; waits for its turn in the WebUI's queue."""
+    name = body.upscaler_1 or choices.default_name()
+    try:
+        if health.problem():
+            raise TrueScaleError(health.problem())
+        values = _values(body)
+        data = _decoded(body.image)
+        with host.queue_lock(), _as_job():
+            return _upscaled(data, values, name, body.format)
+    except Exception as error:  # noqa: BLE001 - a client gets words, whatever it is
+        known = as_error(error, name)
+        content = {"error": type(known).__name__, "detail": str(known)}
+        return JSONResponse(status_code=status_code(known), content=content)
+
+
+def _values(body: UpscaleBody) -> Values:
+    """Raises RequestError."""
+    ways = {
+        "Scale by": body.scale is not None,
+        "Scale to": body.width is not None or body.height is not None,
+        "Longest side": body.longest_side is not None,
+        "Megapixels": body.megapixels is not None,
+    }
+    given = [way for way, is_given in ways.items() if is_given]
+    if len(given) > 1:
+        raise RequestError("the size is given in several ways", ", ".join(given), "give one of them")
+    for what, value, known in (
+        ("fit", body.fit, pieces.FITS),
+        ("precision", body.precision, (None, *pieces.PRECISIONS)),
+        ("way of treating transparency", body.alpha, pieces.ALPHAS),
+        ("format", body.format, tuple(_FORMATS)),
+    ):
+        if value not in known:
+            raise RequestError(f"there is no {what} '{value}'", "", f"use one of {', '.join(filter(None, known))}")
+    return Values(
+        upscaler_1=body.upscaler_1,
+        upscaler_2=body.upscaler_2,
+        visibility=body.upscaler_2_visibility,
+        size_by=given[0] if given else None,
+        scale=body.scale,
+        width=body.width,
+        height=body.height,
+        fit=body.fit,
+        longest_side=body.longest_side,
+        megapixels=body.megapixels,
+        precision=body.precision,
+        tile=body.tile,
+        memory=body.memory_gb,
+        alpha=body.alpha,
+        clean_up=body.clean_up,
+    )
+
+
+def _decoded(text: str) -> bytes:
+    """Raises PictureReadError."""
+    content = text.split(",", 1)[1] if text.startswith("data:") and "," in text else text
+    try:
+        return base64.b64decode("".join(content.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise PictureReadError(
+            "cannot read the picture", "it is not base64", "send the file's bytes in base64"
+        ) from error
+
+
+@contextlib.contextmanager
+def _as_job() -> Any:
+    """The host's progress, Interrupt and Skip are this job's."""
+    state = host.state()
+    state.begin(job="truescale")
+    state.job_count = 1
+    try:
+        yield
+    finally:
+        state.end()
+
+
+def _upscaled(data: bytes, values: Values, name: str, format_name: str) -> dict:
+    from ...pictures.picture_file import read_picture, write_picture
+    from ..upscaling import jobs
+
+    with tempfile.TemporaryDirectory(prefix="truescale-") as folder, shown_as_job(name) as progress:
+        source_file, result_file = Path(folder) / "picture", Path(folder) / f"result.{format_name}"
+        source_file.write_bytes(data)
+        source = read_picture(source_file)
+        result = jobs.run(source.image, values.job(), progress)
+        notes = write_picture(result.image, result_file, source.metadata)
+        written = result_file.read_bytes()
+    warnings = [*source.warnings, *result.report.warnings, *notes]
+    return {
+        "image": base64.b64encode(written).decode("ascii"),
+        "format": format_name,
+        "report": result.report.to_json(),
+        "warnings": warnings,
+    }

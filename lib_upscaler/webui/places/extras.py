@@ -1,0 +1,195 @@
+"""The panel "TrueScale" in the Extras tab, and as a step after generating."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ...errors import Cancelled, TrueScaleError
+from ...geometry import Size
+from ...planning.sizing import plan_size
+from .. import host
+from ..host import health, saving
+from ..host.callers import Caller, find_caller
+from ..host.progress import shown_as_job
+from ..panels import catalogue, extras_tools, forecast, lists, pieces, which_panel
+from ..panels.presets_bar import PresetsBar
+from ..panels.values import Values
+from ..takeover import cache, results
+from ..takeover.failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
+
+__all__ = ["first_pass", "process", "ui"]
+
+_RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
+_ELEM_ID = "truescale_extras"
+_builds = [0]
+
+
+def ui() -> dict[str, Any]:
+    """The components, by the names of ``Values`` and ``enabled``. Never raises: the WebUI would not start."""
+    elem_id = _elem_id()
+    with pieces.accordion("TrueScale", elem_id) as enabled:
+        if health.problem():
+            gr.HTML(f"<p class='truescale-problem'>{health.problem()}</p>", elem_id=f"{elem_id}_problem")
+            return {"enabled": enabled}
+        twice = gr.HTML(_TWICE, visible=False, elem_id=f"{elem_id}_twice")
+        parts = _widgets(elem_id)
+    _warn_of_upscaling_twice(enabled, twice)
+    return {"enabled": enabled, **parts}
+
+
+def _widgets(elem_id: str) -> dict[str, Any]:
+    in_extras = elem_id == _ELEM_ID
+    presets = PresetsBar(elem_id, "extras")
+    read, read_note = extras_tools.read_button(elem_id) if in_extras else (None, None)
+    made = lists.Lists(elem_id)
+    source = pieces.source_size(elem_id)
+    with pieces.form_row():
+        first = pieces.upscaler_1(elem_id, made)
+        refresh = pieces.refresh_button(elem_id)
+    card = gr.HTML("", elem_id=f"{elem_id}_card")
+    with pieces.form_row():
+        second, visibility = pieces.upscaler_2(elem_id, made)
+    with pieces.form_row():
+        clean_up = pieces.clean_up(elem_id, made)
+    sizes, follow = pieces.size(elem_id)
+    plan = gr.HTML("", elem_id=f"{elem_id}_plan")
+    more = pieces.advanced(elem_id)
+    parts = {
+        "upscaler_1": first,
+        "upscaler_2": second,
+        "visibility": visibility,
+        **sizes,
+        **more,
+        "clean_up": clean_up,
+    }
+    if in_extras:
+        which_panel.ui(elem_id, made, first, parts)
+        catalogue.ui(elem_id, made.updates, made.components)
+        extras_tools.reads(read, read_note, parts)
+    pieces.shows_card(card, first, source, follow, sizes["scale"])
+    pieces.refreshes(refresh, made, source)
+    presets.connect(parts, source)
+    _show_plan(parts, source, plan)
+    return parts
+
+
+def _show_plan(parts: dict[str, Any], source: Any, plan: Any) -> None:
+    names = list(parts)
+
+    def text(size: str, *values: Any) -> str:
+        asked = Values(**dict(zip(names, values)))
+        return forecast.plan_html(forecast.size_of(forecast.source_of(size)), forecast.look(asked))
+
+    for component in (source, *parts.values()):
+        component.change(fn=text, inputs=[source, *parts.values()], outputs=[plan], show_progress=False)
+
+
+def first_pass(pp: Any, enabled: bool | None = None, **values: Any) -> None:
+    """Tell the scripts behind how large the picture will be."""
+    cache.clear_if_stale()
+    results.begins(find_caller())
+    if not enabled:
+        return
+    try:
+        planned = plan_size(Size(*pp.image.size), Values(**values).size()).output
+    except TrueScaleError:
+        return  # ``process`` will say so
+    pp.shared.target_width, pp.shared.target_height = planned.width, planned.height
+
+
+def process(pp: Any, enabled: bool | None = None, **values: Any) -> None:
+    """Upscale ``pp.image``. What happens on failure is in ``failing``; after generating the picture stays as it is."""
+    caller = find_caller()
+    batch_begins(caller)
+    try:
+        if enabled:
+            _upscale(pp, Values(**values), caller)
+    finally:
+        batch_ends(caller)
+
+
+def _upscale(pp: Any, values: Values, caller: Caller) -> None:
+    name = values.upscaler_1 or "TrueScale"
+    if "Postprocess upscaler" in pp.info:
+        host.warn("The accordion Upscale has enlarged this picture already; TrueScale enlarges it once more")
+    with shown_as_job(name, bar=caller.kind in ("extras", "batch")) as progress:
+        try:
+            if health.problem():
+                raise TrueScaleError(health.problem())
+            from ..panels.extras_text import infotext
+            from ..upscaling import jobs
+
+            result = jobs.run(pp.image, values.job(), progress)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
+            _failed(pp, as_error(error, name), caller, name)
+            return
+    for text in result.report.warnings:
+        host.warn(text)
+    results.made(caller, result.report)
+    saving.carry_over(pp.image, result.image)
+    pp.info.update(infotext(values, result.report))
+    pp.image = _for_restorers(result.image, caller)
+
+
+def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:
+    if caller.kind == "other":  # after generating: the host would only log it, and the picture is there
+        host.warn(f"The picture was not upscaled: {error}")
+        reason = "interrupted" if isinstance(error, Cancelled) else "failed"
+        pp.info[HIRES_NOTE] = f"not upscaled by {name} ({reason})"
+        return
+    answer(error, caller, pp.image, 1, name)
+
+
+def _for_restorers(image: Image.Image, caller: Caller) -> Image.Image:
+    """Face restorers of the host crash on transparency below full visibility: without any, RGB; else a warning."""
+    if image.mode != "RGBA":
+        return image
+    for name, arguments in caller.scripts:
+        visibility = arguments.get(_RESTORERS.get(name, ""), None)
+        if not arguments.get("enable", True) or not visibility or visibility >= 1:
+            continue
+        if image.getchannel("A").getextrema() == (255, 255):
+            opaque = image.convert("RGB")
+            saving.carry_over(image, opaque)
+            return opaque
+        host.warn(f"{name} cannot take transparency below a visibility of 1; set Transparency to drop")
+    return image
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+_TWICE = (
+    "<p class='truescale-note'>The accordion Upscale is on as well, with an upscaler chosen: the picture would be"
+    " enlarged twice. Switch one of them off.</p>"
+)
+
+
+def _warn_of_upscaling_twice(enabled: Any, note: Any) -> None:
+    """Show the note while the host's own accordion would enlarge the picture as well."""
+    their_switch = lists.HOST_LISTS.get("extras_upscale-checkbox") or lists.HOST_LISTS.get("extras_upscale")
+    their_upscaler = lists.HOST_LISTS.get("extras_upscaler_1")
+    if their_switch is None or their_upscaler is None:
+        return
+    inputs = [enabled, their_switch, their_upscaler]
+
+    def shown(ours: bool, theirs: bool, upscaler: str) -> Any:
+        return gr.update(visible=bool(ours and theirs and upscaler not in (None, "", "None")))
+
+    for component in inputs:
+        component.change(fn=shown, inputs=inputs, outputs=[note], show_progress=False)
+
+
+def _elem_id() -> str:
+    """Ids are unique in a page: the host may build the panel in txt2img and img2img as well."""
+    if "extras_image" in lists.HOST_LISTS:
+        return _ELEM_ID
+    _builds[0] += 1
+    return f"truescale_step_{_builds[0]}"
+
+
+def forget_builds() -> None:
+    """A new page is built."""
+    _builds[0] = 0

@@ -1,0 +1,69 @@
+"""The host's cache of pictures upscaled in the Extras: it knows neither our settings nor that a file has changed.
+
+And it would keep what comes back for a picture that failed: so the dict that it uses is replaced by one that does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
+
+from .. import host
+from ..upscaling.service import service
+
+__all__ = ["clear", "clear_if_stale", "never_keep", "protect", "unprotect"]
+
+_NAME = "upscale_cache"
+_MARK = "truescale_never_keep"
+_seen: list[Any] = [None]
+
+
+class _Picky(dict):
+    """As a dict, but for pictures that are marked."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if not hasattr(value, _MARK):
+            super().__setitem__(key, value)
+
+
+def never_keep(image: Image.Image) -> Image.Image:
+    """Mark a picture that stands for one that failed."""
+    setattr(image, _MARK, True)
+    return image
+
+
+def protect() -> None:
+    """Once for each load of the host's scripts."""
+    for names in _namespaces():
+        if type(names[_NAME]) is dict:
+            names[_NAME] = _Picky(names[_NAME])
+
+
+def unprotect() -> None:
+    """The host as it was, its cache empty."""
+    for names in _namespaces():
+        names[_NAME] = {}
+
+
+def clear() -> None:
+    """Empty it."""
+    for names in _namespaces():
+        names[_NAME].clear()
+
+
+def clear_if_stale() -> None:
+    """Before a picture: empty it if a setting or a model has changed since the last one."""
+    now = service().fingerprint()
+    if now != _seen[0]:
+        clear()
+        _seen[0] = now
+
+
+def _namespaces() -> Iterator[dict[str, Any]]:
+    """The globals of the host's scripts that have such a cache."""
+    for data in getattr(host.module("scripts"), "postprocessing_scripts_data", ()):
+        names = getattr(getattr(data.script_class, "process", None), "__globals__", {})
+        if isinstance(names.get(_NAME), dict):
+            yield names

@@ -1,0 +1,158 @@
+"""What becomes of a picture whose upscaling failed or was stopped, by who asked for it.
+
+    Hires Fix            a Lanczos picture, a warning, a note in the infotext: the first pass must not be lost
+    Extras, one picture  an error, with a status code for the API
+    Extras, several      the picture is left out, a warning; the others go on; all missing ones are named at the end
+    others               an error
+
+A model, a device or a package that fails would fail for every picture of a batch: it ends the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ...errors import Cancelled, DeviceError, MemoryLimitError, ModelError, ModelNotFoundError, TrueScaleError
+from .. import host
+from ..host.callers import Caller
+from . import cache
+
+__all__ = ["HIRES_NOTE", "answer", "as_error", "batch_begins", "batch_ends", "status_code"]
+
+HIRES_NOTE = "TrueScale"
+"""Key in the infotext."""
+
+_missing: dict[int, str] = {}
+"""Of the batch under way: position -> name. The host runs one batch at a time."""
+_reached = {"batch": 0, "position": 0}
+"""Which batch that is, and the position of its last picture that came to us."""
+
+
+def status_code(error: TrueScaleError) -> int:
+    """HTTP's number for it."""
+    kinds = ((ModelNotFoundError, 404), (Cancelled, 409), (MemoryLimitError, 413))
+    return next((code for kind, code in kinds if isinstance(error, kind)), 422)
+
+
+def as_error(error: Exception, name: str) -> TrueScaleError:
+    """Any exception of the upscaler ``name`` as one in words, with what the host's API reads of it."""
+    if isinstance(error, ImportError):
+        cause, todo = f"a package is missing or damaged ({error})", "restart the WebUI with the network up"
+        error = ModelError(f"'{name}' cannot run", cause, todo)
+    elif not isinstance(error, TrueScaleError):
+        host.log.error("TrueScale: unexpected error with '%s'", name, exc_info=error)
+        error = TrueScaleError(f"'{name}' failed", f"{type(error).__name__}: {error}", "the console has the details")
+    error.status_code, error.detail = status_code(error), str(error)
+    return error
+
+
+def answer(error: TrueScaleError, caller: Caller, image: Image.Image, scale: float, name: str) -> Image.Image:
+    """A picture in place of the one that failed, or the error raised.
+
+    image: what was to be enlarged by ``scale``. name: of the upscaler.
+    """
+    stopped = isinstance(error, Cancelled)
+    if caller.kind == "hires":
+        return _lanczos_instead(error, caller, image, scale, name)
+    if caller.kind == "extras" and stopped:
+        host.state().skipped = True  # else the host would save what it has
+    if caller.kind != "batch" or (isinstance(error, (ModelError, DeviceError)) and not stopped):
+        # Hosts print the way to an error in full; that through our code and torch would bury the words.
+        raise error.with_traceback(None) from None
+    host.state().skipped = True
+    if not stopped:
+        _miss(caller.position, caller.picture, str(error))
+    # The host mixes and crops it before it looks at ``skipped``.
+    return cache.never_keep(_enlarged(image, scale, Image.NEAREST))
+
+
+# -- batches -----------------------------------------------------------------------------------------------------------
+
+
+def batch_begins(caller: Caller) -> None:
+    """Before a picture. Those between this one and the last one could not be read by the host, which says nothing."""
+    if caller.kind != "batch":
+        return
+    if caller.batch != _reached["batch"] or caller.position < _reached["position"]:
+        _missing.clear()
+        _reached.update(batch=caller.batch, position=0)
+    _miss_unread(caller, range(_reached["position"] + 1, caller.position))
+    _reached["position"] = caller.position
+
+
+def batch_ends(caller: Caller) -> None:
+    """After a picture: with the last one that can be read, tell which ones are missing."""
+    if caller.kind != "batch" or any(_can_be_read(one) for one, _ in caller.pictures[caller.position :]):
+        return
+    _miss_unread(caller, range(caller.position + 1, len(caller.pictures) + 1))
+    if _missing and len(caller.pictures) > 1:
+        verb = "is" if len(_missing) == 1 else "are"
+        names = ", ".join(_missing.values())
+        host.warn(f"{len(_missing)} of {len(caller.pictures)} pictures {verb} missing: {names}")
+    _missing.clear()
+
+
+def _miss_unread(caller: Caller, positions: range) -> None:
+    for position in positions:
+        _miss(position, str(caller.pictures[position - 1][1] or ""), "the WebUI cannot read it")
+
+
+def _miss(position: int, name: str, reason: str) -> None:
+    if position not in _missing:
+        _missing[position] = Path(name).name or f"picture {position}"
+        host.warn(f"{_missing[position]} is left out: {reason}")
+
+
+def _can_be_read(picture: Any) -> bool:
+    """Whether the host will hand it to us: pictures always, files that are some."""
+    if isinstance(picture, Image.Image):
+        return True
+    try:
+        with Image.open(picture):
+            return True
+    except Exception:  # noqa: BLE001 - Pillow's plugins raise this or that; the host leaves the file out for any of it
+        return False
+
+
+# -- Hires Fix ---------------------------------------------------------------------------------------------------------
+
+
+def _lanczos_instead(error: TrueScaleError, caller: Caller, image: Image.Image, scale: float, name: str) -> Image.Image:
+    reason = "interrupted" if isinstance(error, Cancelled) else "failed"
+    words = "it was interrupted" if reason == "interrupted" else str(error)
+    host.warn(f"Hires Fix took Lanczos instead of '{name}': {words}")
+    if caller.processing is not None:
+        if hasattr(caller.processing, "comment"):
+            caller.processing.comment(f"TrueScale: Lanczos instead of '{name}': {words}")
+        _note(caller.processing, caller.position, f"Lanczos instead of {name} ({reason})")
+    return _enlarged(image.convert("RGB"), scale, Image.LANCZOS)
+
+
+def _note(p: Any, number: int, words: str) -> None:
+    """Into the infotext of this one picture. number: of it in its batch, from 1."""
+    parameters = dict(p.extra_generation_params)  # a new one: copies of ``p`` (X/Y/Z plot) share it
+    if not _takes_one_for_each_picture():
+        parameters[HIRES_NOTE] = words
+    else:
+        known = parameters.get(HIRES_NOTE)
+        notes = list(known) if isinstance(known, list) else [None] * (p.n_iter * p.batch_size)
+        place = p.iteration * p.batch_size + max(0, number - 1)
+        notes += [None] * (place + 1 - len(notes))
+        notes[place] = words
+        parameters[HIRES_NOTE] = notes
+    p.extra_generation_params = parameters
+
+
+def _takes_one_for_each_picture() -> bool:
+    """Whether the host's infotext knows lists of values (1.9 and later): its function then asks for the type list."""
+    create = getattr(host.module("processing"), "create_infotext", None)
+    return "list" in getattr(getattr(create, "__code__", None), "co_names", ())
+
+
+def _enlarged(image: Image.Image, scale: float, resample: int) -> Image.Image:
+    width, height = (max(1, math.floor(side * scale + 0.5)) for side in image.size)
+    return image.resize((width, height), resample)

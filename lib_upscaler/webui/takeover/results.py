@@ -1,0 +1,64 @@
+"""What the pictures of the last run of the Extras were made by, for the statement below them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..host.callers import Caller
+from ..host.markup import plain
+from ..upscaling.statement import redraw_text, statement_html, statement_text
+
+if TYPE_CHECKING:
+    from ...pipeline import UpscaleReport
+
+__all__ = ["begins", "comment", "comment_redraw", "latest_html", "made"]
+
+_guard = threading.Lock()
+_made: list[tuple[str, UpscaleReport]] = []
+"""(name of the picture, "" for a single one; its report), in order. The host runs one job at a time."""
+_batch = [0]
+
+
+def begins(caller: Caller) -> None:
+    """Before a picture of the Extras: with the first of a run, those of the run before are forgotten."""
+    if caller.kind not in ("extras", "batch"):
+        return
+    with _guard:
+        if caller.kind == "extras" or caller.batch != _batch[0] or caller.position <= 1:
+            _made.clear()
+        _batch[0] = caller.batch
+
+
+def made(caller: Caller, report: UpscaleReport) -> None:
+    """A picture was upscaled: say so where the caller's user looks."""
+    if caller.kind == "hires":
+        comment(caller.processing, report)
+    elif caller.kind in ("extras", "batch"):
+        with _guard:
+            _made.append((Path(caller.picture).name if caller.kind == "batch" else "", report))
+
+
+def comment(processing: Any, report: UpscaleReport) -> None:
+    """Into the host's comments below the picture, which go to the page and not into the file."""
+    tell = getattr(processing, "comment", None)
+    if tell is not None:
+        tell(statement_text(report))
+
+
+def comment_redraw(processing: Any, tiles: int, seconds: float) -> None:
+    """The like for what SD Upscale has redrawn."""
+    tell = getattr(processing, "comment", None)
+    if tell is not None:
+        tell(redraw_text(tiles, seconds))
+
+
+def latest_html() -> str:
+    """The statements of the last run; "" where it made none."""
+    with _guard:
+        made = list(_made)
+    if len(made) == 1 and not made[0][0]:
+        return f"<div class='truescale-statement'>{statement_html(made[0][1])}</div>"
+    items = "".join(f"<li>{plain(name)}{statement_html(report)}</li>" for name, report in made)
+    return f"<ol class='truescale-statement'>{items}</ol>" if items else ""

@@ -1,0 +1,122 @@
+"""The one engine of the WebUI's process: which models there are, and a picture upscaled by any of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...models.library import Changes, ModelLibrary
+from ...models.shipped import shipped_models
+from ...progress import NO_PROGRESS, Progress
+from .. import host
+from ..host.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ...estimate import Estimate
+    from ...geometry import Size
+    from ...pipeline import Upscaler, UpscaleRequest, UpscaleResult
+    from .jobs import Job
+
+__all__ = ["Service", "service"]
+
+
+class Service:
+    """Follows the host's settings: what depends on a changed one is made anew at the next use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._library: ModelLibrary | None = None
+        self._upscaler: Upscaler | None = None
+
+    # -- models --------------------------------------------------------------------------------------------------------
+
+    @property
+    def library(self) -> ModelLibrary:
+        """The model that ships, then those in models/ESRGAN and in the further folders."""
+        folders = model_folders(settings())
+        with self._lock:
+            if self._library is None or list(self._library.folders) != folders:
+                self._library = ModelLibrary(folders, builtin=shipped_models())
+            return self._library
+
+    def refresh(self) -> Changes:
+        """Look for new files."""
+        return self.library.refresh()
+
+    def fingerprint(self) -> tuple[object, ...]:
+        """Differs when a setting or a model file has changed, so that cached results are no longer true."""
+        files = []
+        for entry in self.library.models():
+            try:
+                status = entry.path.stat()
+                files.append((entry.path, status.st_size, status.st_mtime_ns))
+            except OSError:
+                files.append((entry.path, 0, 0))
+        return settings(), tuple(files)
+
+    # -- pictures ------------------------------------------------------------------------------------------------------
+
+    def upscale(self, image: Image.Image, request: UpscaleRequest, progress: Progress = NO_PROGRESS) -> UpscaleResult:
+        """Upscale on the host's device, undisturbed by what the host does to PyTorch. Raises what Upscaler does."""
+        with host.plain_arithmetic():
+            upscaler = self._ready()
+            host.hand_over_memory()
+            return upscaler.upscale(image, request, progress)
+
+    def estimate(self, source: Size, job: Job) -> list[Estimate]:
+        """What ``job`` will take with a picture of this size, one for each of its steps. Nothing runs.
+
+        Raises ModelError, DeviceError, SizeError.
+        """
+        from ...estimate import estimate
+        from .jobs import requests_of
+
+        with host.plain_arithmetic():
+            upscaler = self._ready()
+            return [estimate(upscaler, source, request) for request in requests_of(job)]
+
+    def give_back(self) -> None:
+        """Drop the copies of the models on the device, and the memory cached there. They stay loaded in main memory."""
+        with self._lock:
+            if self._upscaler is not None and self._upscaler.device.type != "cpu":
+                self._upscaler.cache.move_off_devices()
+        host.free_memory()
+
+    def release(self) -> None:
+        """Drop all models."""
+        with self._lock:
+            if self._upscaler is not None:
+                self._upscaler.release()
+            self._upscaler = None
+
+    def _ready(self) -> Upscaler:
+        """The upscaler for the device, folders and cache of this moment. Raises DeviceError, ModelError."""
+        from ...pipeline import Upscaler
+        from ...running.device import find_device
+
+        device, cache_bytes, library = find_device(host.torch_device()), settings().cache_bytes, self.library
+        with self._lock:
+            current = self._upscaler
+            if current is None or current.device != device:
+                self.release()
+                current = self._upscaler = Upscaler(library, device, cache_bytes)
+            current.library = library
+            current.cache.budget = cache_bytes
+            return current
+
+
+def model_folders(current: Settings) -> list[Path]:
+    """The host's folders of ESRGAN models and the further ones; absolute, each once."""
+    return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in (*host.esrgan_folders(), *current.folders)))
+
+
+_SERVICE = Service()
+
+
+def service() -> Service:
+    """The process's one. It lives on when the UI is reloaded, with its loaded models."""
+    return _SERVICE

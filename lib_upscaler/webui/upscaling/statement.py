@@ -1,0 +1,65 @@
+"""The result's statement: which upscalers, exact size, strategy, precision, seam error, seconds; warnings in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..host.markup import SEPARATOR, line, plain, word
+
+if TYPE_CHECKING:
+    from ...pipeline import UpscaleReport
+
+__all__ = ["STRATEGIES", "WORDS", "redraw_text", "statement_html", "statement_text"]
+
+WORDS = (
+    "whole, in one piece",
+    "whole, in bands",
+    "in tiles",
+    "resampled, without a network",
+    "by the WebUI's own upscaler",
+    "seam error in levels",
+    "match with float32 in dB",
+    "seconds",
+    "seconds for loading",
+    "tiles redrawn",
+)
+STRATEGIES = dict(zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI"), WORDS))
+_NOTABLE_LOADING = 0.05
+"""Seconds."""
+
+
+def _parts(report: UpscaleReport) -> list[tuple[str, str]]:
+    source, output = report.input_size, report.output_size
+    parts = [
+        ("", " + ".join(report.models)),
+        ("", f"{source} → {output} px, {output.area / 1e6:.2f} MP"),
+        (STRATEGIES.get(report.strategy, ""), str(report.tiles) if report.strategy == "tiles" else ""),
+    ]
+    if report.tiles > 1:
+        parts.append(("seam error in levels", f"{report.seam_error:.2f}"))
+    if report.precision != "unknown":
+        parts.append(("", report.precision))
+    if report.precision_db is not None:
+        parts.append(("match with float32 in dB", f"{report.precision_db:.1f}"))
+    parts.append(("seconds", f"{report.seconds:.1f}"))
+    if report.load_seconds >= _NOTABLE_LOADING:
+        parts.append(("seconds for loading", f"{report.load_seconds:.1f}"))
+    return [(words, value) for words, value in parts if words or value]
+
+
+def statement_html(report: UpscaleReport) -> str:
+    """For the page."""
+    told = [": ".join(filter(None, (words and word(words), plain(value)))) for words, value in _parts(report)]
+    warnings = "".join(line([plain(text)], "problem") for text in report.warnings)
+    return line(told) + warnings
+
+
+def statement_text(report: UpscaleReport) -> str:
+    """One line for the host's comments below a picture; the page's script translates the words between the dots."""
+    told = [": ".join(filter(None, pair)) for pair in _parts(report)]
+    return SEPARATOR.join(["TrueScale", *told, *report.warnings])
+
+
+def redraw_text(tiles: int, seconds: float) -> str:
+    """The like for what Stable Diffusion has redrawn."""
+    return SEPARATOR.join(["TrueScale", f"tiles redrawn: {tiles}", f"seconds: {seconds:.1f}"])

@@ -1,0 +1,1 @@
+"""For those who work on TrueScale; not part of what is installed."""
