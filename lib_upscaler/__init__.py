@@ -27,9 +27,9 @@ _HOMES = {
     "Estimate": "estimate",
     "ModelLibrary": "models.library",
     "Size": "geometry",
-    "UpscaleReport": "pipeline",
-    "UpscaleRequest": "pipeline",
-    "UpscaleResult": "pipeline",
+    "UpscaleReport": "request",
+    "UpscaleRequest": "request",
+    "UpscaleResult": "request",
     "Upscaler": "pipeline",
     "estimate": "estimate",
 }

@@ -16,12 +16,14 @@ from .pictures.resample import BAND_BYTES
 from .pipeline import cut_most, picture_limit
 from .planning.job import JobPlan, Resample, Run, alpha_route
 from .planning.passes import Outlook, PassTask, channel_runs, limits_for, outlook, tiles_at_once
-from .running.memory import CPU_SHARE, can_steady_heap, memory_budget
+from .running.heap import can_steady_heap
+from .running.limits import CPU_SHARE, memory_budget
 from .running.precision import PRECISIONS, Choice, choose
 from .running.speeds import PICTURES, expected, network_names
 
 if TYPE_CHECKING:
-    from .pipeline import Upscaler, UpscaleRequest
+    from .pipeline import Upscaler
+    from .request import UpscaleRequest
 
 __all__ = ["Estimate", "estimate"]
 

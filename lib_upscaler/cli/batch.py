@@ -27,12 +27,13 @@ from ..geometry import Size
 from ..models.library import SUFFIXES
 from ..models.network import UpscaleModel
 from ..pictures.picture_file import OutputFormat, is_picture_path, output_format, read_picture, write_picture
-from ..pipeline import Upscaler, UpscaleReport, UpscaleRequest, UpscaleResult
+from ..pipeline import Upscaler
 from ..planning.sizing import ByScale, check_format, plan_size
-from ..running.memory import PeakMeter, is_out_of_memory, resident_bytes
-from .exit_codes import CANCELLED, FAILED, exit_code
+from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
+from ..running.limits import is_out_of_memory
+from ..running.peak import PeakMeter, resident_bytes
 from .files import Task
-from .stopping import StopRequest
+from .stopping import CANCELLED, FAILED, StopRequest, exit_code
 
 __all__ = ["BatchOptions", "Listener", "Outcome", "Record", "in_words", "run_batch"]
 

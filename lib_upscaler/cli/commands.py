@@ -12,13 +12,11 @@ from pathlib import Path
 from ..catalogue import download, entries, find
 from ..errors import Cancelled, DeviceError, ModelError, RequestError, TrueScaleError
 from ..models.folders import chosen_model, model_folders
-from ..models.library import ModelLibrary
-from ..models.shipped import shipped_models
+from ..models.library import ModelLibrary, shipped_models
 from .console import CARD_HEAD, ENTRY_HEAD, Console, card_lines, card_row, entry_row, table
-from .exit_codes import CANCELLED, FAILED, WRONG_USE, exit_code
 from .files import BatchPlan, destination_of, named_paths, plan_batch
 from .options import DEFAULT_VISIBILITY, parse, size_request
-from .stopping import StopRequest, stop_on_signals
+from .stopping import CANCELLED, FAILED, WRONG_USE, StopRequest, exit_code, stop_on_signals
 
 __all__ = ["main"]
 
@@ -72,7 +70,8 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
     for name in filter(None, (model, options.model2)):
         library.find(name)  # a wrong name is told before torch is imported
 
-    from ..pipeline import Upscaler, UpscaleRequest
+    from ..pipeline import Upscaler
+    from ..request import UpscaleRequest
     from .batch import BatchOptions, run_batch
 
     request = UpscaleRequest(

@@ -11,7 +11,7 @@ from .. import __version__
 from ..catalogue import PURPOSES
 from ..errors import RequestError
 from ..models.folders import MODELS_VARIABLE
-from ..models.shipped import SHIPPED_MODEL
+from ..models.library import SHIPPED_MODEL
 from ..pictures.picture_file import output_formats
 from ..planning.sizing import FITS, ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
 

@@ -10,11 +10,12 @@ from ..errors import PictureError, SizeError
 from ..estimate import Estimate, estimate
 from ..geometry import Size
 from ..pictures.picture_file import output_format, read_header
-from ..pipeline import Upscaler, UpscaleRequest
+from ..pipeline import Upscaler
 from ..planning.sizing import check_format
+from ..request import UpscaleRequest
 from .console import Console
-from .exit_codes import FAILED
 from .files import Task
+from .stopping import FAILED
 
 __all__ = ["plan_line", "tell_plan"]
 

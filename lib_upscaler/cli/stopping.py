@@ -7,6 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 
+from ..errors import ModelNotFoundError, RequestError, TrueScaleError
+
 __all__ = ["StopRequest", "stop_on_signals"]
 
 
@@ -53,3 +55,11 @@ def stop_on_signals(stop: StopRequest) -> Iterator[None]:
         for number, handler in previous.items():
             # None: a handler that was not set from Python, which Python cannot set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+FAILED, WRONG_USE, CANCELLED = 1, 2, 130
+
+
+def exit_code(error: TrueScaleError) -> int:
+    """Whether the program was used wrongly, or something failed."""
+    return WRONG_USE if isinstance(error, (RequestError, ModelNotFoundError)) else FAILED

@@ -1,12 +1,17 @@
-"""Facts about a network that decide how it is run. Pure; ``analysis`` finds them."""
+"""Facts about a network that decide how it is run: ``analysis`` finds them, once for each file's content. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LocalBlock", "NetworkFacts", "facts_from_json"]
+from ..store import DiskCache, shared_cache
+
+if TYPE_CHECKING:
+    import spandrel
+
+__all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "facts_of", "known_facts"]
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,40 @@ def facts_from_json(stored: Mapping[str, Any]) -> NetworkFacts | None:
         return None
     plain = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
     return NetworkFacts(**{**plain, "blocks": tuple(LocalBlock(**block) for block in stored["blocks"])})
+
+
+@dataclass(frozen=True)
+class BandPlan:
+    """Rows per band, in px of the module's own input; None runs it whole."""
+
+    block_rows: int | None = None
+    head_rows: int | None = None
+
+
+_FACTS_VERSION = 3  # raise it when the analysis changes: what is cached on the disk is then found anew
+
+
+def facts_of(sha256: str, descriptor: spandrel.ImageModelDescriptor, cache: DiskCache | None = None) -> NetworkFacts:
+    """The analysis of a loaded network, from the disk where it was made before. sha256: of its file, in hex."""
+    from .analysis import analyse
+
+    cache = cache or shared_cache("facts")
+    known = known_facts(sha256, cache)
+    if known is not None:
+        return known
+    facts = analyse(descriptor)
+    cache.put(_key(sha256), asdict(facts))
+    return facts
+
+
+def known_facts(sha256: str, cache: DiskCache | None = None) -> NetworkFacts | None:
+    """The analysis of the network in the file with this SHA-256, if it was made before with the same libraries."""
+    stored = (cache or shared_cache("facts")).get(_key(sha256))
+    return None if stored is None else facts_from_json(stored)
+
+
+def _key(sha256: str) -> str:
+    import spandrel
+    import torch
+
+    return f"{_FACTS_VERSION} {sha256} torch {torch.__version__} spandrel {spandrel.__version__}"

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ModelNotFoundError, RequestError
-from .library import SUFFIXES, ModelLibrary
-from .shipped import SHIPPED_MODEL
+from .library import SHIPPED_MODEL, SUFFIXES, ModelLibrary
 
 __all__ = ["MODELS_VARIABLE", "chosen_model", "model_folders"]
 

@@ -255,3 +255,15 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return entry.is_dir()
     except OSError:  # a loop of links
         return False
+
+
+SHIPPED_MODEL = "TrueScale 4x"
+"""Its name in every list."""
+
+
+_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+
+
+def shipped_models() -> list[Path]:
+    """Its file, for ``ModelLibrary(folders, builtin=...)``; empty where somebody has deleted it."""
+    return [path for path in (_WEIGHTS / f"{SHIPPED_MODEL}.safetensors",) if path.is_file()]

@@ -10,7 +10,7 @@ import torch
 
 from .build import build, read_state_dict
 from .card import card_of, file_sha256, known_card
-from .facts_cache import facts_of, known_facts
+from .facts import facts_of, known_facts
 from .library import ModelEntry
 from .network import KnownModel, UpscaleModel
 

@@ -18,10 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from ..geometry import Size
-from ..planning.budget import BandPlan
 from .analysis import leaf_work
 from .card import ModelCard
-from .facts import NetworkFacts
+from .facts import BandPlan, NetworkFacts
 
 __all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
-from ..models.facts import NetworkFacts
+from ..models.facts import BandPlan, NetworkFacts
 from .tiling import SMALLEST_CORE, Grid, plan_fixed, plan_within
 
-__all__ = ["BandPlan", "Limits", "Plan", "bands_for", "less_than", "make_plan", "region_bytes", "starting_margin"]
+__all__ = ["Limits", "Plan", "bands_for", "less_than", "make_plan", "region_bytes", "starting_margin"]
 
 OVERHEAD, OVERHEAD_BYTES = 1.15, 60_000_000
 """What a pass takes beyond its tensors: scratch buffers of the convolutions, and what is there before the first."""
@@ -39,14 +39,6 @@ KNOWN_MARGIN = 64
 seams show decides for each picture."""
 
 UNKNOWN_MARGIN = 32
-
-
-@dataclass(frozen=True)
-class BandPlan:
-    """Rows per band, in px of the module's own input; None runs it whole."""
-
-    block_rows: int | None = None
-    head_rows: int | None = None
 
 
 @dataclass(frozen=True)

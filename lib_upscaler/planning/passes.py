@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
-from ..models.facts import NetworkFacts
-from .budget import BandPlan, Limits, Plan, bands_for, make_plan, region_bytes
+from ..models.facts import BandPlan, NetworkFacts
+from .budget import Limits, Plan, bands_for, make_plan, region_bytes
 from .tiling import halves, region_of
 
 if TYPE_CHECKING:

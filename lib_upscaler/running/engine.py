@@ -19,8 +19,9 @@ from torch import Tensor
 
 from ..errors import BrokenModelError
 from ..geometry import Region, Size
+from ..models.facts import BandPlan
 from ..models.network import NonFiniteOutput, Sink, UpscaleModel
-from ..planning.budget import BandPlan, less_than
+from ..planning.budget import less_than
 from ..planning.passes import (
     PassTask,
     bands_of,
@@ -35,7 +36,8 @@ from ..planning.passes import (
 from ..progress import NO_PROGRESS, Progress, SubProgress, Tracker, preview_of
 from .canvas import BlendingCanvas, Canvas, Seams, Strip
 from .channels import from_network, to_network
-from .memory import can_steady_heap, is_out_of_memory, memory_budget, return_heap, steady_heap
+from .heap import can_steady_heap, return_heap, steady_heap
+from .limits import is_out_of_memory, memory_budget
 from .precision import Choice, choose, exact_arithmetic
 from .preview import Preview
 

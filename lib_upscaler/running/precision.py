@@ -19,10 +19,10 @@ import spandrel
 import torch
 
 from ..errors import RequestError
+from ..models.facts import BandPlan
 from ..models.network import NonFiniteOutput, UpscaleModel
-from ..planning.budget import BandPlan
 from ..store import shared_cache
-from .memory import is_out_of_memory
+from .limits import is_out_of_memory
 
 __all__ = ["PRECISIONS", "Choice", "choose", "exact_arithmetic", "probe_picture"]
 

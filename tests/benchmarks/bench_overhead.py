@@ -85,7 +85,7 @@ def ours(job: Job) -> dict[str, Any]:
 def bare(job: Job) -> dict[str, Any]:
     """Times of the network's forward alone, on tensors that are ready."""
     from lib_upscaler.pictures.picture_file import read_picture
-    from lib_upscaler.running.memory import steady_heap
+    from lib_upscaler.running.heap import steady_heap
 
     descriptor = spandrel.ModelLoader(device="cpu").load_from_file(job.model)
     dtype = getattr(torch, job.precision)

@@ -12,7 +12,8 @@ from PIL import Image
 
 from lib_upscaler.errors import UnsupportedModelError
 from lib_upscaler.models.library import ModelLibrary
-from lib_upscaler.pipeline import Upscaler, UpscaleRequest
+from lib_upscaler.pipeline import Upscaler
+from lib_upscaler.request import UpscaleRequest
 from reference import by_spandrel
 from small_networks import NETWORKS, SmallNetwork, available, registered, save_pth, save_safetensors
 

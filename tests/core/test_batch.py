@@ -16,7 +16,7 @@ from lib_upscaler.cli.files import Task, destination_of, named_paths, plan_batch
 from lib_upscaler.cli.stopping import StopRequest
 from lib_upscaler.errors import BrokenModelError, DeviceError, ModelFileError, RequestError, SizeError, TrueScaleError
 from lib_upscaler.geometry import Size
-from lib_upscaler.pipeline import UpscaleReport, UpscaleRequest, UpscaleResult
+from lib_upscaler.request import UpscaleReport, UpscaleRequest, UpscaleResult
 
 
 def touch(folder: Path, *names: str) -> list[Path]:

@@ -20,7 +20,7 @@ from PIL import Image
 from lib_upscaler.catalogue import Entry, entries
 from lib_upscaler.cli.commands import main
 from lib_upscaler.cli.options import byte_count
-from lib_upscaler.models import shipped
+from lib_upscaler.models import library
 from lib_upscaler.models.folders import model_folders
 from small_networks import compact, save_pth, save_safetensors
 
@@ -291,7 +291,7 @@ def test_without_a_model_the_one_that_ships_is_used() -> None:
 @pytest.fixture
 def none_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody has deleted the model that ships."""
-    monkeypatch.setattr(shipped, "_WEIGHTS", tmp_path / "deleted")
+    monkeypatch.setattr(library, "_WEIGHTS", tmp_path / "deleted")
 
 
 @pytest.mark.usefixtures("none_ships")

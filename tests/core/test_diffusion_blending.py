@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from lib_upscaler.diffusion.blending import Blend
+from lib_upscaler.diffusion.blending import Blend, TileWeights
 from lib_upscaler.diffusion.grid import Grid, plan_grid
-from lib_upscaler.diffusion.weights import TileWeights
 from lib_upscaler.geometry import Region, Size
 from seams import Change, constants, lines_away_from, profile, textures
 

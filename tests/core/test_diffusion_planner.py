@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lib_upscaler.diffusion.blending import TileWeights
 from lib_upscaler.diffusion.grid import ORDERS, Grid, ordered, plan_grid
-from lib_upscaler.diffusion.weights import TileWeights
 from lib_upscaler.errors import RequestError
 from lib_upscaler.geometry import Size
 

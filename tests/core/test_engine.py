@@ -14,9 +14,10 @@ import torch
 
 from lib_upscaler.errors import BrokenModelError, Cancelled, MemoryLimitError
 from lib_upscaler.geometry import Size
+from lib_upscaler.models.facts import BandPlan
 from lib_upscaler.models.network import UpscaleModel
 from lib_upscaler.planning import budget as strategy
-from lib_upscaler.planning.budget import BandPlan, Limits, bands_for, region_bytes
+from lib_upscaler.planning.budget import Limits, bands_for, region_bytes
 from lib_upscaler.running import engine
 from lib_upscaler.running.engine import PassResult, Settings, run
 from lib_upscaler.running.precision import Choice

@@ -22,10 +22,11 @@ from lib_upscaler.geometry import Size
 from lib_upscaler.models import network
 from lib_upscaler.models.card import read_card
 from lib_upscaler.models.library import ModelLibrary
-from lib_upscaler.pipeline import Upscaler, UpscaleReport, UpscaleRequest
+from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.planning.sizing import ByDimensions, ByLongestSide, ByScale
+from lib_upscaler.request import UpscaleReport, UpscaleRequest
 from lib_upscaler.running import memory, precision
-from lib_upscaler.running.memory import can_steady_heap, return_heap
+from lib_upscaler.running.heap import can_steady_heap, return_heap
 from lib_upscaler.running.speeds import learn, network_names
 from reference import CPU, photo
 from small_networks import NETWORKS, compact, rrdb, save_pth

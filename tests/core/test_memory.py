@@ -9,7 +9,9 @@ import psutil
 import pytest
 import torch
 
-from lib_upscaler.running.memory import PeakMeter, available_bytes, is_out_of_memory, memory_budget, steady_heap
+from lib_upscaler.running.heap import steady_heap
+from lib_upscaler.running.limits import available_bytes, is_out_of_memory, memory_budget
+from lib_upscaler.running.peak import PeakMeter
 from reference import CPU
 
 MB = 1_000_000

@@ -23,9 +23,10 @@ from lib_upscaler.errors import (
     UnsupportedPictureError,
 )
 from lib_upscaler.models.library import ModelLibrary
-from lib_upscaler.pipeline import Upscaler, UpscaleRequest, UpscaleResult
+from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.planning.sizing import ByDimensions, ByLongestSide, ByMegapixels, ByScale
-from lib_upscaler.running.memory import can_steady_heap, return_heap
+from lib_upscaler.request import UpscaleRequest, UpscaleResult
+from lib_upscaler.running.heap import can_steady_heap, return_heap
 from reference import CPU, levels, photo, true_output
 from small_networks import compact, save_pth
 

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from lib_upscaler.models.library import ModelLibrary
-from lib_upscaler.pipeline import Upscaler, UpscaleRequest
+from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.progress import NO_PROGRESS
+from lib_upscaler.request import UpscaleRequest
 from reference import photo
 from small_networks import compact, save_pth
 

@@ -10,7 +10,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from lib_upscaler.models.library import ModelLibrary
-from lib_upscaler.pipeline import Upscaler, UpscaleRequest
+from lib_upscaler.pipeline import Upscaler
+from lib_upscaler.request import UpscaleRequest
 from reference import levels, true_output
 
 ANIME, PLUS, VIDEO = "RealESRGAN_x4plus_anime_6B", "RealESRGAN_x4plus", "realesr-animevideov3-x4"

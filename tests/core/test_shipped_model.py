@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from lib_upscaler import ModelLibrary, Upscaler, UpscaleRequest
 from lib_upscaler.cli.commands import main
-from lib_upscaler.models.shipped import SHIPPED_MODEL, shipped_models
+from lib_upscaler.models.library import SHIPPED_MODEL, shipped_models
 
 Enlarge = Callable[[Image.Image], Image.Image]
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from lib_upscaler.models.library import ModelLibrary
-from lib_upscaler.models.shipped import shipped_models
-from lib_upscaler.pipeline import Upscaler, UpscaleRequest
+from lib_upscaler.models.library import ModelLibrary, shipped_models
+from lib_upscaler.pipeline import Upscaler
+from lib_upscaler.request import UpscaleRequest
 
 from .export import with_metadata
 from .figures import BORDER, psnr, ssim

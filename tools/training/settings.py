@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lib_upscaler.models.shipped import SHIPPED_MODEL
+from lib_upscaler.models.library import SHIPPED_MODEL
 
 __all__ = ["MODEL_NAME", "SCALE", "VALIDATION_PHOTOS", "TrainingSettings"]
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 from ...catalogue import PURPOSES, Entry, entries, offline_reason
 from ...errors import Cancelled, DownloadError
-from ...models.shipped import shipped_models
+from ...models.library import shipped_models
 from .. import host
 from ..host.markup import line, plain, problem, word
 from ..upscaling.service import service

@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 
 from ...errors import RequestError
-from ...pipeline import UpscaleReport
 from ...planning.sizing import ByScale
+from ...request import UpscaleReport
 from .. import host
 from ..host.settings import BY_SETTINGS
 from ..takeover import choices

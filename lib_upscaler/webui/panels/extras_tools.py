@@ -10,6 +10,7 @@ import gradio as gr
 from ...errors import TrueScaleError
 from ..host.markup import line, plain, problem, word
 from ..takeover import choices
+from ..takeover.results import latest_html
 from . import lists
 from .presets import MODELS
 
@@ -56,8 +57,6 @@ def add_statement() -> None:
     """Called when the host has built the place below its result: ours, which the page's script asks for after a run."""
 
     def latest() -> str:
-        from ..takeover.results import latest_html
-
         return latest_html()
 
     shown = gr.HTML("", elem_id=_STATEMENT)

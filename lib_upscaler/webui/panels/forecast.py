@@ -14,13 +14,13 @@ from .. import host
 from ..host import health
 from ..host.markup import line, problem, word
 from ..takeover import choices
+from ..upscaling.jobs import BY_HOST, Choice, Job, requests_of
 from ..upscaling.service import service
 from ..upscaling.statement import STRATEGIES
 from . import cards
 
 if TYPE_CHECKING:
     from ...estimate import Estimate
-    from ..upscaling.jobs import Job
 
 __all__ = ["look", "plan_html", "size_of", "source_of"]
 
@@ -61,7 +61,7 @@ def _told(size: Size, job: Job) -> str:
         return _only_size(size, job)
     for choice in parts:
         cards.read(choice.name)  # one look at a time at what is not known yet
-    found = service().estimate(size, job)
+    found = service().estimate(size, requests_of(job))
     main = found[-1]
     return line(
         [
@@ -95,10 +95,9 @@ def _pieces(found: list[Estimate]) -> str:
     return f"{told}: {most.tiles}" if most.strategy == "tiles" else told
 
 
-def _by_host(seen: list[choices.Choice], output: Size) -> float | None:
+def _by_host(seen: list[Choice], output: Size) -> float | None:
     """Seconds that others' upscalers will take, as far as they ran before; 0.0 where none of them is seen."""
     from ...running.speeds import expected
-    from ..upscaling.jobs import BY_HOST
 
     if any(choice.model is not None or choice.name == choices.NO_UPSCALER for choice in seen):
         return 0.0  # mixed with ours, or plain resampling: no forecast

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RequestError, TrueScaleError
-from ...models.shipped import SHIPPED_MODEL
+from ...models.library import SHIPPED_MODEL
 from .. import host
 from ..takeover import choices
 

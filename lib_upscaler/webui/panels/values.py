@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import RequestError
 from ...planning.sizing import FITS, ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
 from ..host.settings import PRECISIONS, settings
 from ..takeover import choices
-
-if TYPE_CHECKING:
-    from ..takeover.choices import Choice
-    from ..upscaling.jobs import Job
+from ..upscaling.jobs import Choice, Job
 
 __all__ = ["Values"]
 
@@ -66,8 +63,6 @@ class Values:
 
         Raises RequestError, ModelNotFoundError.
         """
-        from ..upscaling.jobs import Job
-
         current = settings()
         first = find(self.upscaler_1 or choices.default_name())
         if first is None:

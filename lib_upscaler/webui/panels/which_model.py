@@ -11,11 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...errors import Cancelled, RequestError
 from ...geometry import Region, Size
-from ...pipeline import UpscaleReport
 from ...planning.sizing import ByDimensions, plan_size
 from ...progress import Progress
+from ...request import UpscaleReport
 from .. import host
 from ..takeover.failing import as_error
+from ..upscaling import jobs
 from .values import Values
 
 __all__ = ["CONTEXT", "Tried", "contact_sheet", "crop_of", "enlarged_plainly", "scale_of_crop", "try_models"]
@@ -91,8 +92,6 @@ def _tried(
     values: Values,
     progress: Progress,
 ) -> Tried:
-    from ..upscaling import jobs
-
     target = ByDimensions(max(1, round(part.width * scale)), max(1, round(part.height * scale)), "stretch")
     job = replace(replace(values, upscaler_1=name, upscaler_2=None, visibility=0.0, clean_up=None).job(), size=target)
     result = jobs.run(part, job, progress)

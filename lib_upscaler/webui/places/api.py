@@ -21,6 +21,7 @@ from ..panels import lists, pieces
 from ..panels.values import Values
 from ..takeover import choices
 from ..takeover.failing import as_error, status_code
+from ..upscaling import jobs
 
 __all__ = ["mount"]
 
@@ -201,7 +202,6 @@ def _as_job() -> Any:
 
 def _upscaled(data: bytes, values: Values, name: str, format_name: str) -> dict:
     from ...pictures.picture_file import read_picture, write_picture
-    from ..upscaling import jobs
 
     with tempfile.TemporaryDirectory(prefix="truescale-") as folder, shown_as_job(name) as progress:
         source_file, result_file = Path(folder) / "picture", Path(folder) / f"result.{format_name}"

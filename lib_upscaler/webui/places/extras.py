@@ -19,6 +19,7 @@ from ..panels.presets_bar import PresetsBar
 from ..panels.values import Values
 from ..takeover import cache, results
 from ..takeover.failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
+from ..upscaling import jobs
 
 __all__ = ["first_pass", "process", "ui"]
 
@@ -120,7 +121,6 @@ def _upscale(pp: Any, values: Values, caller: Caller) -> None:
             if health.problem():
                 raise TrueScaleError(health.problem())
             from ..panels.extras_text import infotext
-            from ..upscaling import jobs
 
             result = jobs.run(pp.image, values.job(), progress)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept

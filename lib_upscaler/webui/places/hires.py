@@ -137,7 +137,7 @@ def prepare(
     options = _options(**{**(asked if enabled else {}), **axes})
     attach(p, options)
     noted = {
-        "upscaler_2": options.upscaler_2 if options.has_second else None,
+        "upscaler_2": options.second.name if options.has_second else None,
         "visibility": options.visibility if options.has_second else None,
         "precision": options.precision,
         "tile": options.tile,
@@ -151,17 +151,16 @@ def _is_ours(upscaler: Any) -> bool:
 
 def _options(upscaler_2: Any = None, visibility: Any = 0.5, precision: Any = None, tile: Any = 0) -> HiresOptions:
     """What can be used of the values; what cannot is told."""
-    name = None
+    second = None
     try:
-        found = choices.find(upscaler_2)
-        name = found.name if found is not None else None
+        second = choices.find(upscaler_2)
     except TrueScaleError as error:
         host.warn(f"Hires Fix runs without Upscaler 2: {error}")
     share = _within(visibility, 0.5, 0.0, 1.0, "visibility of Upscaler 2")
     side = round(_within(tile, 0, 0, 65536, "tile size"))
     if precision not in (None, "", pieces.BY_SETTINGS, *PRECISIONS):
         host.warn(f"There is no precision '{precision}'; that of the settings is used")
-    return HiresOptions(name, share, precision if precision in PRECISIONS else None, max(16, side) if side else None)
+    return HiresOptions(second, share, precision if precision in PRECISIONS else None, max(16, side) if side else None)
 
 
 def _within(value: Any, default: float, low: float, high: float, what: str) -> float:

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ModelNotFoundError
-from ...models.shipped import SHIPPED_MODEL
+from ...models.library import SHIPPED_MODEL
 from .. import host
+from ..upscaling.jobs import Choice
 from ..upscaling.service import service
+from .registry import scaler_for
 from .scaler import Scaler, is_ours
 
-__all__ = ["NO_UPSCALER", "Choice", "default_name", "file_of", "find", "is_gone", "is_here", "names", "peek"]
+__all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "names", "peek"]
 
 NO_UPSCALER = "None"
 """The host's name for none at all."""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """model: file of one that our engine runs. scaler, path: of the host's or another extension's, instead."""
-
-    name: str
-    model: str | None = None
-    scaler: Any = None
-    path: str | None = None
 
 
 def names() -> list[str]:
@@ -102,15 +93,11 @@ def file_of(name: str) -> str | None:
     if entry is None:
         model = next((model for model in service().library.models() if model.name == name), None)
         return str(model.path) if model is not None else None
-    from .registry import scaler_for
-
     ours = entry.scaler if is_ours(entry.scaler) else scaler_for(entry)
     return ours.path if ours is not None else None
 
 
 def _of_entry(entry: Any) -> Choice:
-    from .registry import scaler_for  # it needs this file's names
-
     ours: Scaler | None = entry.scaler if is_ours(entry.scaler) else scaler_for(entry)
     if ours is not None:
         return Choice(entry.name, model=ours.file())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..upscaling.jobs import Choice
+
 __all__ = ["HiresOptions", "attach", "options_of"]
 
 _ATTRIBUTE = "truescale_hires"
@@ -12,19 +14,19 @@ _ATTRIBUTE = "truescale_hires"
 
 @dataclass(frozen=True)
 class HiresOptions:
-    """upscaler_2: a name of the host's list, None for none. visibility: of it, 0 to 1.
+    """second: Upscaler 2, None for none. visibility: of it, 0 to 1.
 
     precision: None for that of the settings. tile: side of a tile in px, None where memory decides.
     """
 
-    upscaler_2: str | None = None
+    second: Choice | None = None
     visibility: float = 0.0
     precision: str | None = None
     tile: int | None = None
 
     @property
     def has_second(self) -> bool:
-        return self.upscaler_2 is not None and self.visibility > 0
+        return self.second is not None and self.visibility > 0
 
 
 def attach(processing: Any, options: HiresOptions) -> None:

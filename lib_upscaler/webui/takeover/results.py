@@ -11,7 +11,7 @@ from ..host.markup import plain
 from ..upscaling.statement import redraw_text, statement_html, statement_text
 
 if TYPE_CHECKING:
-    from ...pipeline import UpscaleReport
+    from ...request import UpscaleReport
 
 __all__ = ["begins", "comment", "comment_redraw", "latest_html", "made"]
 

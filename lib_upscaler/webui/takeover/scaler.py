@@ -11,13 +11,15 @@ from ...planning.sizing import ByScale
 from ..host.callers import Caller, find_caller
 from ..host.progress import shown_as_job
 from ..host.settings import settings
+from ..upscaling import jobs
+from ..upscaling.jobs import Choice, Job
+from . import results
 from .failing import answer, as_error, batch_begins, batch_ends
 from .hires_options import options_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..upscaling.jobs import Job
 
 __all__ = ["Scaler", "is_ours"]
 
@@ -79,9 +81,6 @@ class Scaler:
         batch_begins(caller)
         with shown_as_job(self.name, bar=caller.kind in ("extras", "batch")) as progress:
             try:
-                from ..upscaling import jobs
-                from . import results
-
                 job = self._job(caller, size(), selected, always)
                 result = jobs.run(img.convert("RGB"), job, progress)
                 results.made(caller, result.report)
@@ -92,13 +91,10 @@ class Scaler:
                 batch_ends(caller)
 
     def _job(self, caller: Caller, size: ByScale | None, selected: str | None, always: bool) -> Job:
-        from ..upscaling.jobs import Job
-        from .choices import Choice, find
-
         asked, current = options_of(caller.processing), settings()
         return Job(
             Choice(self.name, model=self.file(selected)),
-            second=find(asked.upscaler_2) if asked.has_second else None,
+            second=asked.second if asked.has_second else None,
             visibility=asked.visibility if asked.has_second else 0.0,
             size=size,
             precision=asked.precision or current.precision,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,19 +13,28 @@ from ...errors import Cancelled, RequestError, TrueScaleError, UnsupportedPictur
 from ...geometry import Size
 from ...pictures.pixels import bleed, compose, decompose, flatten
 from ...pictures.resample import lanczos, lanczos_plane
-from ...pipeline import UpscaleReport, UpscaleRequest, UpscaleResult
 from ...planning.sizing import ByScale, SizePlan, SizeRequest, plan_size
 from ...progress import Progress, SubProgress
+from ...request import UpscaleReport, UpscaleRequest, UpscaleResult
 from ...running.speeds import learn
 from ..host.progress import is_stopped
-from ..takeover.choices import Choice
 from .service import service
 
-__all__ = ["BY_HOST", "Job", "requests_of", "run"]
+__all__ = ["BY_HOST", "Choice", "Job", "requests_of", "run"]
 
 
 BY_HOST = "webui"
 """The device under which the speeds of others' upscalers are kept, in px of the result."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An upscaler. model: file of one that our engine runs; else scaler, path: of the host's or another extension's."""
+
+    name: str
+    model: str | None = None
+    scaler: Any = None
+    path: str | None = None
 
 
 @dataclass(frozen=True)

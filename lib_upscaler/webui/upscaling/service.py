@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...models.library import Changes, ModelLibrary
-from ...models.shipped import shipped_models
+from ...models.library import Changes, ModelLibrary, shipped_models
 from ...progress import NO_PROGRESS, Progress
 from .. import host
 from ..host.settings import Settings, settings
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from ...estimate import Estimate
     from ...geometry import Size
-    from ...pipeline import Upscaler, UpscaleRequest, UpscaleResult
-    from .jobs import Job
+    from ...pipeline import Upscaler
+    from ...request import UpscaleRequest, UpscaleResult
 
 __all__ = ["Service", "service"]
 
@@ -67,17 +67,16 @@ class Service:
             host.hand_over_memory()
             return upscaler.upscale(image, request, progress)
 
-    def estimate(self, source: Size, job: Job) -> list[Estimate]:
-        """What ``job`` will take with a picture of this size, one for each of its steps. Nothing runs.
+    def estimate(self, source: Size, requests: Sequence[UpscaleRequest]) -> list[Estimate]:
+        """What each of the requests, one after the other, will take with a picture of this size. Nothing runs.
 
         Raises ModelError, DeviceError, SizeError.
         """
         from ...estimate import estimate
-        from .jobs import requests_of
 
         with host.plain_arithmetic():
             upscaler = self._ready()
-            return [estimate(upscaler, source, request) for request in requests_of(job)]
+            return [estimate(upscaler, source, request) for request in requests]
 
     def give_back(self) -> None:
         """Drop the copies of the models on the device, and the memory cached there. They stay loaded in main memory."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..host.markup import SEPARATOR, line, plain, word
 
 if TYPE_CHECKING:
-    from ...pipeline import UpscaleReport
+    from ...request import UpscaleReport
 
 __all__ = ["STRATEGIES", "WORDS", "redraw_text", "statement_html", "statement_text"]
 

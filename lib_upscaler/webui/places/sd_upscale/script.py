@@ -24,13 +24,14 @@ from ...host.progress import shown_as_job, stop_kind
 from ...host.settings import PRECISIONS, settings
 from ...takeover import choices, results
 from ...takeover.failing import as_error
+from ...upscaling import jobs
+from ...upscaling.jobs import Choice, Job
 from ...upscaling.service import service
 from .mask import canvas_mask
 from .tiles import TileSampler, hoisted_overrides
 
 if TYPE_CHECKING:
-    from ....pipeline import UpscaleReport
-    from ...upscaling.jobs import Job
+    from ....request import UpscaleReport
 
 __all__ = ["SIZES", "TITLE", "SdValues", "run", "tile_for_checkpoint"]
 
@@ -42,7 +43,7 @@ AUTOMATIC = 0
 _KEPT = 2
 """Upscaled pictures that are kept, for when only the redraw changes."""
 
-Find = Callable[[Any], "choices.Choice | None"]
+Find = Callable[[Any], "Choice | None"]
 """Gives the upscaler of a name."""
 
 _upscaled: OrderedDict[str, tuple[Image.Image, UpscaleReport | None]] = OrderedDict()
@@ -106,12 +107,10 @@ class SdValues:
 
     def job(self, size: SizeRequest, find: Find = choices.find) -> Job:
         """What the upscalers do; without one the size is reached by resampling. Raises ModelNotFoundError."""
-        from ...upscaling import jobs
-
         current = settings()
         second = find(self.upscaler_2)
         return jobs.Job(
-            find(self.upscaler_1 or choices.default_name()) or choices.Choice(choices.NO_UPSCALER),
+            find(self.upscaler_1 or choices.default_name()) or Choice(choices.NO_UPSCALER),
             second=second,
             visibility=self.visibility if second is not None else 0.0,
             size=size,
@@ -244,8 +243,6 @@ def upscaled(source: Image.Image, values: SdValues, p: Any) -> Image.Image:
 
 
 def _by_upscalers(source: Image.Image, values: SdValues, size: SizeRequest) -> tuple[Image.Image, UpscaleReport]:
-    from ...upscaling import jobs
-
     job = values.job(size)
     with shown_as_job(job.first.name, bar=False) as progress:
         result = jobs.run(source.convert("RGB"), job, progress)

@@ -1,0 +1,68 @@
+"""How much memory a job may use, how much it used, and how the heap is kept from being handed back and forth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import torch
+
+__all__ = [
+    "available_bytes",
+    "is_out_of_memory",
+    "memory_budget",
+]
+
+CUDA_SHARE, CPU_SHARE = 0.8, 0.7
+"""Of what is free, how much a job may take when the user sets no limit."""
+
+_OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "defaultcpuallocator",
+    "cannot allocate memory",
+    "not enough memory",
+    "could not allocate tensor",  # DirectML
+    "cudnn_status_not_supported",
+    "cudnn_status_alloc_failed",
+    "cublas_status_alloc_failed",
+    "could not create a primitive",  # oneDNN, when a scratch buffer cannot be had
+    "invalid buffer size",  # MPS
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory ran out, in the words of any of torch's backends."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _OUT_OF_MEMORY_WORDS)
+
+
+def available_bytes(device: torch.device) -> int:
+    """Bytes that could be taken on the device now, torch's own cache counted as free."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    available = psutil.virtual_memory().available
+    limit = _cgroup_free()
+    return available if limit is None else min(available, limit)
+
+
+def memory_budget(device: torch.device, limit: int | None) -> int:
+    """Bytes that a job may use on the device: a share of what is free, at most ``limit``."""
+    share = CUDA_SHARE if device.type == "cuda" else CPU_SHARE
+    budget = int(available_bytes(device) * share)
+    return budget if limit is None else min(budget, limit)
+
+
+def _cgroup_free() -> int | None:
+    """Bytes left under the control group's limit (version 2, then 1); None where there is no limit."""
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            return max(0, int(Path(limit).read_text()) - int(Path(used).read_text()))
+        except (OSError, ValueError):  # absent, or the word "max"
+            continue
+    return None
