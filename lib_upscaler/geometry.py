@@ -1,10 +1,10 @@
-"""Sizes, regions and margins in whole pixels. Pure; no torch, no Pillow."""
+"""Sizes and regions in whole pixels. Pure; no torch, no Pillow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Margin", "Region", "Size"]
+__all__ = ["Region", "Size"]
 
 
 @dataclass(frozen=True, order=True)
@@ -32,16 +32,6 @@ class Size:
 
     def times(self, factor: int) -> Size:
         return Size(self.width * factor, self.height * factor)
-
-
-@dataclass(frozen=True)
-class Margin:
-    """Context around a region, px on each side."""
-
-    left: int = 0
-    top: int = 0
-    right: int = 0
-    bottom: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,3 @@ class Region:
     def relative_to(self, outer: Region) -> Region:
         """This region in the coordinates of ``outer``'s top left corner."""
         return Region(self.x - outer.x, self.y - outer.y, self.width, self.height)
-
-    def margin_in(self, outer: Region) -> Margin:
-        """How far ``outer`` reaches beyond this region on each side."""
-        return Margin(self.x - outer.x, self.y - outer.y, outer.right - self.right, outer.bottom - self.bottom)

@@ -61,7 +61,7 @@ class Upscaler:
     def upscale(self, image: Image.Image, request: UpscaleRequest, progress: Progress = NO_PROGRESS) -> UpscaleResult:
         """Upscale one picture.
 
-        image: of the modes 1, L, LA, P, RGB or RGBA; EXIF orientation is the caller's (``picture_file`` applies it).
+        image: of the modes 1, L, LA, P, RGB or RGBA; EXIF orientation is the caller's (``reading`` applies it).
 
         Raises ModelError, UnsupportedPictureError, SizeError, RequestError, MemoryLimitError, DeviceError, Cancelled.
         """

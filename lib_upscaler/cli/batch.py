@@ -26,9 +26,11 @@ from ..errors import (
 from ..geometry import Size
 from ..models.library import SUFFIXES
 from ..models.network import UpscaleModel
-from ..pictures.picture_file import OutputFormat, is_picture_path, output_format, read_picture, write_picture
+from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
+from ..pictures.reading import read_picture
+from ..pictures.writing import write_picture
 from ..pipeline import Upscaler
-from ..planning.sizing import ByScale, check_format, plan_size
+from ..planning.sizing import ByScale, plan_size
 from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
 from ..running.limits import is_out_of_memory
 from ..running.peak import PeakMeter, resident_bytes

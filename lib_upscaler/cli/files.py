@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import PictureReadError, RequestError
-from ..pictures.picture_file import is_picture_path, output_format
+from ..pictures.formats import is_picture_path, output_format
 
 __all__ = ["BatchPlan", "Destination", "Task", "destination_of", "named_paths", "plan_batch"]
 

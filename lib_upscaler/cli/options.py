@@ -12,7 +12,7 @@ from ..catalogue import PURPOSES
 from ..errors import RequestError
 from ..models.folders import MODELS_VARIABLE
 from ..models.library import SHIPPED_MODEL
-from ..pictures.picture_file import output_formats
+from ..pictures.formats import output_formats
 from ..planning.sizing import FITS, ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
 
 __all__ = ["byte_count", "parse", "size_request"]

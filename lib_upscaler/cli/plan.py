@@ -9,9 +9,9 @@ from dataclasses import replace
 from ..errors import PictureError, SizeError
 from ..estimate import Estimate, estimate
 from ..geometry import Size
-from ..pictures.picture_file import output_format, read_header
+from ..pictures.formats import check_format, output_format
+from ..pictures.reading import read_header
 from ..pipeline import Upscaler
-from ..planning.sizing import check_format
 from ..request import UpscaleRequest
 from .console import Console
 from .files import Task

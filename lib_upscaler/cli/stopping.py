@@ -1,4 +1,4 @@
-"""How Ctrl-C and SIGTERM stop a job without leaving anything half-done."""
+"""How the program ends: what its exit status says, and how Ctrl-C and SIGTERM stop a job with nothing half-done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from collections.abc import Iterator
 
 from ..errors import ModelNotFoundError, RequestError, TrueScaleError
 
-__all__ = ["StopRequest", "stop_on_signals"]
+__all__ = ["CANCELLED", "FAILED", "WRONG_USE", "StopRequest", "exit_code", "stop_on_signals"]
+
+
+FAILED, WRONG_USE, CANCELLED = 1, 2, 130
+
+
+def exit_code(error: TrueScaleError) -> int:
+    """Whether the program was used wrongly, or something failed."""
+    return WRONG_USE if isinstance(error, (RequestError, ModelNotFoundError)) else FAILED
 
 
 class StopRequest:
@@ -55,11 +63,3 @@ def stop_on_signals(stop: StopRequest) -> Iterator[None]:
         for number, handler in previous.items():
             # None: a handler that was not set from Python, which Python cannot set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-
-FAILED, WRONG_USE, CANCELLED = 1, 2, 130
-
-
-def exit_code(error: TrueScaleError) -> int:
-    """Whether the program was used wrongly, or something failed."""
-    return WRONG_USE if isinstance(error, (RequestError, ModelNotFoundError)) else FAILED

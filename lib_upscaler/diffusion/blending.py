@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from ..geometry import Region
 from .grid import LATENT, Grid
 
-__all__ = ["Blend"]
+__all__ = ["Blend", "TileWeights"]
 
 _AROUND = 9
 """Cells of 8 px over which agreement is measured: enough for a firm value, few enough to follow the picture."""

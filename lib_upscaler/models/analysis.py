@@ -91,19 +91,17 @@ def _analyse(descriptor: Any) -> NetworkFacts:
     channels = descriptor.input_channels
     small = _record(dry, channels, SMALL)
     large = _record(dry, channels, LARGE)
-    global_ops = _growing(small.extents, large.extents)
+    is_global = _gathers_more(small.extents, large.extents)
     area = LARGE * LARGE
     facts = NetworkFacts(
-        radius=None if global_ops or large.unbounded else int(large.reach + 0.999),
-        global_context=bool(global_ops),
-        global_operations=global_ops,
+        radius=None if is_global or large.unbounded else int(large.reach + 0.999),
+        global_context=is_global,
         work_per_pixel=max(1.0, large.work / area),
         largest_work_per_pixel=large.largest_work / area,
         elements_per_pixel=large.peak / area,
         largest_elements_per_pixel=large.largest / area,
         dense_share=large.dense_work / max(1.0, large.conv_work + large.other_matrix_work),
         alignment=large.coarsest,
-        certain=True,
     )
     return _with_bands(facts, dry, large)
 
@@ -162,9 +160,9 @@ def _record(dry: Any, channels: int, side: int, skip: frozenset[str] = frozenset
     return recorder
 
 
-def _growing(small: dict[str, float], large: dict[str, float]) -> tuple[str, ...]:
-    """Operations that gather over an extent that grows with the picture."""
-    return tuple(sorted(name for name, extent in large.items() if extent > small.get(name, 0.0)))
+def _gathers_more(small: dict[str, float], large: dict[str, float]) -> bool:
+    """Whether some operation gathers over an extent that grows with the picture. Both: operation -> extent."""
+    return any(extent > small.get(name, 0.0) for name, extent in large.items())
 
 
 class _StopDryRun(Exception):  # noqa: N818 - it ends a dry run, it is no error

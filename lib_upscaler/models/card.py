@@ -42,7 +42,7 @@ class ModelCard:
     tiling_effect: "none", "bounded" or "changes the result"; ``tiling_sentence`` says it in full.
     minimum, multiple_of: px, of both sides of the input; square: whether they must be equal. The engine pads to them.
     parameters: numbers in the network, buffers not counted. file_size: bytes. sha256: of the file, in hex.
-    license, description, figures: what the file says of itself (``model_texts``), unchecked; empty where it is silent.
+    license, description, figures: what the file says of itself (``texts``), unchecked; empty where it is silent.
     """
 
     name: str
@@ -86,7 +86,7 @@ def read_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> 
 
     name: the model's name in its library, where it is not the file's stem.
 
-    Raises the errors of ``model_file.read_state_dict`` and ``model_file.build``; they are not cached.
+    Raises the errors of ``build.read_state_dict`` and ``build.build``; they are not cached.
     """
     from .build import build, read_state_dict
 

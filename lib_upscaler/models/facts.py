@@ -31,7 +31,6 @@ class NetworkFacts:
 
     radius: theoretical context radius in input px; None where it is unbounded or not known.
     global_context: every output pixel depends on the whole picture, so tiling changes the result.
-    global_operations: the operations that make it so.
     work_per_pixel: multiply-accumulates per input pixel, elementwise work included at a small weight.
     largest_work_per_pixel: that of the costliest single operation.
     elements_per_pixel: live tensor elements at the peak per input pixel, network run whole.
@@ -44,12 +43,10 @@ class NetworkFacts:
         px of the head's input, and their elements per px of that.
     head_divisor: input px per px of the head's input (2 where the network unshuffles pixels first).
     alignment: tiles must begin at multiples of this many input px, for networks that work at coarser resolutions.
-    certain: False where the dry run was not possible and the figures are cautious guesses.
     """
 
     radius: int | None = None
     global_context: bool = False
-    global_operations: tuple[str, ...] = ()
     work_per_pixel: float = 1e6
     largest_work_per_pixel: float = 1e5
     elements_per_pixel: float = 4096.0
@@ -65,7 +62,6 @@ class NetworkFacts:
     head_elements: float = 0.0
     head_divisor: int = 1
     alignment: int = 1
-    certain: bool = False
 
 
 def facts_from_json(stored: Mapping[str, Any]) -> NetworkFacts | None:
@@ -84,7 +80,7 @@ class BandPlan:
     head_rows: int | None = None
 
 
-_FACTS_VERSION = 3  # raise it when the analysis changes: what is cached on the disk is then found anew
+_FACTS_VERSION = 4  # raise it when the analysis changes: what is cached on the disk is then found anew
 
 
 def facts_of(sha256: str, descriptor: spandrel.ImageModelDescriptor, cache: DiskCache | None = None) -> NetworkFacts:

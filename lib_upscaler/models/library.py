@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import ModelFileError, ModelNotFoundError, UnsupportedModelError
 
-__all__ = ["SUFFIXES", "Changes", "ModelEntry", "ModelLibrary", "entry_of"]
+__all__ = ["SHIPPED_MODEL", "SUFFIXES", "ModelEntry", "ModelLibrary", "entry_of", "shipped_models"]
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 
@@ -29,15 +29,6 @@ class ModelEntry:
     path: Path
     size_bytes: int
     mtime_ns: int
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What a refresh found."""
-
-    added: tuple[ModelEntry, ...] = ()
-    changed: tuple[ModelEntry, ...] = ()
-    removed: tuple[ModelEntry, ...] = ()
 
 
 def entry_of(path: Path, name: str = "") -> ModelEntry:
@@ -89,7 +80,7 @@ class ModelLibrary:
         """What the last refresh found."""
         return self._models
 
-    def refresh(self) -> Changes:
+    def refresh(self) -> None:
         """Look again. Folders and files that cannot be reached are left out."""
         with self._lock:
             before = {entry.path: entry for entry in self._models}
@@ -101,12 +92,6 @@ class ModelLibrary:
                 taken[name.casefold()] = path
                 entries.append(ModelEntry(name, path, status.st_size, status.st_mtime_ns))
             self._models = tuple(entries)
-            there = {entry.path for entry in entries}
-            return Changes(
-                tuple(entry for entry in entries if entry.path not in before),
-                tuple(entry for entry in entries if entry.path in before and entry != before[entry.path]),
-                tuple(entry for path, entry in before.items() if path not in there),
-            )
 
     def find(self, name_or_path: str | Path) -> ModelEntry:
         """The model of this name, or of this name in other letter case, or the file of this name or path.
@@ -259,7 +244,6 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 SHIPPED_MODEL = "TrueScale 4x"
 """Its name in every list."""
-
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 

@@ -22,7 +22,7 @@ DEFAULT_CACHE_BYTES = 1_000_000_000
 def load_model(entry: ModelEntry) -> UpscaleModel:
     """Read the file and build its network, float32 on the CPU.
 
-    Raises the named errors of ``model_file`` for whatever is wrong with the file.
+    Raises the named errors of ``build`` for whatever is wrong with the file.
     """
     started = time.perf_counter()
     with torch.inference_mode(False):  # weights made inside inference mode could not be used outside it

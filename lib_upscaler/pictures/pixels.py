@@ -18,6 +18,7 @@ __all__ = [
     "constant_alpha",
     "decompose",
     "flatten",
+    "mix",
     "quantise",
     "restore_flat_alpha",
 ]

@@ -16,7 +16,7 @@ OVERHEAD, OVERHEAD_BYTES = 1.15, 60_000_000
 """What a pass takes beyond its tensors: scratch buffers of the convolutions, and what is there before the first."""
 
 STEADY_OVERHEAD = 2.3
-"""The like for what comes and goes all the time, while the heap keeps large blocks (``memory.steady_heap``): the gaps
+"""The like for what comes and goes all the time, while the heap keeps large blocks (``heap.steady_heap``): the gaps
 between them are not always filled again. Measured on RRDB and Compact networks: 1.5 to 2.2."""
 
 STEADY_TRUNK_OVERHEAD = 1.6

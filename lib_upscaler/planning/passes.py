@@ -52,7 +52,7 @@ class PassTask:
     size, channels, source_bits: of the picture that goes in. bits: of the result.
     tile: "auto", "none", or the side of a tile's core in px of the input.
     shared: picture and result lie in the memory that the network runs in.
-    steady: the heap can be kept steady (``memory.steady_heap``).
+    steady: the heap can be kept steady (``heap.steady_heap``).
     """
 
     name: str

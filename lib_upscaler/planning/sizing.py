@@ -21,7 +21,6 @@ __all__ = [
     "ByScale",
     "SizePlan",
     "SizeRequest",
-    "check_format",
     "passes",
     "plan_size",
 ]
@@ -32,11 +31,6 @@ MAX_SIDE = 2**31 - 1
 
 PASS_TOLERANCE = Fraction(11, 10)
 """A further pass is run only where the size reached must still grow by more than this."""
-
-# Longest side in px: what the format's own fields can say; JPEG: what libjpeg allows.
-_FORMAT_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "BMP": 2**31 - 1}
-# Bytes of pixels: offsets of 32 bits, less 64 MiB for headers, profiles and what LZW may add to noise.
-_FORMAT_BYTES = {"TIFF": 2**32 - 2**26, "BMP": 2**32 - 2**26}
 
 
 @dataclass(frozen=True)
@@ -160,22 +154,6 @@ def passes(needed_scale: Real, model_scale: int, always: bool = False) -> int:
     while needed > reached * PASS_TOLERANCE:
         count, reached = count + 1, reached * model_scale
     return count
-
-
-def check_format(size: Size, format_name: str, channels: int = 4) -> None:
-    """Refuse, before any work, a size that the file format cannot hold.
-
-    format_name: Pillow's name (JPEG, WEBP, PNG, TIFF, BMP). channels: bytes per pixel. Raises SizeError.
-    """
-    name = format_name.upper()
-    what = f"cannot store {size} px as {name}"
-    limit = _FORMAT_SIDE.get(name)
-    if limit is None:
-        raise RequestError(f"cannot write the format {format_name!r}", "", f"use one of {', '.join(_FORMAT_SIDE)}")
-    if size.longest > limit:
-        raise SizeError(what, f"this format holds at most {limit} px on a side", "ask for a smaller size, or use PNG")
-    if size.area * channels > _FORMAT_BYTES.get(name, size.area * channels):
-        raise SizeError(what, "this format holds at most 4 GB", "ask for a smaller size, or use PNG")
 
 
 def _plan_box(source: Size, width: int, height: int, fit: str) -> SizePlan:

@@ -14,17 +14,9 @@ import torch
 __all__ = ["can_steady_heap", "return_heap", "steady_heap"]
 
 _heap_lock = threading.Lock()
-
-
 _heap_users = 0
-
-
 _heap_return: threading.Timer | None = None
-
-
 _HEAP_SECONDS = 2.0  # after the last use; the next picture of a batch comes sooner and finds its memory there
-
-
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
 
 
@@ -34,7 +26,7 @@ def steady_heap() -> Iterator[None]:
 
     glibc takes every block above its threshold fresh from the kernel and returns it at once, so each layer's output
     is paid for in page faults: a quarter of the time of an RRDB network on the CPU. What it costs is gaps between the
-    blocks (see ``strategy.STEADY_OVERHEAD``). Elsewhere this does nothing.
+    blocks (see ``budget.STEADY_OVERHEAD``). Elsewhere this does nothing.
     """
     global _heap_users, _heap_return
     libc = _glibc()

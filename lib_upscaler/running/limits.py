@@ -1,4 +1,4 @@
-"""How much memory a job may use, how much it used, and how the heap is kept from being handed back and forth."""
+"""How much memory a job may use, and whether it has run out."""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ class Job:
 
 def measure(job: Job) -> dict[str, Any]:
     from lib_upscaler import ModelLibrary, Upscaler, UpscaleRequest
-    from lib_upscaler.pictures.picture_file import read_picture, write_picture
+    from lib_upscaler.pictures.reading import read_picture
+    from lib_upscaler.pictures.writing import write_picture
 
     upscaler = Upscaler(ModelLibrary([]), "cpu")
     request = UpscaleRequest(job.model, precision=job.precision, memory=job.limit)

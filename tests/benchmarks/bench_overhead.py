@@ -59,7 +59,8 @@ def ours(job: Job) -> dict[str, Any]:
     """Times of the pictures, of reading and writing them, and how often the model was loaded."""
     from lib_upscaler import ModelLibrary, Upscaler, UpscaleRequest
     from lib_upscaler.models import loader
-    from lib_upscaler.pictures.picture_file import read_picture, write_picture
+    from lib_upscaler.pictures.reading import read_picture
+    from lib_upscaler.pictures.writing import write_picture
 
     upscaler = Upscaler(ModelLibrary([]), "cpu")
     request = UpscaleRequest(job.model, precision=job.precision)
@@ -84,7 +85,7 @@ def ours(job: Job) -> dict[str, Any]:
 
 def bare(job: Job) -> dict[str, Any]:
     """Times of the network's forward alone, on tensors that are ready."""
-    from lib_upscaler.pictures.picture_file import read_picture
+    from lib_upscaler.pictures.reading import read_picture
     from lib_upscaler.running.heap import steady_heap
 
     descriptor = spandrel.ModelLoader(device="cpu").load_from_file(job.model)

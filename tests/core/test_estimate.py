@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_upscaler import store as disk_cache
+from lib_upscaler import store
 from lib_upscaler.errors import Cancelled, MemoryLimitError, ModelNotFoundError, SizeError, TrueScaleError
 from lib_upscaler.estimate import Estimate, estimate
 from lib_upscaler.geometry import Size
@@ -25,7 +25,7 @@ from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.planning.sizing import ByDimensions, ByLongestSide, ByScale
 from lib_upscaler.request import UpscaleReport, UpscaleRequest
-from lib_upscaler.running import memory, precision
+from lib_upscaler.running import limits, precision
 from lib_upscaler.running.heap import can_steady_heap, return_heap
 from lib_upscaler.running.speeds import learn, network_names
 from reference import CPU, photo
@@ -69,7 +69,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _next_process() -> None:
     """Forget what is not on the disk."""
-    disk_cache._shared_cache.cache_clear()
+    store._shared_cache.cache_clear()
 
 
 def _image(size: Size, channels: int = 3, alpha: bool = False) -> Image.Image:
@@ -392,7 +392,7 @@ def test_another_model_lends_its_speed(own_cache: Path, upscaler: Upscaler) -> N
 def test_free_memory_is_a_share_of_what_is_free_and_at_most_the_limit(
     upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available_bytes", lambda _: 10**9)
+    monkeypatch.setattr(limits, "available_bytes", lambda _: 10**9)
 
     assert _estimate(upscaler).free_bytes == 700_000_000
     assert _estimate(upscaler, memory=5 * 10**9).free_bytes == 700_000_000

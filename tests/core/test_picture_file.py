@@ -14,17 +14,12 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo, iTXt
 
 from lib_upscaler.errors import PictureReadError, PictureWriteError, RequestError, SizeError, UnsupportedPictureError
-from lib_upscaler.pictures import picture_file
-from lib_upscaler.pictures.picture_file import (
-    FORMATS,
-    Metadata,
-    is_picture_path,
-    output_format,
-    output_formats,
-    read_picture,
-    write_picture,
-)
+from lib_upscaler.pictures import metadata
+from lib_upscaler.pictures.formats import FORMATS, is_picture_path, output_format, output_formats
+from lib_upscaler.pictures.metadata import Metadata
 from lib_upscaler.pictures.pixels import decompose
+from lib_upscaler.pictures.reading import read_picture
+from lib_upscaler.pictures.writing import write_picture
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -540,7 +535,7 @@ def test_real_encoder_errors_are_not_hidden_by_the_second_try(tmp_path, monkeypa
 
 
 def test_metadata_that_the_encoder_refuses_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(picture_file, "_fitting_profile", lambda *_: ["not bytes"])
+    monkeypatch.setattr(metadata, "_fitting_profile", lambda *_: ["not bytes"])
     (warning,) = write_picture(Image.fromarray(RGB), tmp_path / "a.png", Metadata())
     assert "left out" in warning
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), RGB)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from lib_upscaler.errors import PictureReadError, UnsupportedPictureError
 from lib_upscaler.geometry import Size
-from lib_upscaler.pictures.picture_file import PictureHeader, read_header, read_picture
 from lib_upscaler.pictures.pixels import decompose
+from lib_upscaler.pictures.reading import PictureHeader, read_header, read_picture
 
 MODES = {
     "png": ("1", "L", "LA", "P", "RGB", "RGBA"),

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lib_upscaler.cli.commands import main
-from lib_upscaler.pictures import picture_file
+from lib_upscaler.pictures import reading
 from lib_upscaler.running.speeds import learn
 from reference import CPU
 from small_networks import compact, save_pth, save_safetensors
@@ -58,7 +58,7 @@ def test_a_line_for_each_picture_and_nothing_is_written(
     photo("pics/a.png", 512, 768)
     photo("pics/b.jpg", 24, 18)
     before = files()
-    monkeypatch.setattr(picture_file, "_loaded", lambda *_: pytest.fail("pixels were read"))
+    monkeypatch.setattr(reading, "_loaded", lambda *_: pytest.fail("pixels were read"))
 
     assert plan("pics", "-o", "out", "--scale", 4) == 0
     first, second = capsys.readouterr().out.splitlines()

@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 
 from lib_upscaler.errors import RequestError, SizeError
 from lib_upscaler.geometry import Region, Size
-from lib_upscaler.pictures.picture_file import FORMATS
-from lib_upscaler.planning.sizing import (
-    ByDimensions,
-    ByLongestSide,
-    ByMegapixels,
-    ByScale,
-    check_format,
-    passes,
-    plan_size,
-)
+from lib_upscaler.pictures.formats import FORMATS, check_format
+from lib_upscaler.planning.sizing import ByDimensions, ByLongestSide, ByMegapixels, ByScale, passes, plan_size
 
 sides = st.integers(1, 20_000)
 targets = st.integers(1, 60_000)

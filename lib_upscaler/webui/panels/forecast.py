@@ -129,5 +129,5 @@ def _memory(found: list[Estimate]) -> str:
 
 
 def look(values: Any) -> Callable[[], Job]:
-    """The job that ``values`` (a ``requests.Values``) ask for, for a look: nothing is fetched."""
+    """The job that ``values`` (a ``values.Values``) ask for, for a look: nothing is fetched."""
     return lambda: values.job(find=choices.peek)

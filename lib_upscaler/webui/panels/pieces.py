@@ -147,7 +147,7 @@ def follows_model(elem_id: str) -> Any:
 
 
 def size(elem_id: str) -> tuple[dict[str, Any], Any]:
-    """The ways of asking for a size, by the names of ``requests.Values``, those of the chosen way are shown; and the
+    """The ways of asking for a size, by the names of ``values.Values``, those of the chosen way are shown; and the
     switch that ties the scale to the model."""
     by = gr.Radio(label="Size", choices=list(SIZES), value=SIZES[0], elem_id=f"{elem_id}_size_by")
     rows = []

@@ -201,7 +201,8 @@ def _as_job() -> Any:
 
 
 def _upscaled(data: bytes, values: Values, name: str, format_name: str) -> dict:
-    from ...pictures.picture_file import read_picture, write_picture
+    from ...pictures.reading import read_picture
+    from ...pictures.writing import write_picture
 
     with tempfile.TemporaryDirectory(prefix="truescale-") as folder, shown_as_job(name) as progress:
         source_file, result_file = Path(folder) / "picture", Path(folder) / f"result.{format_name}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...models.library import Changes, ModelLibrary, shipped_models
+from ...models.library import ModelLibrary, shipped_models
 from ...progress import NO_PROGRESS, Progress
 from .. import host
 from ..host.settings import Settings, settings
@@ -43,9 +43,9 @@ class Service:
                 self._library = ModelLibrary(folders, builtin=shipped_models())
             return self._library
 
-    def refresh(self) -> Changes:
+    def refresh(self) -> None:
         """Look for new files."""
-        return self.library.refresh()
+        self.library.refresh()
 
     def fingerprint(self) -> tuple[object, ...]:
         """Differs when a setting or a model file has changed, so that cached results are no longer true."""

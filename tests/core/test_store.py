@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_upscaler import store as disk_cache
+from lib_upscaler import store
 from lib_upscaler.store import DiskCache, cache_folder, shared_cache
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,4 +127,4 @@ def test_user_without_a_home_has_a_cache_in_memory(monkeypatch: pytest.MonkeyPat
     assert cache_folder() is None
     shared_cache("homeless").put("a", {"n": 1})
     assert shared_cache("homeless").get("a") == {"n": 1}
-    disk_cache._shared_cache.cache_clear()
+    store._shared_cache.cache_clear()
