@@ -3,7 +3,7 @@
     python install.py                               what a WebUI runs at each start: adds what is missing, never fails
     python install.py upscale PICTURE [options]     for a person: sets up .venv once, then upscales in it
     python install.py test [pytest options]         the same, then runs the tests
-    python install.py check                         the same, then runs ruff
+    python install.py check                         the same, then checks style, imports and types
 
 This file is written so that even Python 2.7 reads it and can say that it is too old.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,14 @@ from .planning.job import JobPlan, Resample, Run, alpha_route
 from .planning.passes import Outlook, PassTask, channel_runs, limits_for, outlook, tiles_at_once
 from .running.heap import can_steady_heap
 from .running.limits import CPU_SHARE, memory_budget
-from .running.precision import PRECISIONS, Choice, choose
+from .running.precision import PRECISIONS, Choice, NotMeasured, choose
 from .running.speeds import PICTURES, expected, network_names
 
 if TYPE_CHECKING:
     from .pipeline import Upscaler
     from .request import UpscaleRequest
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "total"]
 
 _CPU = torch.device("cpu")
 _SCRATCH_BYTES = 3 * BAND_BYTES
@@ -128,8 +128,8 @@ class _Forecast:
         """The precision that a model will run in. Raises RequestError."""
         model, wanted = self.models[number], self.request.precision
         try:
-            return choose(wanted, _Unloaded(model.card, model.facts), self.device, self.plan.source.area)
-        except _NotProbed:
+            return choose(wanted, model, self.device, self.plan.source.area)
+        except NotMeasured:
             return Choice(PRECISIONS.get(wanted, torch.float32))
 
     def _outlook(self, run: Run) -> Outlook:
@@ -169,11 +169,11 @@ class _Forecast:
         return max(each.bytes + (count - 1) * each.canvas_bytes, 2 * count * each.canvas_bytes)
 
     def _seconds(self, passes: list[Outlook]) -> float | None:
-        networks = [self._pass_seconds(run, each) for run, each in zip(self.runs, passes)]
+        networks = total(self._pass_seconds(run, each) for run, each in zip(self.runs, passes))
         rest = expected(PICTURES, _CPU, self.plan.handling(self.channels, self.route))
-        if None in networks or not (networks or rest):
+        if networks is None or not (passes or rest):
             return None
-        return sum(networks) + (rest or 0.0)
+        return networks + (rest or 0.0)
 
     def _pass_seconds(self, run: Run, each: Outlook) -> float | None:
         card = self.models[run.model].card
@@ -181,12 +181,7 @@ class _Forecast:
         return expected(name, self.device, each.work * channel_runs(card, run.channels)[0], kinds)
 
 
-class _NotProbed(Exception):  # noqa: N818 - answers a question, it is no error
-    pass
-
-
-class _Unloaded(KnownModel):
-    """In place of a network, for a choice that may ask the disk for a probe's outcome but must not run a probe."""
-
-    def copy_for(self, device: torch.device, dtype: torch.dtype) -> None:
-        raise _NotProbed
+def total(seconds: Iterable[float | None]) -> float | None:
+    """The sum; None where one of them is not known."""
+    known = list(seconds)
+    return None if None in known else sum(one for one in known if one is not None)

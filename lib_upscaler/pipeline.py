@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from .errors import Cancelled, MemoryLimitError, UnsupportedPictureError
-from .geometry import Size
+from .geometry import Region, Size
 from .models.library import ModelLibrary
 from .models.loader import DEFAULT_CACHE_BYTES, ModelCache
 from .models.network import UpscaleModel
@@ -132,7 +132,7 @@ class _Job:
         steps = self.plan.steps(color.shape[2], route)
         self.handling = self.plan.handling(color.shape[2], route)
         self.runs: Iterator[Run] = (step for step in steps if isinstance(step, Run))
-        if route == "together":
+        if route == "together" and alpha is not None:
             return self._placed(*self._with_alpha(color, alpha), mode)
         if alpha is not None and same is None:
             color = bleed(color, alpha)
@@ -185,12 +185,12 @@ class _Job:
             rows, columns = crop.rows, crop.columns
             color, alpha = color[rows, columns], alpha[rows, columns] if alpha is not None else None
         if paste is not None:
-            color = self._padded(color)
-            alpha = self._padded(alpha[:, :, None])[:, :, 0] if alpha is not None else None
+            color = self._padded(color, paste)
+            alpha = self._padded(alpha[:, :, None], paste)[:, :, 0] if alpha is not None else None
         return compose(np.ascontiguousarray(color), alpha, mode)
 
-    def _padded(self, planes: np.ndarray) -> np.ndarray:
-        size, place = self.plan.sizes.output, self.plan.sizes.paste
+    def _padded(self, planes: np.ndarray, place: Region) -> np.ndarray:
+        size = self.plan.sizes.output
         canvas = np.zeros((size.height, size.width, planes.shape[2]), planes.dtype)
         canvas[place.rows, place.columns] = planes
         return canvas

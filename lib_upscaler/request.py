@@ -58,8 +58,8 @@ class UpscaleRequest:
             )
         if not _is_number(self.visibility) or not 0 <= self.visibility <= 1:
             raise RequestError(f"a visibility of {self.visibility} is not possible", "", "choose one from 0 to 1")
-        whole = isinstance(self.tile, int) and not isinstance(self.tile, bool)
-        if self.tile not in ("auto", "none") and not (whole and self.tile >= 16):
+        is_side = isinstance(self.tile, int) and not isinstance(self.tile, bool) and self.tile >= 16
+        if self.tile not in ("auto", "none") and not is_side:
             raise RequestError(f"a tile of {self.tile!r} is not possible", "", "choose auto, none, or at least 16 px")
         if self.memory is not None and not (_is_number(self.memory) and self.memory > 0):
             raise RequestError(f"a memory limit of {self.memory!r} is not possible", "", "give it in bytes, above 0")

@@ -87,7 +87,7 @@ class DiskCache:
     def _read(self) -> None:
         """Take over the file if it has changed."""
         state = self._state()
-        if state is None or state == self._seen:
+        if self._path is None or state is None or state == self._seen:
             return
         try:
             stored = json.loads(self._path.read_text(encoding="utf-8"))

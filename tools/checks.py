@@ -10,11 +10,12 @@ from .test_setup.browser import install_browser
 
 __all__ = ["check", "test"]
 
-CHECKS = (
-    ("ruff", "check", "."),
-    ("ruff", "format", "--check", "."),
+STYLE = (["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."])
+STRUCTURE = (
+    ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],  # it cannot be run with -m
+    ["-m", "mypy"],
 )
-"""Modules that are run, with their arguments."""
+"""What the .venv's Python is run with."""
 
 
 def test(words: list[str]) -> int:
@@ -26,9 +27,14 @@ def test(words: list[str]) -> int:
 
 
 def check(words: list[str]) -> int:
-    """Run all checks; the worst exit status. words: further options for ruff. Raises SetupError."""
+    """Run ruff, the contracts on imports, and mypy; the worst exit status. words: further options for ruff.
+
+    Raises SetupError.
+    """
     private.make_ready("test")
-    return max(
-        private.run_job(["-m", tool, *arguments, *(words if tool == "ruff" else [])], cwd=ROOT)
-        for tool, *arguments in CHECKS
-    )
+    done = [private.run_job([*arguments, *words], cwd=ROOT) for arguments in STYLE]
+    if private.runs_in_venv("import importlinter, mypy"):
+        done += [private.run_job(arguments, cwd=ROOT) for arguments in STRUCTURE]
+    else:
+        private.say("the contracts on imports and the types are checked with Python 3.10 and newer.")
+    return max(done)

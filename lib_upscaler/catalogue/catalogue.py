@@ -108,8 +108,10 @@ class Entry:
 def from_json(row: dict[str, Any]) -> Entry:
     """The entry of one row of models.json. Raises KeyError, TypeError or ValueError for what is none."""
     into, out = row["channels"]
-    lists = {key: tuple(row[key]) for key in ("authors", "purposes", "urls")}
-    plain = {key: row[key] for key in ("id", "name", "license", "architecture", "scale", "date", "size", "sha256")}
+    lists: dict[str, Any] = {key: tuple(row[key]) for key in ("authors", "purposes", "urls")}
+    plain: dict[str, Any] = {
+        key: row[key] for key in ("id", "name", "license", "architecture", "scale", "date", "size", "sha256")
+    }
     name = safe_file_name(row["file"], row["id"])
     return Entry(**plain, **lists, input_channels=into, output_channels=out, file=name)
 

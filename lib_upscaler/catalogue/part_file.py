@@ -10,7 +10,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+import filelock
 
 from ..errors import DownloadError, StorageError
 
@@ -145,50 +147,26 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
     The system drops the lock of a program that ended, however it ended. Raises DownloadError where it is taken.
     """
-    path = folder / f".{name}.lock"
-    file = _open_lock(path, folder / name)
-    if file is None:
+    lock = filelock.FileLock(folder / f".{name}.lock", timeout=0)
+    if not _take(lock, folder / name):
         raise DownloadError(f"'{name}' is not downloaded twice", "its download is under way", "wait until it has ended")
     try:
         yield
     finally:
-        if _WINDOWS:  # an open file cannot be removed there
-            file.close()
+        if sys.platform == "win32":  # an open file cannot be removed there
+            lock.release()
         with contextlib.suppress(OSError):
-            path.unlink()
-        file.close()
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
-def _open_lock(path: Path, shown: Path) -> BinaryIO | None:
-    """The lock's file, ours for as long as it is open; None where it is somebody else's."""
-    while True:
-        with stored(shown):
-            file = open(path, "a+b")  # noqa: SIM115 - its being open is the lock
-        if not _take(file):
-            file.close()
-            return None
+def _take(lock: filelock.BaseFileLock, shown: Path) -> bool:
+    """False: it is somebody else's. File systems that know no locks take every one. shown: for what it is."""
+    with stored(shown):
         try:
-            if _WINDOWS or os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                return file
-        except FileNotFoundError:
-            pass
-        file.close()  # who had it before has removed it just now: this one locks nothing
-
-
-_WINDOWS = sys.platform == "win32"
-
-
-def _take(file: Any) -> bool:
-    """False: it is taken. File systems that know no locks take every one."""
-    try:
-        if _WINDOWS:
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        return error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+            lock.acquire()
+        except filelock.Timeout:
+            return False
+        except NotImplementedError:
+            return True
     return True

@@ -39,8 +39,10 @@ from .stopping import CANCELLED, FAILED, StopRequest, exit_code
 
 __all__ = ["BatchOptions", "Listener", "Outcome", "Record", "in_words", "run_batch"]
 
-_REPORT_FIELDS = ("input_size", "output_size", "models", "strategy", "tiles", "margin", "seam_error")
-_REPORT_FIELDS += ("precision", "precision_db", "device")
+_REPORT_FIELDS = (
+    *("input_size", "output_size", "models", "strategy", "tiles", "margin", "seam_error"),
+    *("precision", "precision_db", "device"),
+)
 _VERIFY_FIELDS = ("verify_max", "verify_mean")
 
 

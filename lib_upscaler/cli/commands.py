@@ -132,14 +132,14 @@ def _models(options: argparse.Namespace, console: Console, stop: StopRequest) ->
         except ModelError as error:
             refused.append((entry, error))
     if options.json:
-        broken = [{"name": entry.name, "path": str(entry.path), "error": str(error)} for entry, error in refused]
+        broken = [{"name": entry.name, "path": str(entry.path), "error": str(reason)} for entry, reason in refused]
         console.say(json.dumps([*(card.to_json() for card in cards), *broken], indent=2))
         return 0
     if cards:
         for line in table([CARD_HEAD, *map(card_row, cards)]):
             console.say(line)
-    for entry, error in refused:
-        console.say(f"{entry.name}: {error}")
+    for entry, reason in refused:
+        console.say(f"{entry.name}: {reason}")
     if not library.models():
         console.inform(f"no models in {', '.join(str(folder) for folder in library.folders)}")
     return 0

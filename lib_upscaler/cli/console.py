@@ -31,7 +31,9 @@ class Console:
         self._bar: Any = None
         self._place = ""
         for stream in (out, err):
-            if hasattr(stream, "reconfigure"):  # names that the console's character set lacks must not end the program
+            if stream is not None and hasattr(
+                stream, "reconfigure"
+            ):  # names that the console's character set lacks must not end the program
                 stream.reconfigure(errors="backslashreplace")
 
     # -- lines -------------------------------------------------------------------------------------------------------
@@ -69,13 +71,15 @@ class Console:
 
     def started(self, task: Task, number: int, count: int) -> None:
         self._place = f"[{number}/{count}] " if count > 1 else ""
-        if self._has_bars:
-            self._bar = _bar(f"{self._place}{_shortened(task.source.name)}", self._err)
+        self._begin_bar(f"{self._place}{_shortened(task.source.name)}")
 
     def began(self, title: str) -> None:
         """A job that is no picture; ``advanced`` and ``close`` follow."""
-        if self._has_bars:
-            self._bar = _bar(_shortened(title), self._err)
+        self._begin_bar(_shortened(title))
+
+    def _begin_bar(self, title: str) -> None:
+        if self._has_bars and self._err is not None:
+            self._bar = _bar(title, self._err)
 
     def advanced(self, fraction: float, note: str) -> None:
         if self._bar is not None:

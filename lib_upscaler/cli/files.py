@@ -160,22 +160,24 @@ def _outputs(sources: Sequence[_Found], destination: Destination) -> list[Path]:
     protected = {identity for source in sources for identity in _identities(source.path)}
     wanted = [_natural_output(source, destination) for source in sources]
     taken: set[str] = set()
-    outputs: list[Path | None] = []
+
+    def is_free(path: Path) -> bool:
+        return _folded(path) not in taken and not protected & _identities(path)
+
+    has_plain_name = []
     for path in wanted:  # who comes first has the plain name, whatever numbers the others get
-        free = _folded(path) not in taken and not protected & _identities(path)
-        outputs.append(path if free else None)
-        if free:
+        has_plain_name.append(is_free(path))
+        if has_plain_name[-1]:
             taken.add(_folded(path))
     numbers: dict[str, Iterator[int]] = {}
-    named = []
-    for path, output in zip(wanted, outputs):
-        for number in numbers.setdefault(_folded(path), count(2)) if output is None else ():
-            output = path.with_name(f"{path.stem}-{number}{path.suffix}")
-            if _folded(output) not in taken and not protected & _identities(output):
-                break
-        taken.add(_folded(output))
-        named.append(output)
-    return named
+    outputs = []
+    for path, is_plain in zip(wanted, has_plain_name):
+        if not is_plain:
+            numbered = numbers.setdefault(_folded(path), count(2))
+            path = next(filter(is_free, (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in numbered)))
+            taken.add(_folded(path))
+        outputs.append(path)
+    return outputs
 
 
 def _natural_output(source: _Found, destination: Destination) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import PictureError, SizeError
-from ..estimate import Estimate, estimate
+from ..estimate import Estimate, estimate, total
 from ..geometry import Size
 from ..pictures.formats import check_format, output_format
 from ..pictures.reading import read_header
@@ -47,8 +47,9 @@ def tell_plan(
         else:
             console.complain(f"{task.source}: {found.problem}")
             status = FAILED
-    if len(seconds) > 1 and None not in seconds:
-        console.inform(f"{len(seconds)} pictures, {_in_words(sum(seconds))}")
+    together = total(seconds)
+    if len(seconds) > 1 and together is not None:
+        console.inform(f"{len(seconds)} pictures, {_in_words(together)}")
     return status
 
 

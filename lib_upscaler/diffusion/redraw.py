@@ -203,9 +203,8 @@ def _padded(planes: np.ndarray, canvas: Size) -> np.ndarray:
     for axis, target in ((0, canvas.height), (1, canvas.width)):
         while planes.shape[axis] < target:
             missing = target - planes.shape[axis]
-            mode = "reflect" if planes.shape[axis] > 1 else "edge"
-            amount = min(missing, planes.shape[axis] - 1) if mode == "reflect" else missing
+            reflects = planes.shape[axis] > 1
             padding = [(0, 0)] * planes.ndim
-            padding[axis] = (0, amount)
-            planes = np.pad(planes, padding, mode=mode)
+            padding[axis] = (0, min(missing, planes.shape[axis] - 1) if reflects else missing)
+            planes = np.pad(planes, padding, mode="reflect" if reflects else "edge")
     return planes

@@ -15,7 +15,7 @@ from .requirements import requirements
 OLDEST_SPANDREL = (0, 3, 4)
 HOST_MODULES = ("torch", "torchvision", "numpy", "PIL")
 """What comes with a WebUI and is never installed here."""
-SMALL_MODULES = ("einops", "safetensors", "typing_extensions", "tqdm", "psutil")
+SMALL_MODULES = ("einops", "safetensors", "typing_extensions", "tqdm", "psutil", "filelock")
 """What is added where it is missing; the packages are named as the modules."""
 
 
@@ -90,9 +90,9 @@ def install_in_host(wanted: list[str]) -> None:
 def host_pip() -> Callable[[list[str]], object]:
     """A function that runs pip with a list of arguments: the WebUI's own (it knows its index), else plain pip."""
     try:
-        launch = importlib.import_module("launch")
+        run_pip = importlib.import_module("launch").run_pip
     except (Exception, SystemExit):  # noqa: BLE001 - no WebUI, or a launcher that fails: plain pip does
-        launch = None
-    if hasattr(launch, "run_pip"):
-        return lambda arguments: launch.run_pip(" ".join(arguments), "what TrueScale needs")
+        run_pip = None
+    if run_pip is not None:
+        return lambda arguments: run_pip(" ".join(arguments), "what TrueScale needs")
     return lambda arguments: subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)

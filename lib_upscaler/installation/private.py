@@ -13,6 +13,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 from .explain import NEWEST_PYTHON, OLDEST_PYTHON, hints, import_failure, pip_failure, sizes, unsupported
 from .requirements import ROOT, requirements
@@ -65,15 +66,15 @@ def run_job(arguments: list[str], cwd: Path | None = None, **environment: str) -
     Ctrl-C reaches the job as well. It stops by itself and tidies up, so this process only waits for it.
     """
     environment = clean_environment(PYTHONPATH=str(ROOT), **environment)
-    child = None
+    child: subprocess.Popen[bytes] | None = None
 
     def terminate(*_: object) -> None:
         if child is not None:
             child.terminate()
 
     # Handlers, not SIG_IGN: a child inherits that one, and keeps it where this process was started with it.
-    handlers = {signal.SIGINT: lambda *_: None, signal.SIGTERM: terminate}
-    previous = {number: signal.getsignal(number) for number in handlers}
+    handlers: dict[int, Any] = {signal.SIGINT: lambda *_: None, signal.SIGTERM: terminate}
+    previous: dict[int, Any] = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         if previous[number] is not signal.SIG_IGN:
             signal.signal(number, handler)

@@ -12,7 +12,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import spandrel
@@ -174,8 +174,8 @@ class _Call:
     """One call of a module in a dry run; ``first`` and ``last``: numbers of the operations within."""
 
     name: str
-    source: _Shape | None = None
-    result: _Shape | None = None
+    source: _Shape = field(default_factory=lambda: _NO_TENSOR)
+    result: _Shape = field(default_factory=lambda: _NO_TENSOR)
     first: int = 0
     last: int = 0
     live_before: int = 0
@@ -351,7 +351,7 @@ class _Recorder(TorchDispatchMode):
         taken: list[_Call] = []
         counts = Counter(call.name for call in self.calls)
         for call in self.calls:
-            if call.source is None or call.result is None or any(_within(call, outer) for outer in taken):
+            if not call.source.shape or not call.result.shape or any(_within(call, outer) for outer in taken):
                 continue
             same = call.source.shape == call.result.shape and len(call.source.shape) == 4
             scale = self.side / max(1, call.source.shape[-1])
@@ -404,9 +404,8 @@ class _Recorder(TorchDispatchMode):
             for call in self.calls
             if call.last == end
             and call.first < end
-            and call.source is not None
-            and call.result is not None
             and len(call.source.shape) == 4
+            and call.result.shape
             and not call.unbounded
             and reach + call.reach <= MAX_BLOCK_RADIUS
         ]
@@ -435,8 +434,12 @@ class _Shape:
     identity: int
 
     @classmethod
-    def of(cls, tensor: Any) -> _Shape | None:
-        return cls(tuple(tensor.shape), tensor.numel(), id(tensor)) if isinstance(tensor, Tensor) else None
+    def of(cls, tensor: Any) -> _Shape:
+        """``_NO_TENSOR`` for what is none."""
+        return cls(tuple(tensor.shape), tensor.numel(), id(tensor)) if isinstance(tensor, Tensor) else _NO_TENSOR
+
+
+_NO_TENSOR: _Shape = _Shape((), 0, 0)
 
 
 def _storage(tensor: Tensor) -> int:

@@ -7,7 +7,7 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,8 +20,10 @@ from ..errors import (
     ModelNotFoundError,
     UnsupportedModelError,
 )
+from .pickles import Placeholder
 from .plain_layers import make_plain
-from .tensor_reader import Placeholder, StoredTensor, opened
+from .stored import StoredTensor
+from .tensor_reader import opened
 
 if TYPE_CHECKING:
     import spandrel
@@ -263,7 +265,7 @@ def _ordinary(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() and value.element_size() == 1 else value
 
 
-def _check_use(descriptor: object, name: str) -> None:
+def _check_use(descriptor: Any, name: str) -> None:
     """Refuse what is not a network from one picture to one picture."""
     import spandrel
 

@@ -214,5 +214,7 @@ def _from_json(stored: dict[str, Any] | None, entry: ModelEntry) -> ModelCard | 
     names = {field.name for field in fields(ModelCard)}
     if stored is None or not names <= set(stored) or stored["tiling_effect"] not in _TILING_SENTENCES:
         return None
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items() if key in names}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in stored.items() if key in names
+    }
     return replace(ModelCard(**values), name=entry.name, path=entry.path)

@@ -68,7 +68,7 @@ def facts_from_json(stored: Mapping[str, Any]) -> NetworkFacts | None:
     """The facts that ``dataclasses.asdict`` made plain, back from JSON; None for what has other fields."""
     if set(stored) != {field.name for field in fields(NetworkFacts)}:
         return None
-    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
     return NetworkFacts(**{**plain, "blocks": tuple(LocalBlock(**block) for block in stored["blocks"])})
 
 

@@ -40,7 +40,7 @@ def describe(entry: ModelEntry) -> KnownModel:
     """
     card = known_card(entry.path, name=entry.name)
     facts = known_facts(card.sha256) if card is not None else None
-    if facts is None:
+    if card is None or facts is None:
         model = load_model(entry)
         card, facts = model.card, model.facts
     return KnownModel(card, facts)

@@ -158,7 +158,7 @@ class _Copy:
         """
         descriptor = self.descriptor
         # A copy: some networks write into their input, which may be wanted again.
-        image = image.to(dtype=self.dtype, memory_format=self.layout, copy=True)
+        image = torch.empty_like(image, dtype=self.dtype, memory_format=self.layout).copy_(image)
         size = Size(image.shape[-1], image.shape[-2])
         random_numbers = _fixed_random_numbers(self.device)
         try:

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import Any
 
@@ -28,7 +29,8 @@ def make_plain(network: nn.Module) -> None:
     dropped would stay until Python looks for circles. Copies made with ``copy.deepcopy`` are plain as well.
     """
     for layer in network.modules():
-        layer.__class__ = _plain(type(layer))
+        kind: Any = type(layer)
+        layer.__class__ = _plain(kind)
 
 
 @cache
@@ -55,7 +57,7 @@ def _pytorchs_forward(kind: type) -> Callable[..., Any]:
     module = sys.modules[kind.__module__]
     for name in ("forward", "org_forward"):  # the second: where manual_cast keeps what it has replaced
         function = vars(kind).get(name)
-        if _is_from(function, module):
+        if function is not None and _is_from(function, module):
             return function
     return vars(getattr(_fresh(module), kind.__name__))["forward"]
 
@@ -63,13 +65,15 @@ def _pytorchs_forward(kind: type) -> Callable[..., Any]:
 def _is_from(function: Any, module: ModuleType) -> bool:
     """By its code: functools.wraps makes a wrapper look like what it wraps."""
     code = getattr(function, "__code__", None)
-    return code is not None and os.path.abspath(code.co_filename) == os.path.abspath(module.__file__)
+    return code is not None and os.path.abspath(code.co_filename) == os.path.abspath(str(module.__file__))
 
 
 @cache
 def _fresh(module: ModuleType) -> ModuleType:
     """The module once more, from its file; PyTorch itself goes on with the first one."""
-    spec = importlib.util.spec_from_file_location(module.__name__, module.__file__)
+    loader = SourceFileLoader(module.__name__, str(module.__file__))
+    spec = importlib.util.spec_from_loader(module.__name__, loader)
+    assert spec is not None
     made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
+    loader.exec_module(made)
     return made

@@ -59,5 +59,6 @@ def _figure(value: object) -> float | str | None:
     """None for what is no figure."""
     if isinstance(value, str):
         return _one_line(value) or None
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and abs(value) < 1e15 and math.isfinite(value) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if abs(value) < 1e15 and math.isfinite(value) else None

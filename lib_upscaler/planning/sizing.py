@@ -114,16 +114,10 @@ def plan_size(source: Size, request: SizeRequest) -> SizePlan:
 
     Raises SizeError for a side of 2^31 px or more, RequestError for something that is no request.
     """
-    if isinstance(request, ByDimensions) and request.width is not None and request.height is not None:
-        return _plan_box(source, request.width, request.height, request.fit)
+    if isinstance(request, ByDimensions):
+        return _plan_dimensions(source, request)
     if isinstance(request, ByScale):
-        scale = _number(request.scale, "scale")
-        resized = _scaled(source, scale)
-    elif isinstance(request, ByDimensions):
-        one_side = (
-            Fraction(request.width, source.width) if request.height is None else Fraction(request.height, source.height)
-        )
-        resized = _scaled(source, one_side)
+        resized = _scaled(source, _number(request.scale, "scale"))
     elif isinstance(request, ByLongestSide):
         resized = _scaled(source, Fraction(request.pixels, source.longest))
     elif isinstance(request, ByMegapixels):
@@ -154,6 +148,18 @@ def passes(needed_scale: Real, model_scale: int, always: bool = False) -> int:
     while needed > reached * PASS_TOLERANCE:
         count, reached = count + 1, reached * model_scale
     return count
+
+
+def _plan_dimensions(source: Size, request: ByDimensions) -> SizePlan:
+    width, height = request.width, request.height
+    if width is not None and height is not None:
+        return _plan_box(source, width, height, request.fit)
+    if width is not None:
+        resized = _scaled(source, Fraction(width, source.width))
+    else:
+        assert height is not None  # the request has seen to that
+        resized = _scaled(source, Fraction(height, source.height))
+    return _plan(source, resized, resized)
 
 
 def _plan_box(source: Size, width: int, height: int, fit: str) -> SizePlan:
@@ -218,5 +224,5 @@ def _number(value: object, name: str) -> Fraction:
 def _pixels(value: object, name: str) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise RequestError(f"the {name} {value!r} is not a whole number of px")
-    if not 1 <= value <= MAX_SIDE:
+    if not 1 <= int(value) <= MAX_SIDE:
         raise SizeError(f"the {name} cannot be {value} px", f"it must be from 1 to {MAX_SIDE}")

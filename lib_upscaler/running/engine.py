@@ -196,7 +196,7 @@ class _Pass:
         self.margin = plan.cut.margin
         self.todo = deque((core, plan.cut.margin) for core in plan.cut.cores)
         canvas = BlendingCanvas if self.blending else Canvas
-        self.canvas = canvas(self.task.output, self.channels, self.bits)
+        self.canvas: BlendingCanvas | Canvas = canvas(self.task.output, self.channels, self.bits)
         self.tracker.total = self.tracker.done + plan.cut.work * self.model.facts.work_per_pixel
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -365,8 +365,8 @@ class _Pass:
             strip.take(part, left, top)
         target = core.times(scale)
         if self.preview is not None:
-            self._show(part, left, top, target)
-        if self.blending:
+            self._show(self.preview, part, left, top, target)
+        if isinstance(self.canvas, BlendingCanvas):
             waiting.append(part.float().cpu())
             if top + part.shape[1] == region.bottom * scale:
                 self.canvas.add(torch.cat(waiting, dim=1), region.times(scale), target)
@@ -376,12 +376,13 @@ class _Pass:
             cut = part[:, first - top : last - top, target.x - left : target.right - left]
             self.canvas.write(cut, target.x, first)
 
-    def _show(self, part: Tensor, left: int, top: int, target: Region) -> None:
+    @staticmethod
+    def _show(preview: Preview, part: Tensor, left: int, top: int, target: Region) -> None:
         """Put the core's rows of ``part``, whose corner is at ``left``, ``top``, into the picture that is looked at."""
         first, last = max(top, target.y), min(top + part.shape[1], target.bottom)
         if first < last:
             cut = part[:, first - top : last - top, target.x - left : target.right - left]
-            self.preview.wrote(cut, target.x, first)
+            preview.wrote(cut, target.x, first)
 
     def _worked(self, work: float) -> None:
         if self.device.type == "cuda":

@@ -20,11 +20,11 @@ import torch
 
 from ..errors import RequestError
 from ..models.facts import BandPlan
-from ..models.network import NonFiniteOutput, UpscaleModel
+from ..models.network import KnownModel, NonFiniteOutput, UpscaleModel
 from ..store import shared_cache
 from .limits import is_out_of_memory
 
-__all__ = ["PRECISIONS", "Choice", "choose", "exact_arithmetic", "probe_picture"]
+__all__ = ["PRECISIONS", "Choice", "NotMeasured", "choose", "exact_arithmetic", "probe_picture"]
 
 PRECISIONS = {"exact": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -66,7 +66,7 @@ EXACT = Choice(torch.float32, None)
 
 def choose(
     wanted: str,
-    model: UpscaleModel,
+    model: KnownModel,
     device: torch.device,
     area: int,
     bits: int = 8,
@@ -76,7 +76,8 @@ def choose(
 
     wanted: "auto", "exact", "fp16" or "bf16". check: called often while probing; what it raises ends the work.
 
-    Raises RequestError for a precision that the model or the device cannot do.
+    Raises RequestError for a precision that the model or the device cannot do; NotMeasured where something is to be
+    measured first and ``model`` is no loaded network.
     """
     if wanted == "auto":
         return _automatic(model, device, area, bits, check)
@@ -97,7 +98,7 @@ def choose(
     return Choice(dtype, probe.decibels if probe else None)
 
 
-def _automatic(model: UpscaleModel, device: torch.device, area: int, bits: int, check: Callable[[], None]) -> Choice:
+def _automatic(model: KnownModel, device: torch.device, area: int, bits: int, check: Callable[[], None]) -> Choice:
     if bits > 8 or area < SMALLEST_AUTO_AREA:
         return EXACT
     if device.type == "cuda":
@@ -135,11 +136,15 @@ class _Probe:
     sound: bool = True
 
 
+class NotMeasured(Exception):  # noqa: N818 - answers a question, it is no error
+    """What would have to be measured is not known, and the network is not there to measure it."""
+
+
 class _TooSlow(Exception):  # noqa: N818 - ends a probe; it is no error
     pass
 
 
-def _probe(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check: Callable[[], None]) -> _Probe | None:
+def _probe(model: KnownModel, device: torch.device, dtype: torch.dtype, check: Callable[[], None]) -> _Probe | None:
     """The outcome for this model, from the disk or measured now; None where the network is too slow to probe."""
     cache = shared_cache("probes")
     key = _key("loss", model, device, dtype)
@@ -147,7 +152,7 @@ def _probe(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check:
     if stored is not None:
         return None if stored.get("too_slow") else _Probe(**stored)
     try:
-        outcome = _measure(model, device, dtype, check)
+        outcome = _measure(_loaded(model), device, dtype, check)
     except _TooSlow:
         cache.put(key, {"too_slow": True})
         return None
@@ -161,7 +166,14 @@ def _probe(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check:
     return outcome
 
 
-def _key(what: str, model: UpscaleModel, device: torch.device, dtype: torch.dtype) -> str:
+def _loaded(model: KnownModel) -> UpscaleModel:
+    """The network, to measure it. Raises NotMeasured."""
+    if not isinstance(model, UpscaleModel):
+        raise NotMeasured
+    return model
+
+
+def _key(what: str, model: KnownModel, device: torch.device, dtype: torch.dtype) -> str:
     versions = str(torch.__version__), spandrel.__version__
     return json.dumps([3, what, model.card.sha256, _device_name(device), str(dtype), *versions])
 
@@ -197,7 +209,7 @@ def _until(seconds: float, check: Callable[[], None]) -> Callable[[float], None]
 # -- what it gains -----------------------------------------------------------------------------------------------------
 
 
-def _is_faster(model: UpscaleModel, device: torch.device, check: Callable[[], None]) -> bool:
+def _is_faster(model: KnownModel, device: torch.device, check: Callable[[], None]) -> bool:
     """Whether bfloat16 is worth it on this processor: known from the disk, or timed now.
 
     Where the machine is too restless for a firm verdict, the answer is no, and the question is asked again another day.
@@ -210,7 +222,7 @@ def _is_faster(model: UpscaleModel, device: torch.device, check: Callable[[], No
     if stored.get("not_firm_on") == _today():
         return False
     try:
-        verdict = firm_verdict(_timed_pairs(model, device, check))
+        verdict = firm_verdict(_timed_pairs(_loaded(model), device, check))
     except RuntimeError as error:
         if is_out_of_memory(error):
             return False

@@ -66,10 +66,17 @@ def test_metadata_is_what_the_makers_library_wrote(tmp_path: Path) -> None:
     assert safetensors_metadata(path) == {}
 
 
-@pytest.mark.parametrize("metadata", ['"text"', "[1]", "null", '{"license": 5, "n": null, "d": {"x": "y"}}'])
-def test_metadata_of_wrong_types_is_left_out(tmp_path: Path, metadata: str) -> None:
+@pytest.mark.parametrize("metadata", ['"text"', "[1]", '{"license": 5, "n": null, "d": {"x": "y"}}'])
+def test_metadata_of_wrong_types_is_told(tmp_path: Path, metadata: str) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(safetensors(b'{"__metadata__": %s}' % metadata.encode()))
+    with pytest.raises(ModelFileError, match="header is wrong"):
+        safetensors_metadata(path)
+
+
+def test_no_metadata_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(safetensors(b'{"__metadata__": null}'))
     assert safetensors_metadata(path) == {}
 
 
