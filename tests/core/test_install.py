@@ -33,6 +33,7 @@ HOST_PACKAGES = {
     "typing_extensions": "4.8.0",
     "tqdm": "4.66.1",
     "psutil": "5.9.5",
+    "filelock": "3.13.1",
     "spandrel": "0.3.4",
     "spandrel_extra_arches": "0.1.1",
 }

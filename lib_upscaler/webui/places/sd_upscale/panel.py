@@ -113,8 +113,8 @@ def _tiles() -> dict[str, Any]:
             minimum=0, maximum=512, step=8, value=64, label="Tile overlap", elem_id=f"{_ELEM_ID}_overlap"
         )
         batch = gr.Slider(minimum=1, maximum=16, step=1, value=1, label="Tiles at once", elem_id=f"{_ELEM_ID}_batch")
-    with pieces.form_row():
-        order = gr.Radio(label="Order", choices=list(ORDERS), value=ORDERS[0], elem_id=f"{_ELEM_ID}_order")
+    # Not shown: the result is the same in any order. It keeps its place for API clients, presets and older infotexts.
+    order = gr.Radio(label="Order", choices=list(ORDERS), value=ORDERS[0], elem_id=f"{_ELEM_ID}_order", visible=False)
     with pieces.form_row():
         lock = gr.Slider(
             minimum=0.0,
