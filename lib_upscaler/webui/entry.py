@@ -7,9 +7,10 @@ from typing import Any
 
 from . import host
 from .host import health, saving
+from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
 from .panels import extras_tools, lists
-from .places import extras, xyz
+from .places import xyz
 from .takeover import cache
 from .takeover.registry import REGISTRY
 from .upscaling.service import service
@@ -19,7 +20,7 @@ __all__ = ["install"]
 
 def install() -> None:
     """Once for each load of the scripts: a reload of the UI drops all callbacks, this library stays loaded."""
-    health.problem.cache_clear()
+    SCRIPTS.end()
     REGISTRY.install()
     # In a thread of its own: for each callback the host looks through the calls under way, which takes it 40 ms where
     # one of them is in a file that is no module, as its scripts are.
@@ -48,9 +49,8 @@ def _settings_changed() -> None:
 
 
 def _before_ui() -> None:
+    PAGE.end()
     cache.protect()
-    lists.HOST_LISTS.clear()
-    extras.forget_builds()
     xyz.add_axes()
 
 

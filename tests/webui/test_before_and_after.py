@@ -381,7 +381,7 @@ def test_stop_leaves_the_others_out(host: FakeHost) -> None:
     updates = panel._compared(picture(60, 60), "", ["four", "two", "one"], values)
     next(updates)
     next(updates)
-    panel._stop.set()
+    host.press(f"{EXTRAS}_which_stop")
 
     _, names, note = list(updates)[-1]
     assert json.loads(names) == ["Source", "four", "Contact sheet"]

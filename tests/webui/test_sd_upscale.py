@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,15 +21,6 @@ from types_of_fixtures import Engine
 TITLE = "TrueScale SD Upscale"
 SMALL = {"upscaler_1": "None", "tile_width": 64, "tile_height": 64, "overlap": 16, "color_lock": 0.0}
 """Plain resampling of 75 x 50 to 150 x 100: 3 x 2 tiles."""
-
-
-@pytest.fixture(autouse=True)
-def _nothing_kept() -> Iterator[None]:
-    from lib_upscaler.webui.places.sd_upscale import script
-
-    script._upscaled.clear()
-    yield
-    script._upscaled.clear()
 
 
 def _p(host: FakeHost, image: Image.Image | None = None, **given: Any) -> Any:

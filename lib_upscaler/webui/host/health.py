@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ...installation.host import OLDEST_SPANDREL, present, version_of
+from .lives import SCRIPTS
 
 __all__ = ["problem"]
 
 
-@lru_cache(maxsize=1)
 def problem() -> str:
     """What is missing, in words for the panel; empty where all is there. What is installed later needs a restart."""
+    return SCRIPTS.of(_Health).problem
+
+
+class _Health:
+    """Looked at once: the look takes a few milliseconds."""
+
+    def __init__(self) -> None:
+        self.problem = _problem()
+
+
+def _problem() -> str:
     absent = [name for name in ("torch", "torchvision", "spandrel", "safetensors", "psutil") if not present(name)]
     if absent:
         return (

@@ -13,7 +13,8 @@ from ...models.library import shipped_models
 from .. import host
 from ..host.markup import line, plain, problem, word
 from ..upscaling.service import service
-from . import downloads, pieces
+from . import pieces
+from .downloads import Job, downloads, folder, installed_as
 
 __all__ = ["WORDS", "ui"]
 
@@ -58,7 +59,7 @@ class _Panel:
             self._get = gr.Button("Download", variant="primary", interactive=False, elem_id=f"{own}_download")
             self._stop = gr.Button("Stop", interactive=False, elem_id=f"{own}_stop")
             self._again = gr.Button(
-                "Look for the network again", visible=downloads.network_is_lost(), elem_id=f"{own}_again"
+                "Look for the network again", visible=downloads().network_is_lost(), elem_id=f"{own}_again"
             )
         self._progress = gr.HTML("", elem_id=f"{own}_progress")
         _folder(own)
@@ -84,7 +85,7 @@ class _Panel:
         self._get.click(fn=fetch, inputs=[self._model], outputs=during, show_progress=False).then(
             fn=after, inputs=[self._model], outputs=[*chosen, *outputs], show_progress=False
         )
-        self._stop.click(fn=downloads.stop, inputs=[], outputs=[], queue=False)
+        self._stop.click(fn=lambda: downloads().stop(), inputs=[], outputs=[], queue=False)
         self._again.click(
             fn=self._look_again,
             inputs=[self._model],
@@ -107,14 +108,14 @@ class _Panel:
 
     def _chosen(self, label: str | None) -> list[Any]:
         entry = self._entry(label)
-        able = gr.update(interactive=downloads.possible(entry))
+        able = gr.update(interactive=downloads().possible(entry))
         return [_card_html(entry), able, *self._others(), _empty_html()]
 
     @staticmethod
     def _others() -> list[Any]:
         """The other two buttons, as things are."""
-        running = downloads.current() is not None
-        return [gr.update(interactive=running), gr.update(visible=downloads.network_is_lost())]
+        running = downloads().current() is not None
+        return [gr.update(interactive=running), gr.update(visible=downloads().network_is_lost())]
 
     def _bit_by_bit(self, label: str | None) -> Iterator[list[Any]]:
         """Updates of the progress and the three buttons, until the download has ended; ``_chosen`` follows."""
@@ -122,7 +123,7 @@ class _Panel:
         if entry is None:
             yield [line([word("Choose a model first")], "problem"), gr.update(), *self._others()]
             return
-        job = downloads.begin(entry)
+        job = downloads().begin(entry)
         if job.entry != entry:
             told = [word("One download at a time; this one is under way"), plain(job.entry.label)]
             yield [line(told, "problem"), gr.update(), *self._others()]
@@ -139,12 +140,12 @@ class _Panel:
     def _look_again(self, label: str | None) -> list[Any]:
         entry = self._entry(label)
         some = entry if entry is not None and entry.urls else next(one for one in self._known if one.urls)
-        if not downloads.look_for_network(some.urls):
+        if not downloads().look_for_network(some.urls):
             return [line([word("There is no network yet")], "problem"), gr.update(), gr.update()]
-        able = gr.update(interactive=downloads.possible(entry))
+        able = gr.update(interactive=downloads().possible(entry))
         return [line([word("The network is there again")]), able, gr.update(visible=False)]
 
-    def _bar_html(self, job: downloads.Job) -> str:
+    def _bar_html(self, job: Job) -> str:
         """The text names the bar for those who do not see it."""
         done, size = job.fraction * job.entry.size / 1e6, job.entry.size / 1e6
         name = f"{self._own}_doing"
@@ -192,20 +193,20 @@ def _card_html(entry: Entry | None) -> str:
 
 def _state_html(entry: Entry) -> str:
     """Why it cannot be downloaded, where it cannot."""
-    there = downloads.installed_as(entry)
+    there = installed_as(entry)
     if there is not None:
         return line([word("installed"), plain(there.name)])
     if not entry.downloadable:
         hint = word("It cannot be downloaded from here. Fetch it from its page, and put the file into the folder")
-        return line([hint, _code(downloads.folder())])
-    goes = line([word("goes into the folder"), _code(downloads.folder())])
+        return line([hint, _code(folder())])
+    goes = line([word("goes into the folder"), _code(folder())])
     if offline_reason():
         off = word("Downloads are switched off by the environment variable")
         return line([off, _code(offline_reason())]) + goes
     return goes
 
 
-def _end_html(job: downloads.Job) -> str:
+def _end_html(job: Job) -> str:
     if isinstance(job.error, Cancelled):
         return line([word("Stopped; the next download of it goes on from there"), plain(job.entry.label)])
     if job.error is not None:
@@ -223,7 +224,7 @@ def _empty_html() -> str:
         word("Put a model file into this folder, and press the refresh button beside the list of upscalers."),
         word("Or get one here."),
     )
-    return line([" ".join(sentences), _code(downloads.folder())])
+    return line([" ".join(sentences), _code(folder())])
 
 
 def _folder(own: str) -> None:
@@ -235,8 +236,8 @@ def _folder(own: str) -> None:
 
     def show() -> str:
         try:
-            downloads.folder().mkdir(parents=True, exist_ok=True)
-            opener(str(downloads.folder()))
+            folder().mkdir(parents=True, exist_ok=True)
+            opener(str(folder()))
         except OSError as error:  # no such file manager
             return line([word("The folder cannot be shown"), plain(error)], "problem")
         return ""

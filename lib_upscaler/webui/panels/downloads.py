@@ -10,26 +10,11 @@ from ...catalogue import Entry, download, has_network, installed, offline_reason
 from ...errors import NoNetworkError, TrueScaleError
 from ...models.library import ModelEntry
 from .. import host
+from ..host.lives import PROCESS
 from ..takeover.failing import as_error
 from ..upscaling.service import service
 
-__all__ = [
-    "Job",
-    "begin",
-    "current",
-    "folder",
-    "installed_as",
-    "look_for_network",
-    "network_is_lost",
-    "possible",
-    "stop",
-]
-
-_lock = threading.Lock()
-_current: list[Job] = []
-"""None or one."""
-_network_lost = threading.Event()
-"""Set when a download found no network: none is offered until somebody has looked again."""
+__all__ = ["Downloads", "Job", "downloads", "folder", "installed_as"]
 
 
 class Job:
@@ -51,58 +36,69 @@ class Job:
     def cancelled(self) -> bool:
         return self.stopped.is_set()
 
+    @property
+    def found_no_network(self) -> bool:
+        return isinstance(self.error, NoNetworkError)
+
     def run(self) -> None:
         try:
             self.path = download(self.entry, folder(), self)
         except Exception as error:  # noqa: BLE001 - whatever it is, the page says it
             self.error = as_error(error, self.entry.label)
-            if isinstance(error, NoNetworkError):
-                _network_lost.set()
         finally:
-            _current.clear()
             self.ended.set()
 
 
-def begin(entry: Entry) -> Job:
-    """The one that is under way, where there is one; else a new one."""
-    with _lock:
-        job = current()
-        if job is None:
-            job = Job(entry)
-            _current.append(job)
-            threading.Thread(target=job.run, name="truescale-download", daemon=True).start()
-        return job
+class Downloads:
+    """One at a time, and whether there is a network: where one has found none, none is offered until somebody looks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: Job | None = None
+
+    def begin(self, entry: Entry) -> Job:
+        """The one that is under way, where there is one; else a new one."""
+        with self._lock:
+            job = self.current()
+            if job is None:
+                job = self._last = Job(entry)
+                threading.Thread(target=job.run, name="truescale-download", daemon=True).start()
+            return job
+
+    def current(self) -> Job | None:
+        """The one that is under way."""
+        job = self._last
+        return None if job is None or job.ended.is_set() else job
+
+    def stop(self) -> None:
+        """Ask the one that is under way to end."""
+        job = self.current()
+        if job is not None:
+            job.stopped.set()
+
+    def possible(self, entry: Entry | None) -> bool:
+        """Whether pressing the button would be of any use: to begin, or to see again how far this one's download is."""
+        if entry is None or not entry.downloadable or self.network_is_lost() or offline_reason():
+            return False
+        job = self.current()
+        return job.entry == entry if job is not None else installed_as(entry) is None
+
+    def network_is_lost(self) -> bool:
+        """Whether the last download found none, and nobody has looked again."""
+        job = self._last
+        return job is not None and job.found_no_network
+
+    def look_for_network(self, urls: Sequence[str]) -> bool:
+        """Whether there is one (again), by asking the hosts of these addresses."""
+        if offline_reason() or not has_network(urls):
+            return False
+        self._last = self.current()
+        return True
 
 
-def current() -> Job | None:
-    return next(iter(_current[:]), None)
-
-
-def stop() -> None:
-    """Ask the one that is under way to end."""
-    job = current()
-    if job is not None:
-        job.stopped.set()
-
-
-def possible(entry: Entry | None) -> bool:
-    """Whether pressing the button would be of any use: to begin, or to see again how far this one's download is."""
-    if entry is None or not entry.downloadable or network_is_lost() or offline_reason():
-        return False
-    job = current()
-    return job.entry == entry if job is not None else installed_as(entry) is None
-
-
-def network_is_lost() -> bool:
-    return _network_lost.is_set()
-
-
-def look_for_network(urls: Sequence[str]) -> bool:
-    """Whether there is one (again), by asking the hosts of these addresses."""
-    if offline_reason() or not has_network(urls):
-        return False
-    _network_lost.clear()
-    return True
+def downloads() -> Downloads:
+    """The process's."""
+    return PROCESS.of(Downloads)
 
 
 def installed_as(entry: Entry) -> ModelEntry | None:

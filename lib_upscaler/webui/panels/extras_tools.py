@@ -31,7 +31,7 @@ def read_button(elem_id: str) -> tuple[Any, Any]:
 def reads(button: Any, note: Any, parts: Mapping[str, Any]) -> None:
     """A picture that was upscaled in Extras sets the panel as it was. parts: argument -> component."""
     names = list(parts)
-    picture = lists.HOST_LISTS.get("extras_image")
+    picture = lists.host_components().get("extras_image")
 
     def read(image: Any) -> list[Any]:
         from .extras_text import settings_of_picture

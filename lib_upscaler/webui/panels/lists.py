@@ -10,15 +10,23 @@ from typing import Any
 import gradio as gr
 
 from .. import host
+from ..host.lives import PAGE
 from ..takeover import cache, choices
 from ..takeover.registry import REGISTRY
 from ..upscaling.service import service
 from . import cards
 
-__all__ = ["HOST_LISTS", "Lists", "cleaners", "offered", "offered_or_none", "refresh_models", "remember_component"]
+__all__ = ["Lists", "cleaners", "host_components", "offered", "offered_or_none", "refresh_models", "remember_component"]
 
-HOST_LISTS: dict[str, Any] = {}
-"""Components of the host in the UI that is being built, by their ids: its lists, and what our panels look at."""
+
+class _HostComponents(dict):
+    """Component by id."""
+
+
+def host_components() -> dict[str, Any]:
+    """Of the page that is being built, by their ids: the host's lists, and what our panels look at."""
+    return PAGE.of(_HostComponents)
+
 
 _HOST_NAMES: dict[str, Callable[[], list[str]]] = {
     "txt2img_hr_upscaler": lambda: [*_latent_modes(), *_host_names()],
@@ -31,7 +39,7 @@ _LOOKED_AT = ("extras_image", "extras_upscale-checkbox", "extras_upscale")
 def remember_component(component: Any, elem_id: str | None) -> None:
     """Called for each component of the host's UI as it is built."""
     if elem_id in _HOST_NAMES or elem_id in _LOOKED_AT:
-        HOST_LISTS[elem_id] = component
+        host_components()[elem_id] = component
 
 
 def _host_names() -> list[str]:
@@ -90,7 +98,7 @@ class Lists:
         """Look for new files; one update for each of ``components``."""
         refresh_models()
         ours = [gr.update(choices=listed()) for _, listed in self._ours]
-        theirs = [gr.update(choices=_HOST_NAMES[key]()) for key in _HOST_NAMES if key in HOST_LISTS]
+        theirs = [gr.update(choices=_HOST_NAMES[key]()) for key in _HOST_NAMES if key in host_components()]
         return [*ours, *theirs, _groups_html()]
 
     @property
@@ -103,7 +111,7 @@ class Lists:
         return [*(gr.update(choices=listed()) for _, listed in self._ours), _groups_html()]
 
     def _theirs(self) -> list[Any]:
-        return [HOST_LISTS[key] for key in _HOST_NAMES if key in HOST_LISTS]
+        return [host_components()[key] for key in _HOST_NAMES if key in host_components()]
 
 
 def _groups_html() -> str:

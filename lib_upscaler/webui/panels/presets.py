@@ -15,6 +15,7 @@ from typing import Any
 from ...errors import RequestError, TrueScaleError
 from ...models.library import SHIPPED_MODEL
 from .. import host
+from ..host.lives import PROCESS
 from ..takeover import choices
 
 __all__ = ["BUILT_IN", "MODELS", "Preset", "PresetStore", "is_built_in", "resolved", "store"]
@@ -245,10 +246,11 @@ def _checked_name(name: str) -> str:
     return clean
 
 
-_stores: dict[Path, PresetStore] = {}
+class _Stores(dict):
+    """Store by its file."""
 
 
 def store() -> PresetStore:
     """The process's one, in the WebUI's own data folder: an update of this extension does not touch it."""
     path = host.data_folder() / "truescale" / "presets.json"
-    return _stores.setdefault(path, PresetStore(path))
+    return PROCESS.of(_Stores).setdefault(path, PresetStore(path))

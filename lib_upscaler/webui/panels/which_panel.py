@@ -13,6 +13,7 @@ from PIL import Image
 
 from ...errors import Cancelled, RequestError, TrueScaleError
 from .. import host
+from ..host.lives import SCRIPTS
 from ..host.markup import line, plain, problem, word
 from ..host.progress import is_stopped
 from ..takeover import choices
@@ -31,12 +32,10 @@ _MOST = 24
 _LOSSLESS = {"format": "png"} if "format" in inspect.signature(gr.Gallery.__init__).parameters else {}
 """gradio 4 would make WebP of them; gradio 3 knows PNG only."""
 
-_stop = threading.Event()
-
 
 def ui(elem_id: str, made: lists.Lists, upscaler: Any, parts: Mapping[str, Any]) -> None:
     """elem_id: of the panel. upscaler: the drop-down that is set by a click. parts: argument -> component."""
-    picture = lists.HOST_LISTS.get("extras_image")
+    picture = lists.host_components().get("extras_image")
     if picture is None:
         return
     own = f"{elem_id}_which"
@@ -73,7 +72,7 @@ def ui(elem_id: str, made: lists.Lists, upscaler: Any, parts: Mapping[str, Any])
         outputs=[gallery, names, note],
         show_progress=False,
     )
-    stop.click(fn=_stop.set, inputs=[], outputs=[], queue=False)
+    stop.click(fn=lambda: SCRIPTS.of(_Stop).set(), inputs=[], outputs=[], queue=False)
     chosen.change(fn=_choice, inputs=[chosen], outputs=[upscaler, note], show_progress=False)
 
 
@@ -89,6 +88,10 @@ def _choice(text: str) -> tuple[Any, Any]:
     return gr.update(value=name), line([word("Upscaler 1 is now"), plain(name)])
 
 
+class _Stop(threading.Event):
+    """The panel's own button."""
+
+
 class _Watch:
     """Progress of one try: only whether it is to stop."""
 
@@ -96,14 +99,14 @@ class _Watch:
         pass
 
     def cancelled(self) -> bool:
-        return _stop.is_set() or is_stopped()
+        return SCRIPTS.of(_Stop).is_set() or is_stopped()
 
 
 def _compared(image: Any, area: str, wanted: list[str], values: Values) -> Iterator[tuple[Any, Any, Any]]:
     """Updates of the gallery, the names and the note, after each model."""
     from . import which_model
 
-    _stop.clear()
+    SCRIPTS.of(_Stop).clear()
     try:
         if not wanted:
             raise RequestError("no model is chosen", "", "choose some to try in the list above")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ from ...planning.sizing import plan_size
 from .. import host
 from ..host import health, saving
 from ..host.callers import Caller, find_caller
+from ..host.lives import PAGE
 from ..host.progress import shown_as_job
 from ..panels import catalogue, extras_tools, forecast, lists, pieces, which_panel
 from ..panels.presets_bar import PresetsBar
@@ -25,7 +27,6 @@ __all__ = ["first_pass", "process", "ui"]
 
 _RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
 _ELEM_ID = "truescale_extras"
-_builds = [0]
 
 
 def ui() -> dict[str, Any]:
@@ -169,8 +170,10 @@ _TWICE = (
 
 def _warn_of_upscaling_twice(enabled: Any, note: Any) -> None:
     """Show the note while the host's own accordion would enlarge the picture as well."""
-    their_switch = lists.HOST_LISTS.get("extras_upscale-checkbox") or lists.HOST_LISTS.get("extras_upscale")
-    their_upscaler = lists.HOST_LISTS.get("extras_upscaler_1")
+    their_switch = lists.host_components().get("extras_upscale-checkbox") or lists.host_components().get(
+        "extras_upscale"
+    )
+    their_upscaler = lists.host_components().get("extras_upscaler_1")
     if their_switch is None or their_upscaler is None:
         return
     inputs = [enabled, their_switch, their_upscaler]
@@ -184,12 +187,13 @@ def _warn_of_upscaling_twice(enabled: Any, note: Any) -> None:
 
 def _elem_id() -> str:
     """Ids are unique in a page: the host may build the panel in txt2img and img2img as well."""
-    if "extras_image" in lists.HOST_LISTS:
+    if "extras_image" in lists.host_components():
         return _ELEM_ID
-    _builds[0] += 1
-    return f"truescale_step_{_builds[0]}"
+    return f"truescale_step_{next(PAGE.of(_Steps))}"
 
 
-def forget_builds() -> None:
-    """A new page is built."""
-    _builds[0] = 0
+class _Steps(count):
+    """1, 2, 3 ...: the panels of one page that are steps after generating."""
+
+    def __new__(cls) -> _Steps:
+        return super().__new__(cls, 1)

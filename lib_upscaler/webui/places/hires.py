@@ -61,7 +61,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
         plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
     parts = {"upscaler_2": second, "visibility": visibility, "precision": precision, "tile": tile}
     _show_plan(parts, source, card, plan)
-    theirs = lists.HOST_LISTS.get("txt2img_hr_upscaler")
+    theirs = lists.host_components().get("txt2img_hr_upscaler")
     presets.connect({**parts, **({"upscaler_1": theirs} if theirs is not None else {})}, source)
     defaults = {"upscaler_2": choices.NO_UPSCALER, "visibility": 0.5, "precision": pieces.BY_SETTINGS, "tile": 0}
     # One that is not in the infotext was at its default; switched on if any of them is there.

@@ -11,13 +11,13 @@ from typing import Any
 from PIL import Image
 
 from .. import host
+from ..host.lives import SCRIPTS
 from ..upscaling.service import service
 
 __all__ = ["clear", "clear_if_stale", "never_keep", "protect", "unprotect"]
 
 _NAME = "upscale_cache"
 _MARK = "truescale_never_keep"
-_seen: list[Any] = [None]
 
 
 class _Picky(dict):
@@ -53,12 +53,18 @@ def clear() -> None:
         names[_NAME].clear()
 
 
+class _Known:
+    """Settings and models as they were at the last picture."""
+
+    fingerprint: object = None
+
+
 def clear_if_stale() -> None:
     """Before a picture: empty it if a setting or a model has changed since the last one."""
-    now = service().fingerprint()
-    if now != _seen[0]:
+    known, now = SCRIPTS.of(_Known), service().fingerprint()
+    if now != known.fingerprint:
         clear()
-        _seen[0] = now
+        known.fingerprint = now
 
 
 def _namespaces() -> Iterator[dict[str, Any]]:

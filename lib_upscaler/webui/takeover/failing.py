@@ -19,17 +19,13 @@ from PIL import Image
 from ...errors import Cancelled, DeviceError, MemoryLimitError, ModelError, ModelNotFoundError, TrueScaleError
 from .. import host
 from ..host.callers import Caller
+from ..host.lives import SCRIPTS
 from . import cache
 
 __all__ = ["HIRES_NOTE", "answer", "as_error", "batch_begins", "batch_ends", "status_code"]
 
 HIRES_NOTE = "TrueScale"
 """Key in the infotext."""
-
-_missing: dict[int, str] = {}
-"""Of the batch under way: position -> name. The host runs one batch at a time."""
-_reached = {"batch": 0, "position": 0}
-"""Which batch that is, and the position of its last picture that came to us."""
 
 
 def status_code(error: TrueScaleError) -> int:
@@ -65,7 +61,7 @@ def answer(error: TrueScaleError, caller: Caller, image: Image.Image, scale: flo
         raise error.with_traceback(None) from None
     host.state().skipped = True
     if not stopped:
-        _miss(caller.position, caller.picture, str(error))
+        SCRIPTS.of(_Batch).miss(caller.position, caller.picture, str(error))
     # The host mixes and crops it before it looks at ``skipped``.
     return cache.never_keep(_enlarged(image, scale, Image.NEAREST))
 
@@ -73,38 +69,53 @@ def answer(error: TrueScaleError, caller: Caller, image: Image.Image, scale: flo
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
+class _Batch:
+    """The batch of the Extras that is under way; the host runs one at a time.
+
+    missing: position -> name. number: tells it from another one. position: of the last picture that came to us.
+    """
+
+    def __init__(self) -> None:
+        self.missing: dict[int, str] = {}
+        self.number = self.position = 0
+
+    def reach(self, caller: Caller) -> None:
+        """Those between this picture and the last one could not be read by the host, which says nothing."""
+        if caller.batch != self.number or caller.position < self.position:
+            self.missing.clear()
+            self.number, self.position = caller.batch, 0
+        self.miss_unread(caller, range(self.position + 1, caller.position))
+        self.position = caller.position
+
+    def miss_unread(self, caller: Caller, positions: range) -> None:
+        for position in positions:
+            self.miss(position, str(caller.pictures[position - 1][1] or ""), "the WebUI cannot read it")
+
+    def miss(self, position: int, name: str, reason: str) -> None:
+        if position not in self.missing:
+            self.missing[position] = Path(name).name or f"picture {position}"
+            host.warn(f"{self.missing[position]} is left out: {reason}")
+
+    def end(self, caller: Caller) -> None:
+        """Tell which ones are missing."""
+        self.miss_unread(caller, range(caller.position + 1, len(caller.pictures) + 1))
+        if self.missing and len(caller.pictures) > 1:
+            verb = "is" if len(self.missing) == 1 else "are"
+            names = ", ".join(self.missing.values())
+            host.warn(f"{len(self.missing)} of {len(caller.pictures)} pictures {verb} missing: {names}")
+        self.missing.clear()
+
+
 def batch_begins(caller: Caller) -> None:
-    """Before a picture. Those between this one and the last one could not be read by the host, which says nothing."""
-    if caller.kind != "batch":
-        return
-    if caller.batch != _reached["batch"] or caller.position < _reached["position"]:
-        _missing.clear()
-        _reached.update(batch=caller.batch, position=0)
-    _miss_unread(caller, range(_reached["position"] + 1, caller.position))
-    _reached["position"] = caller.position
+    """Before a picture."""
+    if caller.kind == "batch":
+        SCRIPTS.of(_Batch).reach(caller)
 
 
 def batch_ends(caller: Caller) -> None:
-    """After a picture: with the last one that can be read, tell which ones are missing."""
-    if caller.kind != "batch" or any(_can_be_read(one) for one, _ in caller.pictures[caller.position :]):
-        return
-    _miss_unread(caller, range(caller.position + 1, len(caller.pictures) + 1))
-    if _missing and len(caller.pictures) > 1:
-        verb = "is" if len(_missing) == 1 else "are"
-        names = ", ".join(_missing.values())
-        host.warn(f"{len(_missing)} of {len(caller.pictures)} pictures {verb} missing: {names}")
-    _missing.clear()
-
-
-def _miss_unread(caller: Caller, positions: range) -> None:
-    for position in positions:
-        _miss(position, str(caller.pictures[position - 1][1] or ""), "the WebUI cannot read it")
-
-
-def _miss(position: int, name: str, reason: str) -> None:
-    if position not in _missing:
-        _missing[position] = Path(name).name or f"picture {position}"
-        host.warn(f"{_missing[position]} is left out: {reason}")
+    """After a picture; the batch has ended with the last one that can be read."""
+    if caller.kind == "batch" and not any(_can_be_read(one) for one, _ in caller.pictures[caller.position :]):
+        SCRIPTS.of(_Batch).end(caller)
 
 
 def _can_be_read(picture: Any) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..host.callers import Caller
+from ..host.lives import SCRIPTS
 from ..host.markup import plain
 from ..upscaling.statement import redraw_text, statement_html, statement_text
 
@@ -15,20 +16,34 @@ if TYPE_CHECKING:
 
 __all__ = ["begins", "comment", "comment_redraw", "latest_html", "made"]
 
-_guard = threading.Lock()
-_made: list[tuple[str, UpscaleReport]] = []
-"""(name of the picture, "" for a single one; its report), in order. The host runs one job at a time."""
-_batch = [0]
+
+class _LastRun:
+    """Of the Extras: (name of the picture, "" for a single one; its report), in order. The host runs one at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: list[tuple[str, UpscaleReport]] = []
+        self._batch = 0
+
+    def begins(self, caller: Caller) -> None:
+        with self._lock:
+            if caller.kind == "extras" or caller.batch != self._batch or caller.position <= 1:
+                self._made.clear()
+            self._batch = caller.batch
+
+    def add(self, name: str, report: UpscaleReport) -> None:
+        with self._lock:
+            self._made.append((name, report))
+
+    def made(self) -> list[tuple[str, UpscaleReport]]:
+        with self._lock:
+            return list(self._made)
 
 
 def begins(caller: Caller) -> None:
     """Before a picture of the Extras: with the first of a run, those of the run before are forgotten."""
-    if caller.kind not in ("extras", "batch"):
-        return
-    with _guard:
-        if caller.kind == "extras" or caller.batch != _batch[0] or caller.position <= 1:
-            _made.clear()
-        _batch[0] = caller.batch
+    if caller.kind in ("extras", "batch"):
+        SCRIPTS.of(_LastRun).begins(caller)
 
 
 def made(caller: Caller, report: UpscaleReport) -> None:
@@ -36,8 +51,7 @@ def made(caller: Caller, report: UpscaleReport) -> None:
     if caller.kind == "hires":
         comment(caller.processing, report)
     elif caller.kind in ("extras", "batch"):
-        with _guard:
-            _made.append((Path(caller.picture).name if caller.kind == "batch" else "", report))
+        SCRIPTS.of(_LastRun).add(Path(caller.picture).name if caller.kind == "batch" else "", report)
 
 
 def comment(processing: Any, report: UpscaleReport) -> None:
@@ -56,8 +70,7 @@ def comment_redraw(processing: Any, tiles: int, seconds: float) -> None:
 
 def latest_html() -> str:
     """The statements of the last run; "" where it made none."""
-    with _guard:
-        made = list(_made)
+    made = SCRIPTS.of(_LastRun).made()
     if len(made) == 1 and not made[0][0]:
         return f"<div class='truescale-statement'>{statement_html(made[0][1])}</div>"
     items = "".join(f"<li>{plain(name)}{statement_html(report)}</li>" for name, report in made)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...models.library import ModelLibrary, shipped_models
 from ...progress import NO_PROGRESS, Progress
 from .. import host
+from ..host.lives import PROCESS
 from ..host.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -113,9 +114,6 @@ def model_folders(current: Settings) -> list[Path]:
     return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in (*host.esrgan_folders(), *current.folders)))
 
 
-_SERVICE = Service()
-
-
 def service() -> Service:
     """The process's one. It lives on when the UI is reloaded, with its loaded models."""
-    return _SERVICE
+    return PROCESS.of(Service)

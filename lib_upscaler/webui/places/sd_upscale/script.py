@@ -20,6 +20,7 @@ from ....geometry import Size
 from ....pictures.resample import lanczos
 from ....planning.sizing import ByDimensions, ByLongestSide, ByScale, SizeRequest, plan_size
 from ... import host
+from ...host.lives import SCRIPTS
 from ...host.progress import shown_as_job, stop_kind
 from ...host.settings import PRECISIONS, settings
 from ...takeover import choices, results
@@ -46,7 +47,23 @@ _KEPT = 2
 Find = Callable[[Any], "Choice | None"]
 """Gives the upscaler of a name."""
 
-_upscaled: OrderedDict[str, tuple[Image.Image, UpscaleReport | None]] = OrderedDict()
+
+class UpscaledPictures:
+    """The last ones, for when only the redraw changes."""
+
+    def __init__(self) -> None:
+        self._pictures: OrderedDict[str, tuple[Image.Image, UpscaleReport | None]] = OrderedDict()
+
+    def get(
+        self, key: str, make: Callable[[], tuple[Image.Image, UpscaleReport | None]]
+    ) -> tuple[Image.Image, UpscaleReport | None]:
+        """The picture of this key and its report, by ``make`` where it is not there."""
+        if key not in self._pictures:
+            self._pictures[key] = make()
+        self._pictures.move_to_end(key)
+        while len(self._pictures) > _KEPT:
+            self._pictures.popitem(last=False)
+        return self._pictures[key]
 
 
 @dataclass(frozen=True)
@@ -226,23 +243,21 @@ def _picture(base: Any, source: Image.Image, values: SdValues, number: int, coun
 def upscaled(source: Image.Image, values: SdValues, p: Any) -> Image.Image:
     """The source at the size of the result, RGB; kept for the next run with the same picture and upscalers."""
     size = values.size(p.width, p.height)
-    key = _key(source, values, size)
-    if key in _upscaled:
-        _upscaled.move_to_end(key)
-    elif choices.find(values.upscaler_1 or choices.default_name()) is None:
-        target = plan_size(Size(*source.size), size).resized
-        _upscaled[key] = Image.fromarray(lanczos(np.asarray(source.convert("RGB")), target)), None
-    else:
-        _upscaled[key] = _by_upscalers(source, values, size)
-    while len(_upscaled) > _KEPT:
-        _upscaled.popitem(last=False)
-    image, report = _upscaled[key]
+
+    def make() -> tuple[Image.Image, UpscaleReport | None]:
+        return _upscaled_now(source, values, size)
+
+    image, report = SCRIPTS.of(UpscaledPictures).get(_key(source, values, size), make)
     if report is not None:
         results.comment(p, report)
     return image
 
 
-def _by_upscalers(source: Image.Image, values: SdValues, size: SizeRequest) -> tuple[Image.Image, UpscaleReport]:
+def _upscaled_now(source: Image.Image, values: SdValues, size: SizeRequest) -> tuple[Image.Image, UpscaleReport | None]:
+    """No report where no upscaler is chosen, and the size is reached by resampling."""
+    if choices.find(values.upscaler_1 or choices.default_name()) is None:
+        target = plan_size(Size(*source.size), size).resized
+        return Image.fromarray(lanczos(np.asarray(source.convert("RGB")), target)), None
     job = values.job(size)
     with shown_as_job(job.first.name, bar=False) as progress:
         result = jobs.run(source.convert("RGB"), job, progress)
