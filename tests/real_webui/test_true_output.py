@@ -68,6 +68,7 @@ def test_the_cache_of_the_extras_follows_the_precision(
 ) -> None:
     source = photo(120, 90)
     true = true_levels(source, ANIME)
+    precision("bf16")
     small = server.http.extras(source, ANIME)
     precision("exact")
     exact = server.http.extras(source, ANIME)
