@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .facts import LocalBlock, NetworkFacts
+from ..store import DiskCache
+from .facts import LocalBlock, NetworkFacts, keep_facts, known_facts
 
-__all__ = ["analyse", "leaf_work"]
+__all__ = ["analyse", "facts_of", "leaf_work"]
 
 SMALL, LARGE = 128, 256
 """Sides in px of the two dry runs; what grows between them depends on the whole picture."""
@@ -83,6 +84,15 @@ def analyse(descriptor: Any) -> NetworkFacts:
         facts = NetworkFacts()
     if descriptor.tiling != spandrel.ModelTiling.SUPPORTED:
         return replace(facts, global_context=True, radius=None)
+    return facts
+
+
+def facts_of(sha256: str, descriptor: spandrel.ImageModelDescriptor, cache: DiskCache | None = None) -> NetworkFacts:
+    """The analysis of a loaded network, from the disk where it was made before. sha256: of its file, in hex."""
+    facts = known_facts(sha256, cache)
+    if facts is None:
+        facts = analyse(descriptor)
+        keep_facts(sha256, facts, cache)
     return facts
 
 

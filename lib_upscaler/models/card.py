@@ -117,7 +117,7 @@ def card_of(
 
     Raises ModelFileError where the file cannot be read for its sha256 or for what it says of itself.
     """
-    from .facts import facts_of
+    from .analysis import facts_of
     from .tensor_reader import safetensors_metadata
 
     sha256 = file_sha256(entry, cache)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..store import DiskCache, shared_cache
 
-if TYPE_CHECKING:
-    import spandrel
+__all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "keep_facts", "known_facts"]
 
-__all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "facts_of", "known_facts"]
+_FACTS_VERSION = 4  # raise it when the analysis changes: what is cached on the disk is then found anew
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,6 @@ class NetworkFacts:
     alignment: int = 1
 
 
-def facts_from_json(stored: Mapping[str, Any]) -> NetworkFacts | None:
-    """The facts that ``dataclasses.asdict`` made plain, back from JSON; None for what has other fields."""
-    if set(stored) != {field.name for field in fields(NetworkFacts)}:
-        return None
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-    return NetworkFacts(**{**plain, "blocks": tuple(LocalBlock(**block) for block in stored["blocks"])})
-
-
 @dataclass(frozen=True)
 class BandPlan:
     """Rows per band, in px of the module's own input; None runs it whole."""
@@ -80,26 +71,23 @@ class BandPlan:
     head_rows: int | None = None
 
 
-_FACTS_VERSION = 4  # raise it when the analysis changes: what is cached on the disk is then found anew
-
-
-def facts_of(sha256: str, descriptor: spandrel.ImageModelDescriptor, cache: DiskCache | None = None) -> NetworkFacts:
-    """The analysis of a loaded network, from the disk where it was made before. sha256: of its file, in hex."""
-    from .analysis import analyse
-
-    cache = cache or shared_cache("facts")
-    known = known_facts(sha256, cache)
-    if known is not None:
-        return known
-    facts = analyse(descriptor)
-    cache.put(_key(sha256), asdict(facts))
-    return facts
+def facts_from_json(stored: Mapping[str, Any]) -> NetworkFacts | None:
+    """The facts that ``dataclasses.asdict`` made plain, back from JSON; None for what has other fields."""
+    if set(stored) != {field.name for field in fields(NetworkFacts)}:
+        return None
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    return NetworkFacts(**{**plain, "blocks": tuple(LocalBlock(**block) for block in stored["blocks"])})
 
 
 def known_facts(sha256: str, cache: DiskCache | None = None) -> NetworkFacts | None:
     """The analysis of the network in the file with this SHA-256, if it was made before with the same libraries."""
     stored = (cache or shared_cache("facts")).get(_key(sha256))
     return None if stored is None else facts_from_json(stored)
+
+
+def keep_facts(sha256: str, facts: NetworkFacts, cache: DiskCache | None = None) -> None:
+    """Write them to the disk. sha256: of the network's file, in hex."""
+    (cache or shared_cache("facts")).put(_key(sha256), asdict(facts))
 
 
 def _key(sha256: str) -> str:

@@ -8,9 +8,10 @@ from collections import OrderedDict
 
 import torch
 
+from .analysis import facts_of
 from .build import build, read_state_dict
 from .card import card_of, file_sha256, known_card
-from .facts import facts_of, known_facts
+from .facts import known_facts
 from .library import ModelEntry
 from .network import KnownModel, UpscaleModel
 

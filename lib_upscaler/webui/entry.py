@@ -22,8 +22,8 @@ def install() -> None:
     """Once for each load of the scripts: a reload of the UI drops all callbacks, this library stays loaded."""
     SCRIPTS.end()
     REGISTRY.install()
-    # In a thread of its own: for each callback the host looks through the calls under way, which takes it 40 ms where
-    # one of them is in a file that is no module, as its scripts are.
+    # In a thread of its own: for each callback the host looks through the calls under way, and takes long where one of
+    # them is in a file that is no module, as its scripts are. All six: 0.16 s here, 0.015 s in the thread (v1.10.1).
     with ThreadPoolExecutor(1, "truescale") as pool:
         pool.submit(_add_callbacks).result()
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from lib_upscaler.errors import ModelFileError, ModelNotFoundError
+from lib_upscaler.models import analysis
 from lib_upscaler.models import build as model_file
 from lib_upscaler.models import card as model_card
 from lib_upscaler.models.card import card_of, file_sha256, read_card
@@ -33,9 +33,7 @@ def cache(tmp_path: Path) -> DiskCache:
 def facts(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the analysis of a network says, under the test's control."""
     facts = SimpleNamespace(radius=18, global_context=False)
-    analysis = ModuleType("lib_upscaler.models.analysis")
-    analysis.analyse = lambda descriptor: NetworkFacts(**vars(facts))
-    monkeypatch.setitem(sys.modules, "lib_upscaler.models.analysis", analysis)
+    monkeypatch.setattr(analysis, "analyse", lambda descriptor: NetworkFacts(**vars(facts)))
     return facts
 
 
