@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,17 +14,18 @@ from .geometry import Size
 from .models.loader import describe
 from .models.network import KnownModel
 from .pictures.resample import BAND_BYTES
-from .pipeline import cut_most, picture_limit
-from .planning.job import JobPlan, Resample, Run, alpha_route
-from .planning.passes import Outlook, PassTask, channel_runs, limits_for, outlook, tiles_at_once
+from .pipeline import FOREIGN, cut_most, picture_limit
+from .planning.job import Foreign, JobPlan, Run, Step, Walk, Where, alpha_route
+from .planning.passes import Outlook, limits_for, outlook, tiles_at_once
 from .running.heap import can_steady_heap
 from .running.limits import CPU_SHARE, memory_budget
 from .running.precision import PRECISIONS, Choice, NotMeasured, choose
 from .running.speeds import PICTURES, expected, network_names
 
 if TYPE_CHECKING:
+    from .models.card import ModelCard
     from .pipeline import Upscaler
-    from .request import UpscaleRequest
+    from .request import Model, UpscaleRequest
 
 __all__ = ["Estimate", "estimate", "total"]
 
@@ -43,6 +45,7 @@ class Estimate:
     memory_bytes: the peak that is planned; on the CPU with all pictures, on other devices of what lies there. With a
         problem: what the pictures alone take at least. free_bytes: what the job may take at most.
     problem: the words of the error that the run would raise, "" if there is none.
+    steps: those that will be carried out, of the last stage.
     """
 
     output: Size
@@ -55,11 +58,25 @@ class Estimate:
     memory_bytes: int
     free_bytes: int
     problem: str = ""
+    steps: tuple[Step, ...] = field(default=(), repr=False)
 
     @property
     def fits(self) -> bool:
         """Whether it can be done."""
         return not self.problem
+
+    def after(self, before: Estimate) -> Estimate:
+        """Of a job whose last stage this is of, and ``before`` of those before it."""
+        worse = max(before, self, key=lambda each: each.tiles)
+        return replace(
+            self,
+            tiles=worse.tiles,
+            margin=worse.margin,
+            strategy=worse.strategy if worse.tiles > 1 else self.strategy,
+            seconds=total((before.seconds, self.seconds)),
+            memory_bytes=max(before.memory_bytes, self.memory_bytes),
+            problem=before.problem or self.problem,
+        )
 
 
 def estimate(
@@ -74,35 +91,46 @@ def estimate(
 
     Raises ModelError, and RequestError or SizeError where no size can be worked out.
     """
-    models = [describe(upscaler.library.find(name)) for name, _ in request.seen]
-    plan = JobPlan.of(source, request.size, [model.scale for model in models], request.always)
-    route = alpha_route(alpha, False, request.alpha, channels, all(model.card.takes_alpha for model in models))
-    return _Forecast(upscaler.device, request, models, plan, channels, route).result()
+    found = None
+    for stage in request.stages:
+        models = [model for model, _ in stage.seen]
+        where = Where(upscaler.device.type, can_steady_heap(upscaler.device), stage.tile)
+        plan = JobPlan.of(source, stage.size, [_known(upscaler, model) for model in models], where, stage.always)
+        walk = plan.walk(channels, alpha_route(alpha, False, stage.alpha, channels, plan.chains))
+        told = _Forecast(upscaler.device, stage, walk).result()
+        found = told if found is None else told.after(found)
+    assert found is not None  # a request has a stage
+    return found
+
+
+def _known(upscaler: Upscaler, model: Model) -> list[KnownModel | None]:
+    if isinstance(model, (str, Path)):
+        return [describe(entry) for entry in upscaler.library.find_chain(model)]
+    return [None]
 
 
 @dataclass
 class _Forecast:
-    """One job, gone through without doing it."""
+    """One stage, gone through without doing it."""
 
     device: torch.device
     request: UpscaleRequest
-    models: Sequence[KnownModel]
-    plan: JobPlan
-    channels: int
-    route: str
+    walk: Walk
 
     def __post_init__(self) -> None:
+        self.plan = self.walk.plan
         self.free = memory_budget(self.device, None)
-        self.steps = self.plan.steps(self.channels, self.route)
-        self.runs = [step for step in self.steps if isinstance(step, Run)]
-        self.choices: dict[int, Choice] = {}
+        self.runs = [step for step in self.walk.steps if isinstance(step, Run)]
+        self.choices: dict[tuple[int, int], Choice] = {}
+        models = [model for model, _ in self.request.seen]
+        self.others = {n: model for n, model in enumerate(models) if not isinstance(model, (str, Path))}
 
     def result(self) -> Estimate:
         limit = self.request.memory
         may_take = self.free if limit is None else min(self.free, limit)
         try:
             self.plan.check(picture_limit(self.device, limit))
-            self.choices = {number: self._choice(number) for number in dict.fromkeys(run.model for run in self.runs)}
+            self.choices = {which: self._choice(which) for which in dict.fromkeys(map(_which, self.runs))}
             passes = [self._outlook(run) for run in self.runs]
         except (RequestError, MemoryLimitError) as error:
             return self._estimate([], None, self.plan.least_bytes, may_take, str(error))
@@ -111,37 +139,47 @@ class _Forecast:
     def _estimate(
         self, passes: list[Outlook], seconds: float | None, memory: int, may_take: int, problem: str
     ) -> Estimate:
+        words = {choice.word for choice in self.choices.values()}
         return Estimate(
             output=self.plan.sizes.output,
-            passes=self.plan.passes[0],
-            strategy="" if problem else cut_most(each.strategy for each in passes),
+            passes=len(self.plan.passes[0]),
+            strategy="" if problem else self._strategy(passes),
             tiles=max((each.tiles for each in passes), default=0),
             margin=max((each.margin for each in passes), default=0),
-            precision=" and ".join(sorted({choice.word for choice in self.choices.values()})) or "float32",
+            precision=" and ".join(sorted(words)) or ("unknown" if self.others else "float32"),
             seconds=seconds,
             memory_bytes=memory,
             free_bytes=may_take,
             problem=problem,
+            steps=tuple(self.walk.steps),
         )
 
-    def _choice(self, number: int) -> Choice:
-        """The precision that a model will run in. Raises RequestError."""
-        model, wanted = self.models[number], self.request.precision
+    def _strategy(self, passes: list[Outlook]) -> str:
+        if self.others and not passes:
+            return next(iter(self.others.values())).strategy
+        return cut_most(each.strategy for each in passes)
+
+    def _card(self, run: Run) -> ModelCard:
+        return self._network(_which(run)).card
+
+    def _network(self, which: tuple[int, int]) -> KnownModel:
+        known = self.plan.chains[which[0]][which[1]]
+        assert isinstance(known, KnownModel)  # only networks have passes
+        return known
+
+    def _choice(self, which: tuple[int, int]) -> Choice:
+        """The precision that a network will run in. Raises RequestError."""
+        wanted = self.request.precision
         try:
-            return choose(wanted, model, self.device, self.plan.source.area)
+            return choose(wanted, self._network(which), self.device, self.plan.source.area)
         except NotMeasured:
             return Choice(PRECISIONS.get(wanted, torch.float32))
 
     def _outlook(self, run: Run) -> Outlook:
-        """Of one pass, for one channel where a grey network gets them one by one. Raises MemoryLimitError."""
-        model = self.models[run.model]
-        _, channels = channel_runs(model.card, run.channels)
-        kind, steady = self.device.type, can_steady_heap(self.device)
-        task = PassTask.of(
-            model.card, model.facts, run.size, channels, run.source_bits, run.bits, self.request.tile, kind, steady
-        )
-        item_size = torch.empty((), dtype=self.choices[run.model].dtype).element_size()
-        return outlook(task, limits_for(model.card, kind, self._budget(run), item_size), tiles_at_once(kind))
+        """Of one pass, for one turn. Raises MemoryLimitError."""
+        kind = self.device.type
+        item_size = torch.empty((), dtype=self.choices[_which(run)].dtype).element_size()
+        return outlook(run.task, limits_for(self._card(run), kind, self._budget(run), item_size), tiles_at_once(kind))
 
     def _budget(self, run: Run) -> int:
         """Bytes that a pass will find free, of what is free now."""
@@ -156,29 +194,38 @@ class _Forecast:
     def _memory(self, passes: list[Outlook]) -> int:
         if self.device.type != "cpu":
             return max((each.bytes for each in passes), default=0)
-        networks = [self.plan.beside(run) + self._pass_bytes(run, each) for run, each in zip(self.runs, passes)]
-        pictures = [step.bytes for step in self.steps if isinstance(step, Resample)]
-        pictures.append(self.plan.placing_bytes(self.channels, self.route))
+        networks = [self.plan.beside(run) + _pass_bytes(run, each) for run, each in zip(self.runs, passes)]
+        pictures = [step.bytes for step in self.walk.steps if not isinstance(step, Run)]
+        pictures.append(self.walk.placing_bytes)
         return max([*networks, max(pictures) + _SCRATCH_BYTES])
-
-    def _pass_bytes(self, run: Run, each: Outlook) -> int:
-        """With the channels that are finished, and all of them twice when they are put together."""
-        count, _ = channel_runs(self.models[run.model].card, run.channels)
-        if count == 1:
-            return each.bytes
-        return max(each.bytes + (count - 1) * each.canvas_bytes, 2 * count * each.canvas_bytes)
 
     def _seconds(self, passes: list[Outlook]) -> float | None:
         networks = total(self._pass_seconds(run, each) for run, each in zip(self.runs, passes))
-        rest = expected(PICTURES, _CPU, self.plan.handling(self.channels, self.route))
-        if networks is None or not (passes or rest):
+        others = total(
+            expected(self.others[step.chain].name, FOREIGN, step.target.area)
+            for step in self.walk.steps
+            if isinstance(step, Foreign)
+        )
+        rest = expected(PICTURES, _CPU, self.walk.handling)
+        if networks is None or others is None or not (passes or rest or others):
             return None
-        return networks + (rest or 0.0)
+        return networks + others + (rest or 0.0)
 
     def _pass_seconds(self, run: Run, each: Outlook) -> float | None:
-        card = self.models[run.model].card
-        name, kinds = network_names(card, self.choices[run.model].word)
-        return expected(name, self.device, each.work * channel_runs(card, run.channels)[0], kinds)
+        name, kinds = network_names(self._card(run), self.choices[_which(run)].word)
+        return expected(name, self.device, each.work * run.turns, kinds)
+
+
+def _which(run: Run) -> tuple[int, int]:
+    """The network that runs."""
+    return run.chain, run.number
+
+
+def _pass_bytes(run: Run, each: Outlook) -> int:
+    """With the channels that are finished, and all of them twice when they are put together."""
+    if run.turns == 1:
+        return each.bytes
+    return max(each.bytes + (run.turns - 1) * each.canvas_bytes, 2 * run.turns * each.canvas_bytes)
 
 
 def total(seconds: Iterable[float | None]) -> float | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Union
 
 import numpy as np
 import torch
@@ -16,18 +19,19 @@ from .models.library import ModelLibrary
 from .models.loader import DEFAULT_CACHE_BYTES, ModelCache
 from .models.network import UpscaleModel
 from .pictures.pixels import Pixels, bleed, compose, constant_alpha, decompose, flatten, mix, restore_flat_alpha
-from .pictures.resample import lanczos, lanczos_plane
-from .planning.job import JobPlan, Run, alpha_route
+from .pictures.resample import lanczos
+from .planning.job import Foreign, JobPlan, Resample, Run, Step, Where, alpha_route
 from .progress import NO_PROGRESS, Progress, SubProgress
-from .request import UpscaleReport, UpscaleRequest, UpscaleResult
+from .request import Enlarger, Model, UpscaleReport, UpscaleRequest, UpscaleResult
 from .running.channels import from_network, to_network
 from .running.device import find_device
 from .running.engine import PassResult, Settings, device_lock, run
+from .running.heap import can_steady_heap
 from .running.limits import available_bytes, is_out_of_memory
 from .running.peak import PeakMeter
 from .running.speeds import PICTURES, learn, network_names
 
-__all__ = ["Upscaler", "picture_limit"]
+__all__ = ["FOREIGN", "Loaded", "Upscaler", "cut_most", "picture_limit"]
 
 _ALPHA_CONTEXT = 16
 """px of the source. Alpha that is 0 or 255 throughout this far around stays exactly so; the networks' influence
@@ -48,15 +52,16 @@ class Upscaler:
         self.device = find_device(device)
         self.cache = ModelCache(cache_bytes)
 
-    def load(self, request: UpscaleRequest) -> tuple[list[tuple[UpscaleModel, float]], float]:
-        """The models that are seen with the weight of each, and the seconds that loading took now.
-
-        Raises ModelError.
-        """
+    def load(self, request: UpscaleRequest) -> Loaded:
+        """What runs for the request, of all its stages. Raises ModelError."""
         started = time.perf_counter()
-        return [(self.cache.get(self.library.find(name)), weight) for name, weight in request.seen], (
-            time.perf_counter() - started
-        )
+        stages = [[(self._chain(model), weight) for model, weight in stage.seen] for stage in request.stages]
+        return Loaded(stages, time.perf_counter() - started)
+
+    def _chain(self, model: Model) -> list[UpscaleModel | Enlarger]:
+        if isinstance(model, (str, Path)):
+            return [self.cache.get(entry) for entry in self.library.find_chain(model)]
+        return [model]
 
     def upscale(self, image: Image.Image, request: UpscaleRequest, progress: Progress = NO_PROGRESS) -> UpscaleResult:
         """Upscale one picture.
@@ -67,15 +72,28 @@ class Upscaler:
         """
         if 0 in image.size:
             raise UnsupportedPictureError("cannot upscale this picture", "it has no pixels", "choose another one")
-        models, load_seconds = self.load(request)
+        loaded = self.load(request)
+        *before, last = zip(request.stages, loaded.stages)
+        report = None
+        for number, (stage, chains) in enumerate(before):
+            part = SubProgress(progress, number * _BEFORE, (number + 1) * _BEFORE, f"{_names(chains[0][0])}: ")
+            done = self._stage(image, stage, chains, part)
+            image, report = done.image, done.report if report is None else done.report.after(report)
+        result = self._stage(image, *last, SubProgress(progress, len(before) * _BEFORE, 1.0))
+        told = result.report if report is None else result.report.after(report)
+        progress.advance(1.0)
+        return UpscaleResult(result.image, replace(told, load_seconds=round(loaded.seconds, 3)))
+
+    def _stage(self, image: Image.Image, request: UpscaleRequest, chains: _Chains, progress: Progress) -> UpscaleResult:
+        """One picture through one stage of the request."""
         started = time.perf_counter()
         try:
             with PeakMeter(self.device) as meter:
-                job = _Job(models, self.device, request, Size(*image.size), progress)
-                result = job.result(decompose(image))
+                job = _Job(chains, self.device, request, Size(*image.size), progress)
+                done = job.result(decompose(image))
             seconds = time.perf_counter() - started
             job.learn(seconds)
-            report = job.report(seconds, load_seconds, meter.bytes)
+            report = job.report(seconds, meter.bytes)
             if request.verify:
                 largest, mean = job.verify()
                 report = replace(report, verify_max=largest, verify_mean=mean)
@@ -85,8 +103,7 @@ class Upscaler:
                 str(error),
                 "ask for a smaller size, or close other programs",
             ) from error
-        progress.advance(1.0)
-        return UpscaleResult(result, report)
+        return UpscaleResult(done, report)
 
     def release(self) -> None:
         """Drop all models, and give the device's cached memory back."""
@@ -95,29 +112,57 @@ class Upscaler:
             torch.cuda.empty_cache()
 
 
+_BEFORE = 0.25
+"""The part of the progress of a stage before the last: at the picture's own size a network has about as much to do as
+at the large one's start."""
+
+FOREIGN = "foreign"
+"""The device under which the speeds of others' upscalers are kept, in px of the result."""
+
 _NO_PIXELS = np.empty((0, 0, 1), np.uint8)
 
-_Runner = Callable[[UpscaleModel, np.ndarray, int, int, Progress], np.ndarray]
-"""(model, picture, bits of the result, area of the source, progress) -> the network's output."""
+_Chains = list[tuple[list[Union[UpscaleModel, Enlarger]], float]]
+"""Networks one after the other, or one upscaler of another kind; and how much is seen of what they give."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class Loaded:
+    """What runs for a request: the chains of each of its stages. seconds: that loading took now."""
+
+    stages: list[_Chains]
+    seconds: float
+
+    @property
+    def scale(self) -> int | None:
+        """The request's own, where it asks for no size: that of the chain that is seen first. None: it has none."""
+        chain = self.stages[-1][0][0]
+        return math.prod(one.scale for one in chain if isinstance(one, UpscaleModel)) if _known(chain)[0] else None
+
+
+def _known(chain: list[UpscaleModel | Enlarger]) -> list[UpscaleModel | None]:
+    return [one if isinstance(one, UpscaleModel) else None for one in chain]
+
+
+def _names(chain: list[UpscaleModel | Enlarger]) -> str:
+    return " > ".join(one.name for one in chain)
+
+
 class _Job:
-    """One picture on its way."""
+    """One picture on its way through one stage."""
 
-    models: list[tuple[UpscaleModel, float]]
-    device: torch.device
-    request: UpscaleRequest
-    source: Size
-    progress: Progress
-    plan: JobPlan = field(init=False)
-
-    def __post_init__(self) -> None:
-        scales = [model.scale for model, _ in self.models]
-        self.plan = JobPlan.of(self.source, self.request.size, scales, self.request.always)
-        self.plan.check(picture_limit(self.device, self.request.memory))
+    def __init__(
+        self, chains: _Chains, device: torch.device, request: UpscaleRequest, source: Size, progress: Progress
+    ) -> None:
+        self.chains, self.device, self.request, self.source, self.progress = chains, device, request, source, progress
+        where = Where(device.type, can_steady_heap(device), request.tile)
+        known = [_known(chain) for chain, _ in chains]
+        self.plan = JobPlan.of(source, request.size, known, where, request.always)
+        self.plan.check(picture_limit(device, request.memory))
+        self.walk = self.plan.walk(3, "none")
         self.done: list[tuple[UpscaleModel, PassResult]] = []
-        self.engine_seconds = 0.0
+        self.foreign: list[Enlarger] = []
+        self.network_seconds = 0.0
+        self.verified: tuple[np.ndarray, np.ndarray] | None = None
 
     # -- the picture -------------------------------------------------------------------------------------------------
 
@@ -127,29 +172,26 @@ class _Job:
             color, alpha = flatten(color, alpha), None
             mode = "L" if color.shape[2] == 1 else "RGB"
         same = constant_alpha(alpha) if alpha is not None else None
-        takes_alpha = all(model.card.takes_alpha for model, _ in self.models)
-        route = alpha_route(alpha is not None, same is not None, self.request.alpha, color.shape[2], takes_alpha)
-        steps = self.plan.steps(color.shape[2], route)
-        self.handling = self.plan.handling(color.shape[2], route)
-        self.runs: Iterator[Run] = (step for step in steps if isinstance(step, Run))
+        route = alpha_route(alpha is not None, same is not None, self.request.alpha, color.shape[2], self.plan.chains)
+        self.walk = self.plan.walk(color.shape[2], route)
         if route == "together" and alpha is not None:
             return self._placed(*self._with_alpha(color, alpha), mode)
         if alpha is not None and same is None:
             color = bleed(color, alpha)
-        stretches = self._stretches(color.shape[2], route == "apart")
-        enlarged = self._enlarge(color, self._run, stretches[0])
+        for_color, for_alpha = self._stretches()
+        enlarged = self._enlarged(color, self.walk.color, self._carried_out, for_color)
         if self.request.verify:
-            self.to_verify = color, enlarged
+            self.verified = color, enlarged
         if alpha is not None:
-            alpha = self._alpha(alpha, same, route == "apart", stretches[-1])
+            alpha = self._alpha(alpha, same, for_alpha)
         return self._placed(enlarged, alpha, mode)
 
     def _with_alpha(self, color: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Through networks that take RGBA and give RGBA: colour and alpha in one."""
         picture = np.concatenate([color, alpha[:, :, None]], axis=2)
-        enlarged = self._enlarge(picture, self._run, self.progress)
+        enlarged = self._enlarged(picture, self.walk.color, self._carried_out, self.progress)
         if self.request.verify:
-            self.to_verify = picture, enlarged
+            self.verified = picture, enlarged
         return enlarged[:, :, :3], restore_flat_alpha(enlarged[:, :, 3], alpha, _ALPHA_CONTEXT)
 
     def verify(self) -> tuple[float, float]:
@@ -157,26 +199,26 @@ class _Job:
 
         Of the colours; with networks that take RGBA, of all four channels.
         """
-        color, enlarged = self.to_verify
-        return _difference(enlarged, self._enlarge(color, self._reference, SubProgress(self.progress, 1, 1)))
+        assert self.verified is not None  # ``result`` comes first
+        color, enlarged = self.verified
+        silent = SubProgress(self.progress, 1, 1)
+        return _difference(enlarged, self._enlarged(color, self.walk.color, self._reference, silent))
 
-    def _stretches(self, channels: int, alpha_too: bool) -> list[Progress]:
+    def _stretches(self) -> tuple[Progress, Progress]:
         """The part of the progress that colour takes, and the part that alpha takes."""
-        if not alpha_too:
-            return [self.progress]
-        color_work = 3 if channels == 3 and all(m.card.input_channels == 1 for m, _ in self.models) else 1
-        split = color_work / (color_work + 1)
-        return [SubProgress(self.progress, 0, split), SubProgress(self.progress, split, 1, "alpha ", shown=False)]
+        color, alpha = (sum(_work(chain) for chain in part) for part in (self.walk.color, self.walk.alpha))
+        if not alpha:
+            return self.progress, self.progress
+        split = color / (color + alpha)
+        return SubProgress(self.progress, 0, split), SubProgress(self.progress, split, 1, "alpha ", shown=False)
 
-    def _alpha(self, alpha: np.ndarray, same: int | None, through_network: bool, progress: Progress) -> np.ndarray:
+    def _alpha(self, alpha: np.ndarray, same: int | None, progress: Progress) -> np.ndarray:
         """Alpha at the enlarged size, ``(h, w)`` uint8."""
         size = self.plan.sizes.resized
         if same is not None:
             return np.full((size.height, size.width), same, np.uint8)
-        if not through_network:
-            return lanczos_plane(alpha, size, check=self._check)
-        enlarged = self._enlarge(alpha[:, :, None], self._run, progress)[:, :, 0]
-        return restore_flat_alpha(enlarged, alpha, _ALPHA_CONTEXT)
+        enlarged = self._enlarged(alpha[:, :, None], self.walk.alpha, self._carried_out, progress)[:, :, 0]
+        return restore_flat_alpha(enlarged, alpha, _ALPHA_CONTEXT) if self.walk.route == "apart" else enlarged
 
     def _placed(self, color: np.ndarray, alpha: np.ndarray | None, mode: str) -> Image.Image:
         """Cropped or padded to the output's size. Padding is transparent where the picture has alpha, else black."""
@@ -195,54 +237,78 @@ class _Job:
         canvas[place.rows, place.columns] = planes
         return canvas
 
-    # -- networks ----------------------------------------------------------------------------------------------------
+    # -- the steps ---------------------------------------------------------------------------------------------------
 
-    def _enlarge(self, picture: np.ndarray, runner: _Runner, progress: Progress) -> np.ndarray:
-        """``(H, W, C)`` uint8 through the models to the planned size, ``(h, w, C)`` uint8."""
-        if len(self.models) == 1:
-            return self._through(0, picture, runner, progress, 8)
-        (first, _), (second, visibility) = self.models
-        work = [self._work(number) for number in (0, 1)]
-        middle = work[0] / sum(work)
-        a = self._through(0, picture, runner, SubProgress(progress, 0, middle, f"{first.name}: "), 16)
-        b = self._through(1, picture, runner, SubProgress(progress, middle, 1, f"{second.name}: "), 16)
-        return mix(a, b, visibility)
+    def _enlarged(
+        self, picture: np.ndarray, chains: tuple[tuple[Step, ...], ...], carried_out: _CarriedOut, progress: Progress
+    ) -> np.ndarray:
+        """``(H, W, C)`` uint8 through the steps of each chain to the planned size, mixed, ``(h, w, C)`` uint8."""
+        works = [_work(chain) for chain in chains]
+        total = sum(works) or 1.0
+        results, before = [], 0.0
+        for number, (steps, work) in enumerate(zip(chains, works)):
+            prefix = f"{_names(self.chains[number][0])}: " if len(chains) > 1 else ""
+            part = SubProgress(progress, before / total, (before + work) / total, prefix)
+            results.append(self._through(picture, steps, carried_out, part))
+            before += work
+        return results[0] if len(results) == 1 else mix(results[0], results[1], self.chains[1][1])
 
-    def _work(self, number: int) -> float:
-        """Of all passes of one of the models, in multiply-accumulates; 1 where it does not run."""
-        model, count = self.models[number][0], self.plan.passes[number]
-        return 1.0 + sum(self.source.area * model.scale ** (2 * n) for n in range(count)) * model.facts.work_per_pixel
+    def _through(
+        self, picture: np.ndarray, steps: tuple[Step, ...], carried_out: _CarriedOut, progress: Progress
+    ) -> np.ndarray:
+        total, before = _work(steps), 0.0
+        for step in steps:
+            after = before + _work([step])
+            prefix = f"pass {step.nth} of {step.of} " if isinstance(step, Run) and step.of > 1 else ""
+            picture = carried_out(step, picture, SubProgress(progress, before / total, after / total, prefix))
+            before = after
+        return picture
 
-    def _through(self, chosen: int, picture: np.ndarray, runner: _Runner, progress: Progress, bits: int) -> np.ndarray:
-        """As many passes of one of the models as the scale needs, then one resample to the exact size."""
-        target = self.plan.sizes.resized
-        model, count = self.models[chosen][0], self.plan.passes[chosen]
-        work = [model.scale ** (2 * number) for number in range(count)]
-        for number, result_bits in enumerate(self.plan.bits_of_passes(chosen, bits)):
-            part = SubProgress(progress, sum(work[:number]) / sum(work), sum(work[: number + 1]) / sum(work))
-            if count > 1:
-                part.prefix = f"pass {number + 1} of {count} "
-            picture = runner(model, picture, result_bits, self.source.area, part)
-        if (picture.shape[1], picture.shape[0]) == (target.width, target.height) and picture.dtype.itemsize * 8 == bits:
-            return picture
-        return lanczos(picture, target, check=self._check, bits=bits)
+    def _carried_out(self, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        if isinstance(step, Resample):
+            return lanczos(picture, step.target, check=self._check, bits=step.bits)
+        if isinstance(step, Foreign):
+            return self._by_another(step, picture, progress)
+        return self._run(step, picture, progress)
 
-    def _run(self, model: UpscaleModel, picture: np.ndarray, bits: int, area: int, progress: Progress) -> np.ndarray:
-        memory = self.request.memory
-        beside = self.plan.beside(next(self.runs))
+    def _run(self, step: Run, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        model, memory = self._network(step), self.request.memory
         if memory is not None and self.device.type == "cpu":
-            memory = max(1, memory - beside)
+            memory = max(1, memory - self.plan.beside(step))
         settings = Settings(self.request.precision, self.request.tile, memory)
         started = time.perf_counter()
-        done = run(model, picture, self.device, settings, progress, bits, source=(area, 8))
-        self.engine_seconds += time.perf_counter() - started
+        done = run(model, picture, self.device, settings, progress, step.task, source=(self.source.area, 8))
+        self.network_seconds += time.perf_counter() - started
         self.done.append((model, replace(done, pixels=_NO_PIXELS)))  # the canvas is not kept longer than it is needed
         return done.pixels
 
-    def _reference(
-        self, model: UpscaleModel, picture: np.ndarray, bits: int, area: int, progress: Progress
-    ) -> np.ndarray:
-        """The untiled float32 network on the CPU, by spandrel's own call."""
+    def _network(self, step: Run) -> UpscaleModel:
+        model = self.chains[step.chain][0][step.number]
+        assert isinstance(model, UpscaleModel)  # as it was planned
+        return model
+
+    def _by_another(self, step: Foreign, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        """It gets RGB and gives some size; the exact one and grey are ours to see to."""
+        enlarger = self.chains[step.chain][0][0]
+        assert not isinstance(enlarger, UpscaleModel)
+        channels, bits = picture.shape[2], 8 if len(self.chains) == 1 else 16
+        progress.advance(0.0)
+        self._check()
+        started = time.perf_counter()
+        rgb = picture if channels == 3 else np.repeat(picture, 3, axis=2)
+        planes = enlarger.enlarge(rgb, step.target, progress)[:, :, :channels]
+        if (planes.shape[1], planes.shape[0]) != (step.target.width, step.target.height):
+            planes = lanczos(np.ascontiguousarray(planes), step.target, check=self._check)
+        learn(enlarger.name, FOREIGN, step.target.area, time.perf_counter() - started)
+        self.network_seconds += time.perf_counter() - started
+        self.foreign.append(enlarger)
+        return planes if bits == 8 else planes.astype(np.uint16) * 257
+
+    def _reference(self, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        """The same by the untiled float32 network on the CPU, in spandrel's own call."""
+        if not isinstance(step, Run):
+            return self._carried_out(step, picture, progress)
+        model = self._network(step)
         levels = 255.0 if picture.dtype == np.uint8 else 65535.0
         planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / levels
         try:
@@ -255,7 +321,7 @@ class _Job:
                     "the result cannot be verified", "the untiled network does not fit into memory", "leave verify off"
                 ) from error
             raise
-        kind, top = (np.uint8, 255) if bits == 8 else (np.uint16, 65535)
+        kind, top = (np.uint8, 255) if step.task.bits == 8 else (np.uint16, 65535)
         return (output.permute(1, 2, 0).numpy() * top + 0.5).astype(kind)
 
     def _check(self) -> None:
@@ -269,32 +335,51 @@ class _Job:
         for model, done in self.done:
             name, kinds = network_names(model.card, done.precision.word)
             learn(name, self.device, done.work, done.seconds, kinds)
-        learn(PICTURES, torch.device("cpu"), self.handling, seconds - self.engine_seconds)
+        learn(PICTURES, torch.device("cpu"), self.walk.handling, seconds - self.network_seconds)
 
-    def report(self, seconds: float, load_seconds: float, peak_bytes: int) -> UpscaleReport:
+    def report(self, seconds: float, peak_bytes: int) -> UpscaleReport:
         passes = [done for _, done in self.done]
         words = {done.precision.word for done in passes}
         decibels = [done.precision.decibels for done in passes if done.precision.decibels is not None]
         warnings = list(dict.fromkeys(text for done in passes for text in done.warnings))
-        if not passes:
+        ran = [*(model.name for model, _ in self.done), *(enlarger.name for enlarger in self.foreign)]
+        if not ran:
             warnings.append("at this size no network of more than 1x is needed; the picture was only resampled")
+        strategy = cut_most(done.strategy for done in passes)
+        if self.foreign and not passes:
+            strategy, words = self.foreign[0].strategy, {"unknown"}
         return UpscaleReport(
             input_size=self.source,
             output_size=self.plan.sizes.output,
-            models=tuple(dict.fromkeys(model.name for model, _ in self.done)),
-            passes=self.plan.passes[0],
-            strategy=cut_most(done.strategy for done in passes),
+            models=tuple(dict.fromkeys(self._in_their_order(ran))),
+            passes=len(self.plan.passes[0]) or int(bool(self.foreign)),
+            strategy=strategy,
             tiles=max((done.tiles for done in passes), default=0),
             margin=max((done.margin for done in passes), default=0),
             seam_error=max((done.seam_error for done in passes), default=0.0),
             precision=" and ".join(sorted(words)) or "float32",
             precision_db=min(decibels) if decibels else None,
-            device=str(self.device),
+            device="" if self.foreign and not passes else str(self.device),
             seconds=round(seconds, 3),
-            load_seconds=round(load_seconds, 3),
+            load_seconds=0.0,
             peak_bytes=peak_bytes,
             warnings=tuple(warnings),
         )
+
+    def _in_their_order(self, ran: list[str]) -> list[str]:
+        return [one.name for chain, _ in self.chains for one in chain if one.name in ran]
+
+
+_CarriedOut = Callable[[Step, np.ndarray, Progress], np.ndarray]
+"""Carries out one step on a picture."""
+
+
+def _work(steps: Iterable[Step]) -> float:
+    """For the progress. Of another's upscaler nothing is known: it counts as a network of a middling size."""
+    return sum(
+        step.work if isinstance(step, Run) else step.source.area * 1e6 if isinstance(step, Foreign) else 1.0
+        for step in steps
+    )
 
 
 def cut_most(strategies: Iterable[str]) -> str:

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Union
 
+import numpy as np
 from PIL import Image
 
 from .errors import RequestError
 from .geometry import Size
-from .planning.sizing import SizeRequest
+from .planning.sizing import ByScale, SizeRequest
+from .progress import Progress
 
-__all__ = ["ALPHAS", "PRECISIONS", "UpscaleReport", "UpscaleRequest", "UpscaleResult"]
+__all__ = ["ALPHAS", "PRECISIONS", "Enlarger", "Model", "UpscaleReport", "UpscaleRequest", "UpscaleResult"]
 
 PRECISIONS = ("auto", "exact", "fp16", "bf16")
 ALPHAS = ("network", "fast", "drop")
+
+
+class Enlarger(Protocol):
+    """An upscaler that is not one of our networks, such as one of a WebUI.
+
+    name: for reports. strategy: what ``UpscaleReport.strategy`` says of it.
+    """
+
+    name: str
+    strategy: str
+
+    def enlarge(self, picture: np.ndarray, size: Size, progress: Progress) -> np.ndarray:
+        """``(H, W, 3)`` uint8, RGB, enlarged to about ``size``; what is another size is resampled to it, once.
+
+        Raises TrueScaleError, Cancelled.
+        """
+
+
+Model = Union[str, Path, Enlarger]
+"""The name of one in the library, the path of a file, several of these as "A > B", or an upscaler of another kind."""
 
 
 @dataclass(frozen=True)
 class UpscaleRequest:
     """What to do with a picture. Checked when it is made.
 
-    model, model2: names in the library or paths of files. visibility: of model2, 0 to 1; at 0 or 1 only the model
-        that is seen runs.
+    model, model2: see ``Model``. Of "A > B", A runs once, then B on what it gave, and again where the size asks for
+        more; a name that is a file's wins over this, and quotes keep one whole.
+    visibility: of model2, 0 to 1; at 0 or 1 only the model that is seen runs.
+    clean_up: a model that runs before them, at the picture's own size: a 1x network that repairs, or any other, whose
+        result is made small again.
     size: how large; None for the own scale of the (first) model that is seen.
     precision: "auto", "exact" (float32), "fp16" or "bf16". tile: "auto", "none", or the side of a tile's core in px
         of the input, its margin on top.
@@ -36,8 +61,8 @@ class UpscaleRequest:
     Raises RequestError.
     """
 
-    model: str | Path
-    model2: str | Path | None = None
+    model: Model
+    model2: Model | None = None
     visibility: float = 0.0
     size: SizeRequest | None = None
     precision: str = "auto"
@@ -46,6 +71,7 @@ class UpscaleRequest:
     alpha: str = "network"
     verify: bool = False
     always: bool = False
+    clean_up: Model | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -67,12 +93,21 @@ class UpscaleRequest:
             raise RequestError("a visibility is given, but no second model", "", "name the second model as well")
 
     @property
-    def seen(self) -> list[tuple[str | Path, float]]:
+    def seen(self) -> list[tuple[Model, float]]:
         """The models that are seen, with the weight of each."""
-        wanted = [(self.model, 1 - self.visibility)] if self.visibility < 1 else []
+        wanted: list[tuple[Model, float]] = [(self.model, 1 - self.visibility)] if self.visibility < 1 else []
         if self.model2 is not None and self.visibility > 0:
             wanted.append((self.model2, self.visibility))
         return wanted
+
+    @property
+    def stages(self) -> list[UpscaleRequest]:
+        """One request after the other, each for what the one before gave, in 8 bits: cleaning up comes first."""
+        if self.clean_up is None:
+            return [self]
+        plain = replace(self, clean_up=None)
+        repair = replace(plain, model=self.clean_up, model2=None, visibility=0.0, size=ByScale(1), always=True)
+        return [repair, plain]
 
 
 @dataclass(frozen=True)
@@ -81,10 +116,10 @@ class UpscaleReport:
 
     models: names of those that ran. passes: of the first of them.
     strategy: "whole", "whole, in bands", "tiles", or "resampled" where no network ran; that of the pass that was cut
-        most, as are tiles and margin (px of context around each).
+        most, as are tiles and margin (px of context around each). Where an ``Enlarger`` alone ran, its own word.
     seam_error: largest difference between neighbouring tiles along their common line, in 8-bit levels.
-    precision: "float32", "float16", "bfloat16". precision_db: its measured PSNR against float32, None where exact or
-        not measured.
+    precision: "float32", "float16", "bfloat16"; "unknown" of an ``Enlarger``. precision_db: its measured PSNR against
+        float32, None where exact or not measured.
     seconds: without loading. load_seconds: of the models loaded for this picture, 0.0 when they were there.
     peak_bytes: memory taken above what was taken before. verify_max, verify_mean: difference from the untiled float32
         network in 8-bit levels, None where not asked for.
@@ -116,6 +151,25 @@ class UpscaleReport:
             plain[name] = [size.width, size.height]
         return plain
 
+    def after(self, before: UpscaleReport) -> UpscaleReport:
+        """Of a job whose last stage this report is of, and ``before`` of those before it."""
+        worse = max(before, self, key=lambda report: (report.seam_error, report.tiles))
+        return replace(
+            self,
+            input_size=before.input_size,
+            models=tuple(dict.fromkeys((*before.models, *self.models))),
+            tiles=worse.tiles,
+            margin=worse.margin,
+            seam_error=worse.seam_error,
+            strategy=worse.strategy if worse.tiles > 1 else self.strategy,
+            seconds=round(before.seconds + self.seconds, 3),
+            load_seconds=before.load_seconds + self.load_seconds,
+            peak_bytes=max(before.peak_bytes, self.peak_bytes),
+            warnings=tuple(dict.fromkeys((*before.warnings, *self.warnings))),
+            verify_max=_larger(before.verify_max, self.verify_max),
+            verify_mean=_larger(before.verify_mean, self.verify_mean),
+        )
+
 
 @dataclass(frozen=True)
 class UpscaleResult:
@@ -123,6 +177,10 @@ class UpscaleResult:
 
     image: Image.Image
     report: UpscaleReport
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    return max((value for value in (a, b) if value is not None), default=None)
 
 
 def _is_number(value: object) -> bool:

@@ -25,11 +25,10 @@ from ..errors import (
 )
 from ..geometry import Size
 from ..models.library import SUFFIXES
-from ..models.network import UpscaleModel
 from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
 from ..pictures.reading import read_picture
 from ..pictures.writing import write_picture
-from ..pipeline import Upscaler
+from ..pipeline import Loaded, Upscaler
 from ..planning.sizing import ByScale, plan_size
 from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
 from ..running.limits import is_out_of_memory
@@ -179,7 +178,7 @@ class _Batch:
         self.upscaler, self.request = upscaler, request
         self.listener, self.options, self.stop = listener, options, stop
         self.outcome = Outcome()
-        self.models: list[UpscaleModel] = []
+        self.loaded: Loaded | None = None
         self.load_seconds = 0.0
         self.resting = 0
 
@@ -199,7 +198,7 @@ class _Batch:
             # One bad picture must not cost the others, whatever a decoder or a network raises on it.
             cause = _named(error)
             ends_all = isinstance(cause, (ModelError, DeviceError, RequestError)) and not isinstance(cause, SizeError)
-            if not (ends_all and not self.models):  # else the models did not load, which is no fault of the picture
+            if not (ends_all and self.loaded is None):  # else the models did not load, which is no fault of the picture
                 self._failed(task, cause, tell=not ends_all)
             if ends_all:
                 raise
@@ -229,9 +228,9 @@ class _Batch:
         return False
 
     def _load(self) -> None:
-        if not self.models:
-            models, self.load_seconds = self.upscaler.load(self.request)
-            self.models = [model for model, _ in models]
+        if self.loaded is None:
+            self.loaded = self.upscaler.load(self.request)
+            self.load_seconds = self.loaded.seconds
             self.resting = resident_bytes()
 
     def _upscaled(self, task: Task) -> Record:
@@ -265,7 +264,8 @@ class _Batch:
         may_have_alpha = image.mode.endswith("A") or "transparency" in image.info
         keeps_alpha = may_have_alpha and target.alpha and self.request.alpha != "drop"
         channels = (1 if image.mode in ("1", "L", "LA") else 3) + keeps_alpha
-        plan = plan_size(Size(*image.size), self.request.size or ByScale(self.models[0].scale))
+        own = self.loaded.scale if self.loaded is not None else None
+        plan = plan_size(Size(*image.size), self.request.size or ByScale(own or 1))
         check_format(plan.output, target.name, channels)
         if may_have_alpha and not target.alpha and self.request.alpha != "drop":
             if _is_transparent(image):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import stat
 import threading
 from collections.abc import Iterator, Sequence
@@ -113,6 +114,20 @@ class ModelLibrary:
             return self._file(path)
         raise self._not_found(wanted)
 
+    def find_chain(self, names: str | Path) -> list[ModelEntry]:
+        """The models of "A > B", in order; of the name of one, that one. A name that is a model's wins over this
+        grammar, and one in quotes is taken whole.
+
+        Raises what ``find`` does.
+        """
+        try:
+            return [self.find(names)]
+        except ModelNotFoundError:
+            parts = _parts(names) if isinstance(names, str) else []
+            if not parts or parts == [names]:
+                raise
+        return [self.find(part) for part in parts]
+
     def _file(self, path: Path) -> ModelEntry:
         entry = entry_of(path)
         if path.suffix.lower() not in SUFFIXES:
@@ -163,6 +178,13 @@ class ModelLibrary:
             f"looked in {places}",
             f"perhaps you mean {suggestion}" if close else f"choose one of: {suggestion}",
         )
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between the ">" of a text, without the quotes around it; ">" in quotes is none."""
+    found = re.findall(r"""(?:"[^"]*"|'[^']*'|[^>])+""", text)
+    stripped = (part.strip() for part in found)
+    return [part[1:-1] if len(part) > 1 and part[0] == part[-1] and part[0] in "\"'" else part for part in stripped]
 
 
 _Found = tuple[Path, os.stat_result]

@@ -1,40 +1,94 @@
 """The way from a picture to its planned size: passes of networks and resamples, and what is held meanwhile.
 
-Pure; no torch. The pipeline walks this way, and an estimate adds it up.
+Pure; no torch. A plan is built once. The pipeline carries out its steps, and an estimate adds up the same ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Union
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Optional, Protocol, Union
 
-from ..errors import SizeError
+from ..errors import RequestError, SizeError
 from ..geometry import Size
+from .passes import PassTask, channel_runs
 from .sizing import ByScale, SizePlan, SizeRequest, passes, plan_size
 
-__all__ = ["JobPlan", "Resample", "Run", "Step", "alpha_route"]
+if TYPE_CHECKING:
+    from ..models.card import ModelCard
+    from ..models.facts import NetworkFacts
+
+__all__ = ["Chain", "Foreign", "JobPlan", "Resample", "Run", "Step", "Walk", "Where", "alpha_route"]
+
+
+class Known(Protocol):
+    """What is known of a network, loaded or not."""
+
+    card: ModelCard
+    facts: NetworkFacts
+
+
+Chain = Sequence[Optional[Known]]
+"""Networks that a picture goes through, one after the other. Of others' upscalers nothing is known: None, alone."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where networks run. device: such as "cpu" or "cuda". steady: its heap can be kept steady. tile: see PassTask."""
+
+    device: str
+    steady: bool
+    tile: int | str = "auto"
 
 
 @dataclass(frozen=True)
 class Run:
     """One pass of a network.
 
-    model: its number among those of the job. size, channels, source_bits: of what goes in. bits: of what comes out.
-    held: bytes of pictures that the job keeps besides.
+    chain, number: which of the job's chains, and which network in it. task: how the pass is to be cut.
+    turns: how often the network runs for it: a grey network gets the colours one by one, and the task is of one turn.
+    held: bytes of pictures that the job keeps besides. nth, of: "pass 2 of 3" of the chain.
     """
 
-    model: int
-    size: Size
-    channels: int
-    source_bits: int
-    bits: int
+    chain: int
+    number: int
+    task: PassTask
+    turns: int
     held: int
+    nth: int
+    of: int
+
+    @property
+    def work(self) -> float:
+        """Multiply-accumulates, without overlaps."""
+        return self.task.size.area * self.turns * self.task.facts.work_per_pixel
+
+    @property
+    def channels(self) -> int:
+        """Of the picture."""
+        return self.turns * self.task.channels
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """One call of another's upscaler, which gives 8 bits."""
+
+    chain: int
+    source: Size
+    target: Size
+    held: int
+
+    @property
+    def bytes(self) -> int:
+        """Of both pictures, and what is held."""
+        return self.held + (self.source.area + self.target.area) * 3
 
 
 @dataclass(frozen=True)
 class Resample:
-    """One resample; the fields are those of ``Run``."""
+    """One resample. source_bits, bits: of what goes in, and of what comes out. held: as in ``Run``."""
 
     source: Size
     target: Size
@@ -55,53 +109,66 @@ class Resample:
         return self.held + (source + target) * self.channels // 8
 
 
-Step = Union[Run, Resample]
+Step = Union[Run, Foreign, Resample]
 
 
-def alpha_route(present: bool, constant: bool, choice: str, channels: int, takes_alpha: bool) -> str:
+def alpha_route(present: bool, constant: bool, choice: str, channels: int, chains: Sequence[Chain]) -> str:
     """How transparency is treated: "none", "constant", "resampled", "apart" (networks get it as a grey picture of its
     own) or "together" (as a fourth channel).
 
-    choice: "network", "fast" or "drop". channels: of the colours. takes_alpha: whether all networks take RGBA.
+    choice: "network", "fast" or "drop". channels: of the colours.
     """
     if not present or choice == "drop":
         return "none"
     if constant:
         return "constant"
-    if choice == "fast":
+    networks = [known for chain in chains for known in chain]
+    if choice == "fast" or None in networks:
         return "resampled"
-    return "together" if channels == 3 and takes_alpha else "apart"
+    return "together" if channels == 3 and all(known.card.takes_alpha for known in networks if known) else "apart"
 
 
 @dataclass(frozen=True)
 class JobPlan:
-    """source: the size given. sizes: what is to be reached. scales, passes: of each network."""
+    """source: the size given. sizes: what is to be reached.
+
+    passes: of each chain, the numbers of its networks in the order in which they run, () where none does.
+    """
 
     source: Size
     sizes: SizePlan
-    scales: tuple[int, ...]
-    passes: tuple[int, ...]
+    chains: tuple[Chain, ...]
+    passes: tuple[tuple[int, ...], ...]
+    where: Where
 
     @classmethod
-    def of(cls, source: Size, request: SizeRequest | None, scales: Sequence[int], always: bool = False) -> JobPlan:
-        """request: None for the first network's own scale. always: run also where 1x or less is asked for.
+    def of(
+        cls, source: Size, request: SizeRequest | None, chains: Sequence[Chain], where: Where, always: bool = False
+    ) -> JobPlan:
+        """request: None for the first chain's own scale. always: run also where 1x or less is asked for.
 
         Raises RequestError, SizeError.
         """
-        sizes = plan_size(source, request or ByScale(scales[0]))
-        return cls(source, sizes, tuple(scales), tuple(passes(sizes.scale, scale, always) for scale in scales))
+        if request is None:
+            if None in chains[0]:
+                raise RequestError("this upscaler has no scale of its own", "", "say how large the picture shall be")
+            request = ByScale(prod(known.card.scale for known in chains[0] if known))
+        sizes = plan_size(source, request)
+        orders = tuple(tuple(_order(_scales(chain), sizes, always)) for chain in chains)
+        return cls(source, sizes, tuple(chains), orders, where)
 
     # -- memory --------------------------------------------------------------------------------------------------------
 
     @property
     def least_bytes(self) -> int:
         """What the pictures alone take at least in main memory."""
-        reached = (
-            self.source.times(scale**number).area
-            for scale, count in zip(self.scales, self.passes)
-            for number in range(1, count + 1)
-        )
-        return max([self.sizes.resized.area, *reached]) * 3 + self.sizes.output.area * 4
+        reached = [self.sizes.resized.area]
+        for chain, order in zip(self.chains, self.passes):
+            size = self.source
+            for number in order:
+                size = size.times(_scales(chain)[number])
+                reached.append(size.area)
+        return max(reached) * 3 + self.sizes.output.area * 4
 
     def check(self, limit: int) -> None:
         """Refuse what main memory cannot hold. limit: bytes. Raises SizeError."""
@@ -119,55 +186,104 @@ class JobPlan:
         """
         return run.held + self.sizes.output.area * run.channels
 
-    def placing_bytes(self, channels: int, route: str) -> int:
-        """What is there when the result is put together. channels: of the colours."""
-        alpha = route != "none"
-        planes = self.sizes.resized.area * (channels + alpha)
-        return self._given(channels, alpha) + planes + self.sizes.output.area * 4
-
-    def handling(self, channels: int, route: str) -> float:
-        """How much there is to do besides networks, in values resampled; the rest is weighed by its measured cost."""
-        resampled = sum(step.values for step in self.steps(channels, route) if isinstance(step, Resample))
-        values = self.sizes.resized.area * (channels + (route != "none"))
-        return resampled + values * (0.6 if len(self.scales) > 1 else 0.1)
-
-    def _given(self, channels: int, alpha: bool) -> int:
-        """Bytes of the picture as the caller holds it, and of its planes."""
-        return 2 * self.source.area * (channels + alpha)
-
     # -- the way -------------------------------------------------------------------------------------------------------
 
-    def steps(self, channels: int, route: str) -> list[Step]:
-        """All passes and resamples in order. channels: of the colours, 1 or 3. route: as ``alpha_route`` gives it."""
-        held = self._given(channels, route != "none")
+    def walk(self, channels: int, route: str) -> Walk:
+        """All that is done. channels: of the colours, 1 or 3. route: as ``alpha_route`` gives it."""
+        transparent = route != "none"
+        given = 2 * self.source.area * (channels + transparent)  # as the caller holds it, and its planes
         if route == "together":
-            return list(self._enlarged(channels + 1, held))
-        steps = list(self._enlarged(channels, held))
-        target = self.sizes.resized
-        held += target.area * channels
+            return Walk(self, channels, route, self._enlarged(channels + 1, given), ())
+        color, target = self._enlarged(channels, given), self.sizes.resized
+        held = given + target.area * channels
+        alpha: tuple[tuple[Step, ...], ...] = ()
         if route == "apart":
-            steps += self._enlarged(1, held)
+            alpha = self._enlarged(1, held)
         elif route == "resampled":
-            steps.append(Resample(self.source, target, 1, 8, 8, held))
-        return steps
+            alpha = ((Resample(self.source, target, 1, 8, 8, held),),)
+        return Walk(self, channels, route, color, alpha)
 
-    def _enlarged(self, channels: int, held: int) -> Iterator[Step]:
-        """Through all networks. The results of two are mixed, in 16 bits."""
-        bits = 8 if len(self.scales) == 1 else 16
-        for model in range(len(self.scales)):
-            yield from self._through(model, channels, bits, held)
+    def _enlarged(self, channels: int, held: int) -> tuple[tuple[Step, ...], ...]:
+        """The steps of each chain. The results of two are mixed, in 16 bits."""
+        bits = 8 if len(self.chains) == 1 else 16
+        steps = []
+        for chain in range(len(self.chains)):
+            steps.append(tuple(self._through(chain, channels, bits, held)))
             held += self.sizes.resized.area * channels * bits // 8
+        return tuple(steps)
 
-    def _through(self, model: int, channels: int, bits: int, held: int) -> Iterator[Step]:
-        size, source_bits = self.source, 8
-        for result_bits in self.bits_of_passes(model, bits):
-            yield Run(model, size, channels, source_bits, result_bits, held)
-            size, source_bits = size.times(self.scales[model]), result_bits
-        if (size, source_bits) != (self.sizes.resized, bits):
-            yield Resample(size, self.sizes.resized, channels, source_bits, bits, held)
+    def _through(self, chain: int, channels: int, bits: int, held: int) -> Iterator[Step]:
+        size, source_bits, target = self.source, 8, self.sizes.resized
+        if None in self.chains[chain]:
+            yield Foreign(chain, size, target, held)
+            size = target
+        order, scales = self.passes[chain], _scales(self.chains[chain])
+        ends = self.source.times(prod(scales[number] for number in order)) == target
+        for nth, number in enumerate(order):
+            # 16 bits where another step follows that rounds.
+            result_bits = bits if ends and nth == len(order) - 1 else 16
+            yield self._run(chain, number, nth, size, channels, source_bits, result_bits, held)
+            size, source_bits = size.times(scales[number]), result_bits
+        if (size, source_bits) != (target, bits):
+            yield Resample(size, target, channels, source_bits, bits, held)
 
-    def bits_of_passes(self, model: int, bits: int) -> list[int]:
-        """Of what each pass gives, where ``bits`` are wanted at the end: 16 where another step follows that rounds."""
-        count, scale = self.passes[model], self.scales[model]
-        ends = count > 0 and self.source.times(scale**count) == self.sizes.resized
-        return [bits if number == count - 1 and ends else 16 for number in range(count)]
+    def _run(
+        self, chain: int, number: int, nth: int, size: Size, channels: int, source_bits: int, bits: int, held: int
+    ) -> Run:
+        known, where = self.chains[chain][number], self.where
+        assert known is not None  # only networks have passes
+        turns, each = channel_runs(known.card, channels)
+        task = PassTask.of(
+            known.card, known.facts, size, each, source_bits, bits, where.tile, where.device, where.steady
+        )
+        return Run(chain, number, task, turns, held, nth + 1, len(self.passes[chain]))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Everything that is done to a picture: the steps of each chain over its colours, then those over its alpha.
+
+    channels: of the colours. route: of the alpha.
+    """
+
+    plan: JobPlan
+    channels: int
+    route: str
+    color: tuple[tuple[Step, ...], ...]
+    alpha: tuple[tuple[Step, ...], ...]
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """All of them, in order."""
+        return [step for part in (self.color, self.alpha) for chain in part for step in chain]
+
+    @property
+    def placing_bytes(self) -> int:
+        """What is there when the result is put together."""
+        planes = self.channels + (self.route != "none")
+        sizes = self.plan.sizes
+        return 2 * self.plan.source.area * planes + sizes.resized.area * planes + sizes.output.area * 4
+
+    @property
+    def handling(self) -> float:
+        """How much there is to do besides networks, in values resampled; the rest is weighed by its measured cost."""
+        resampled = sum(step.values for step in self.steps if isinstance(step, Resample))
+        values = self.plan.sizes.resized.area * (self.channels + (self.route != "none"))
+        return resampled + values * (0.6 if len(self.plan.chains) > 1 else 0.1)
+
+
+def _scales(chain: Chain) -> list[int]:
+    return [known.card.scale for known in chain if known is not None]
+
+
+def _order(scales: list[int], sizes: SizePlan, always: bool) -> Iterator[int]:
+    """The numbers of a chain's networks in the order in which they run; further passes repeat the last.
+
+    Each of several runs at least once: who names them wants them.
+    """
+    if not scales:
+        return
+    first, last = range(len(scales) - 1), len(scales) - 1
+    yield from first
+    before = prod(scales[:-1])
+    yield from [last] * passes(sizes.scale / before, scales[-1], always or len(scales) > 1)

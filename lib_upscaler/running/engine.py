@@ -101,13 +101,15 @@ def run(
     device: torch.device,
     settings: Settings,
     progress: Progress = NO_PROGRESS,
+    task: PassTask | None = None,
     bits: int = 8,
     source: tuple[int, int] | None = None,
 ) -> PassResult:
     """The network's output for the picture.
 
     picture: ``(H, W, C)`` uint8, uint16 (65535 = 1.0); C is 1, 3 or 4 (grey, RGB, RGBA).
-    bits: of the result, 8 or 16 (16 where another step follows, so that rounding happens once).
+    task: as it was planned; None for a picture that is given by itself. bits: of its result then, 8 or 16 (16 where
+        another step follows, so that rounding happens once).
     source: area in px and bits per channel of the picture that the user gave, where this is a later pass over it;
         they decide about the precision.
 
@@ -118,11 +120,19 @@ def run(
         area, depth = source or (size.area, 8 * picture.dtype.itemsize)
         precision = choose(settings.precision, model, device, area, depth, Tracker(progress, 0.0).check)
         started = time.perf_counter()
-        if channel_runs(model.card, picture.shape[2])[0] > 1:
-            done = _by_channel(model, picture, device, settings, precision, progress, bits)
+        task = task or _task_of(model, picture, device, settings.tile, bits)
+        if task.channels < picture.shape[2]:
+            done = _by_channel(model, picture, device, settings, precision, progress, task)
         else:
-            done = _Pass(model, picture, device, settings, precision, progress, bits).result()
+            done = _Pass(model, picture, device, settings, precision, progress, task).result()
         return replace(done, seconds=time.perf_counter() - started)
+
+
+def _task_of(model: UpscaleModel, picture: np.ndarray, device: torch.device, tile: int | str, bits: int) -> PassTask:
+    height, width, channels = picture.shape
+    _, each = channel_runs(model.card, channels)
+    depth, steady = 8 * picture.dtype.itemsize, can_steady_heap(device)
+    return PassTask.of(model.card, model.facts, Size(width, height), each, depth, bits, tile, device.type, steady)
 
 
 def _by_channel(
@@ -132,7 +142,7 @@ def _by_channel(
     settings: Settings,
     precision: Choice,
     progress: Progress,
-    bits: int,
+    task: PassTask,
 ) -> PassResult:
     """A grey network gets the colours of a picture one by one."""
     count = picture.shape[2]
@@ -140,7 +150,7 @@ def _by_channel(
     for channel in range(count):
         part = SubProgress(progress, channel / count, (channel + 1) / count, f"channel {channel + 1} of {count} ")
         plane = picture[:, :, channel : channel + 1]
-        done.append(_Pass(model, plane, device, settings, precision, part, bits).result())
+        done.append(_Pass(model, plane, device, settings, precision, part, task).result())
     worst = max(done, key=lambda each: (each.tiles, each.seam_error))
     work = sum(each.work for each in done)
     return replace(worst, pixels=np.concatenate([each.pixels for each in done], axis=2), work=work)
@@ -157,36 +167,23 @@ class _Pass:
         settings: Settings,
         precision: Choice,
         progress: Progress,
-        bits: int,
+        task: PassTask,
     ) -> None:
         self.model, self.device, self.settings, self.precision = model, device, settings, precision
-        self.size = Size(picture.shape[1], picture.shape[0])
-        self.channels = picture.shape[2]
-        self.picture, self.bits = picture, bits
+        self.picture, self.task, self.size = picture, task, task.size
         self.levels = 255.0 if picture.dtype == np.uint8 else 65535.0
         self.warnings: list[str] = []
         self.banded = self.unresolved = False
         self.together = 1
         self.batch = settings.batch or tiles_at_once(device.type)
-        self.task = PassTask.of(
-            model.card,
-            model.facts,
-            self.size,
-            self.channels,
-            8 * picture.dtype.itemsize,
-            bits,
-            settings.tile,
-            device.type,
-            can_steady_heap(device),
-        )
         item_size = torch.empty((), dtype=precision.dtype).element_size()
         self.limits = limits_for(model.card, device.type, memory_budget(device, settings.memory), item_size)
-        self.seams = Seams(model.scale, self.channels)
+        self.seams = Seams(model.scale, task.channels)
         self.margins: dict[Region, int] = {}
         self.tracker = Tracker(progress, 0.0)
         self._unsynchronised = 0.0
         show = preview_of(progress)
-        self.preview = Preview(show, picture, self.size.times(model.scale)) if show is not None else None
+        self.preview = Preview(show, picture, task.output) if show is not None else None
         self._begin(settings.tile)
 
     def _begin(self, tile: int | str) -> None:
@@ -196,7 +193,7 @@ class _Pass:
         self.margin = plan.cut.margin
         self.todo = deque((core, plan.cut.margin) for core in plan.cut.cores)
         canvas = BlendingCanvas if self.blending else Canvas
-        self.canvas: BlendingCanvas | Canvas = canvas(self.task.output, self.channels, self.bits)
+        self.canvas: BlendingCanvas | Canvas = canvas(self.task.output, self.task.channels, self.task.bits)
         self.tracker.total = self.tracker.done + plan.cut.work * self.model.facts.work_per_pixel
 
     # -- the loop ----------------------------------------------------------------------------------------------------
@@ -308,7 +305,7 @@ class _Pass:
 
             def sink(rows: Tensor, top: int) -> None:
                 for index, (core, where) in enumerate(zip(cores, regions)):
-                    part = from_network(rows[index * per_tile : (index + 1) * per_tile], self.channels)
+                    part = from_network(rows[index * per_tile : (index + 1) * per_tile], self.task.channels)
                     self._place(part, top, core, where, strips[index], waiting[index])
 
             return sink

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ class FakeUpscaler:
         self.loads += 1
         if self.load_error is not None:
             raise self.load_error
-        return [(FakeModel(), 1.0)], 1.5
+        return SimpleNamespace(scale=FakeModel.scale, seconds=1.5)
 
     def upscale(self, image: Image.Image, request: UpscaleRequest, progress) -> UpscaleResult:
         self.requests.append(request)

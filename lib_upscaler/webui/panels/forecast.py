@@ -14,7 +14,7 @@ from .. import host
 from ..host import health
 from ..host.markup import line, problem, word
 from ..takeover import choices
-from ..upscaling.jobs import BY_HOST, Choice, Job, requests_of
+from ..upscaling.jobs import Job, request_of
 from ..upscaling.service import service
 from ..upscaling.statement import STRATEGIES
 from . import cards
@@ -57,65 +57,35 @@ def plan_html(size: Size | None, job: Callable[[], Job]) -> str:
 def _told(size: Size, job: Job) -> str:
     seen = [choice for choice, _ in job.seen()]
     parts = [choice for choice in (job.clean_up, *seen) if choice is not None]
-    if any(choice.model is None or not os.path.isfile(choice.model) for choice in parts):
+    if any(choice.model is not None and not os.path.isfile(choice.model) for choice in parts):
+        return _only_size(size, job, word("the model is fetched first"))
+    if any(choice.name == choices.NO_UPSCALER for choice in parts):
         return _only_size(size, job)
     for choice in parts:
         cards.read(choice.name)  # one look at a time at what is not known yet
-    found = service().estimate(size, requests_of(job))
-    main = found[-1]
-    return line(
-        [
-            f"{size} → <b>{main.output}</b> px",
-            f"{main.output.area / 1e6:.2f} MP",
-            _pieces(found),
-            _time(found),
-            _memory(found),
-        ]
-    ) + "".join(problem(each.problem) for each in found if each.problem)
+    found = service().estimate(size, request_of(job))
+    told = [*_size_words(size, found.output), _pieces(found), _time_words(found.seconds), _memory(found)]
+    return line(told) + (problem(found.problem) if found.problem else "")
 
 
-def _only_size(size: Size, job: Job) -> str:
+def _only_size(size: Size, job: Job, words: str = "") -> str:
     if job.size is None:
         return ""
-    output = plan_size(size, job.size).output
-    seen = [choice for choice, _ in job.seen()]
-    fetched = any(choice.model is not None and not os.path.isfile(choice.model) for choice in seen)
-    return line(
-        [
-            f"{size} → <b>{output}</b> px",
-            f"{output.area / 1e6:.2f} MP",
-            word("the model is fetched first") if fetched else _time_words(_by_host(seen, output)),
-        ]
-    )
+    return line([*_size_words(size, plan_size(size, job.size).output), words])
 
 
-def _pieces(found: list[Estimate]) -> str:
-    most = max(found, key=lambda each: each.tiles)
-    told = word(STRATEGIES.get(most.strategy, most.strategy))
-    return f"{told}: {most.tiles}" if most.strategy == "tiles" else told
+def _size_words(size: Size, output: Size) -> list[str]:
+    return [f"{size} → <b>{output}</b> px", f"{output.area / 1e6:.2f} MP"]
 
 
-def _by_host(seen: list[Choice], output: Size) -> float | None:
-    """Seconds that others' upscalers will take, as far as they ran before; 0.0 where none of them is seen."""
-    from ...running.speeds import expected
-
-    if any(choice.model is not None or choice.name == choices.NO_UPSCALER for choice in seen):
-        return 0.0  # mixed with ours, or plain resampling: no forecast
-    known = [expected(choice.name, BY_HOST, output.area) for choice in seen]
-    return None if None in known else sum(known)
-
-
-def _time(found: list[Estimate]) -> str:
-    known = [each.seconds for each in found]
-    return _time_words(None if None in known else sum(known))
+def _pieces(found: Estimate) -> str:
+    told = word(STRATEGIES.get(found.strategy, found.strategy))
+    return f"{told}: {found.tiles}" if found.strategy == "tiles" else told
 
 
 def _time_words(seconds: float | None) -> str:
-    """0.0: no forecast."""
     if seconds is None:
         return word("time: known after a first run")
-    if not seconds:
-        return ""
     if seconds < 1:
         return f"{word('time')} &lt; 1 s"
     if seconds < 100:
@@ -123,9 +93,8 @@ def _time_words(seconds: float | None) -> str:
     return f"{word('time')} ≈ {seconds / 60:.0f} min"
 
 
-def _memory(found: list[Estimate]) -> str:
-    most = max(found, key=lambda each: each.memory_bytes)
-    return f"{word('memory')} {most.memory_bytes / 1e9:.1f} / {most.free_bytes / 1e9:.1f} GB"
+def _memory(found: Estimate) -> str:
+    return f"{word('memory')} {found.memory_bytes / 1e9:.1f} / {found.free_bytes / 1e9:.1f} GB"
 
 
 def look(values: Any) -> Callable[[], Job]:

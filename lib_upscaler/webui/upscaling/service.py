@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,16 +67,15 @@ class Service:
             host.hand_over_memory()
             return upscaler.upscale(image, request, progress)
 
-    def estimate(self, source: Size, requests: Sequence[UpscaleRequest]) -> list[Estimate]:
-        """What each of the requests, one after the other, will take with a picture of this size. Nothing runs.
+    def estimate(self, source: Size, request: UpscaleRequest) -> Estimate:
+        """What it will take with a picture of this size. Nothing runs.
 
         Raises ModelError, DeviceError, SizeError.
         """
         from ...estimate import estimate
 
         with host.plain_arithmetic():
-            upscaler = self._ready()
-            return [estimate(upscaler, source, request) for request in requests]
+            return estimate(self._ready(), source, request)
 
     def give_back(self) -> None:
         """Drop the copies of the models on the device, and the memory cached there. They stay loaded in main memory."""
