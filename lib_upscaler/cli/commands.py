@@ -67,8 +67,8 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
     unreadable = FAILED if plan.unreadable else 0
     library = _library(options)
     model = chosen_model(library, options.model)
-    for name in filter(None, (model, options.model2)):
-        library.find(name)  # a wrong name is told before torch is imported
+    for name in filter(None, (model, options.model2, options.clean_up)):
+        library.find_chain(name)  # a wrong name is told before torch is imported
 
     from ..pipeline import Upscaler
     from ..request import UpscaleRequest
@@ -84,6 +84,7 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
         memory=options.memory,
         alpha=options.alpha,
         verify=options.verify,
+        clean_up=options.clean_up,
     )
     # Only the models of this one request are ever loaded: none of them is worth dropping.
     upscaler = Upscaler(library, options.device, cache_bytes=sys.maxsize)

@@ -114,7 +114,13 @@ def _add_model_options(parser: _Parser) -> None:
     group.add_argument(
         "--model",
         metavar="NAME|PATH",
-        help=f"the model: its name in a folder of models, or its file (default: {SHIPPED_MODEL})",
+        help=f"the model: its name in a folder of models, or its file (default: {SHIPPED_MODEL});"
+        ' "A > B": A once, then B on what it gave',
+    )
+    group.add_argument(
+        "--clean-up",
+        metavar="NAME|PATH",
+        help="a model that repairs the picture first, at its own size: a 1x network, or one whose result is made small",
     )
     _add_models_dir(group)
     group.add_argument("--model2", metavar="NAME|PATH", help="a second model, whose result is mixed in")

@@ -182,8 +182,7 @@ class ModelLibrary:
 
 def _parts(text: str) -> list[str]:
     """What stands between the ">" of a text, without the quotes around it; ">" in quotes is none."""
-    found = re.findall(r"""(?:"[^"]*"|'[^']*'|[^>])+""", text)
-    stripped = (part.strip() for part in found)
+    stripped = (part.strip() for part in re.split(r""">(?=(?:[^"']|"[^"]*"|'[^']*')*$)""", text))
     return [part[1:-1] if len(part) > 1 and part[0] == part[-1] and part[0] in "\"'" else part for part in stripped]
 
 
