@@ -1,7 +1,8 @@
 """Puts in place what TrueScale needs: inside a WebUI what is missing there, for a person a private environment.
 
     python install.py                               what a WebUI runs at each start: adds what is missing, never fails
-    python install.py upscale PICTURE [options]     for a person: sets up .venv once, then upscales in it
+    python install.py upscale PICTURE [options]     for a person: sets up .venv once, then upscales in it; without a
+                                                    picture it enlarges a sample
     python install.py test [pytest options]         the same, then runs the tests
     python install.py check                         the same, then checks style, imports and types
 
@@ -52,7 +53,7 @@ def run_for_person(command, rest):
     if command not in ("upscale", "test", "check"):
         sys.stderr.write("{}\nThere is no command '{}'.\n".format(USAGE, command))
         return 2
-    if command == "upscale" and not asks_help and all(word.startswith("-") for word in rest):
+    if command == "upscale" and rest and not asks_help and all(word.startswith("-") for word in rest):
         sys.stderr.write(USAGE + "\nupscale: which picture? Name at least one file or folder.\n")
         return 2
     try:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "truescale.json"
 """Says that the .venv is ours, and which requirements it holds."""
 PIP_LOG = VENV / "pip.log"
+SAMPLE = ROOT / "docs" / "sample.png"
 
 GROUPS = {"upscale": ("host", "dependencies"), "test": ("host", "dependencies", "webui", "test")}
 """The groups of requirements that are installed for a job. Exact versions first: else pip fetches the newest, too."""
@@ -42,10 +44,23 @@ def say(text: str) -> None:
 
 
 def upscale(words: list[str]) -> int:
-    """Upscale with the command line's options, from the user's folder; the exit status."""
+    """Upscale with the command line's options, from the user's folder; the exit status. No words: the sample."""
     make_ready("upscale")
+    if not words:
+        return _upscale_sample()
     # The user's folder stays the current one but is no place to import from: it may hold a numpy.py.
     return run_job(["-m", "lib_upscaler", "upscale", *words], PYTHONSAFEPATH="1")
+
+
+def _upscale_sample() -> int:
+    names = chain(["truescale-sample.png"], (f"truescale-sample-{number}.png" for number in count(2)))
+    result = next(Path.cwd() / name for name in names if not os.path.lexists(name))
+    say(f"no picture was named, so this enlarges a sample: {SAMPLE}")
+    status = upscale([str(SAMPLE), "-o", str(result)])
+    if status == 0:
+        say(f"the result is {result}")
+        say("With a picture of your own: python install.py upscale PICTURE")
+    return status
 
 
 def venv_python() -> Path:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from PIL import Image
 
 from lib_upscaler.installation import private
 from lib_upscaler.installation.explain import hints, pip_failure, sizes, unsupported
@@ -227,7 +228,7 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-@pytest.mark.parametrize("words", [["upscale"], ["upscale", "--overwrite"], ["upscail", "a.png"]])
+@pytest.mark.parametrize("words", [["upscale", "--overwrite"], ["upscail", "a.png"]])
 def test_wrong_use_is_answered_with_the_usage_and_nothing_is_set_up(project: Project, words: list[str]) -> None:
     result = project.run(*words)
     assert result.returncode == 2
@@ -241,6 +242,24 @@ def test_help_needs_no_download(project: Project, words: list[str]) -> None:
     assert result.returncode == 0
     assert "install.py upscale PICTURE" in result.stdout
     assert not project.venv.exists()
+
+
+def test_without_a_picture_a_sample_is_enlarged_and_nothing_is_overwritten(project: Project) -> None:
+    project.make_venv()
+    project.upscaler("import sys; assert sys.argv[3] == '-o' and not open(sys.argv[4], 'x').close()")
+    first, second = project.run("upscale"), project.run("upscale")
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert sorted(path.name for path in project.user.iterdir()) == ["truescale-sample-2.png", "truescale-sample.png"]
+    assert str(project.root / "docs" / "sample.png") in first.stdout
+    assert str(project.user / "truescale-sample.png") in first.stdout
+    assert "install.py upscale PICTURE" in first.stdout
+
+
+def test_the_sample_is_a_small_picture() -> None:
+    with Image.open(private.SAMPLE) as sample:
+        assert max(sample.size) <= 256
+        assert sample.mode == "RGB"
 
 
 def test_upscale_runs_in_the_users_folder_and_passes_options_and_status_on(project: Project) -> None:
