@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import host
-from .host import health, saving
+from .host import health, hooks, saving
 from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
 from .panels import extras_tools, lists
@@ -30,12 +30,17 @@ def install() -> None:
 
 def _add_callbacks() -> None:
     callbacks = host.module("script_callbacks")
-    callbacks.on_ui_settings(_add_settings)
-    callbacks.on_before_ui(_before_ui)
-    callbacks.on_after_component(_after_component)
-    callbacks.on_before_image_saved(saving.before_saving)
-    callbacks.on_app_started(_app_started)
-    callbacks.on_script_unloaded(_unloaded)
+    for name, function in (
+        ("on_ui_settings", _add_settings),
+        ("on_before_ui", _before_ui),
+        ("on_after_component", _after_component),
+        ("on_before_image_saved", saving.before_saving),
+        ("on_app_started", _app_started),
+        ("on_script_unloaded", _unloaded),
+    ):
+        add = getattr(callbacks, name, None)  # ``hooks`` tells of what is missing
+        if add is not None:
+            add(function)
 
 
 def _add_settings() -> None:
@@ -64,6 +69,7 @@ def _after_component(component: Any, **arguments: Any) -> None:
 def _app_started(_demo: Any, app: Any) -> None:
     from .places.api import mount
 
+    hooks.tell_missing()
     mount(app)
 
 

@@ -1,4 +1,4 @@
-"""HTTP: ``/truescale/v1/models``, ``/refresh`` and ``/upscale``, beside the host's own API and under its password."""
+"""HTTP: ``/truescale/v1/`` with models, refresh, upscale and health, beside the host's own API and under its password."""
 
 import base64
 import binascii
@@ -13,9 +13,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field
 
+from ... import __version__
 from ...errors import PictureReadError, RequestError, TrueScaleError
 from .. import host
-from ..host import health
+from ..host import health, hooks
 from ..host.progress import shown_as_job
 from ..panels import lists, pieces
 from ..panels.values import Values
@@ -68,6 +69,23 @@ class ModelItem(BaseModel):
     file: Optional[str] = Field(default=None, title="File name")
 
 
+class MissingHook(BaseModel):
+    """Something of the WebUI that TrueScale did not find."""
+
+    hook: str = Field(title="Function or value")
+    without: str = Field(title="What does not work without it")
+
+
+class Health(BaseModel):
+    """How TrueScale fares in this WebUI."""
+
+    version: str = Field(title="Version of TrueScale")
+    problem: str = Field(title="Why it cannot run", description="in words; empty where it can")
+    missing: list[MissingHook] = Field(
+        title="What of the WebUI was not found", description="each: hook, and what is missing without"
+    )
+
+
 class Failure(BaseModel):
     """What went wrong."""
 
@@ -84,6 +102,7 @@ def mount(app: FastAPI) -> None:
     for path, function, method, model in (
         ("models", list_models, "GET", list),
         ("refresh", refresh, "POST", list),
+        ("health", look_at_itself, "GET", Health),
         ("upscale", upscale, "POST", UpscaleAnswer),
     ):
         model = list[ModelItem] if model is list else model
@@ -105,6 +124,12 @@ def _checked_password(credentials: HTTPBasicCredentials = Depends(HTTPBasic())) 
     password = known.get(credentials.username)
     if password is None or not compare_digest(credentials.password.encode(), password.encode()):
         raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
+
+
+def look_at_itself() -> Any:
+    """Whether TrueScale can run here, and what of the WebUI it did not find."""
+    lacking = [MissingHook(hook=str(hook), without=hook.without) for hook in hooks.missing()]
+    return Health(version=__version__, problem=health.problem(), missing=lacking)
 
 
 def list_models() -> Any:
