@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from PIL import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import BrowserContext, Locator
 
-__all__ = ["ARGUMENTS", "PANELS", "TABS", "OpenPage", "PanelsPage"]
+__all__ = ["ARGUMENTS", "AT_REST", "PANELS", "TABS", "OpenPage", "PanelsPage"]
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    # Nothing but this machine is reached. With Playwright's routes for it the browser would keep nothing it has loaded.
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost",
 )
 PANELS = {
     "#truescale_extras": "Extras",
@@ -27,30 +30,15 @@ PANELS = {
 }
 """Our panels, and the tab that each is in."""
 TABS = ("txt2img", "img2img", "Extras", "Settings")
+AT_REST = Path(__file__).parent / "at_rest.js"
 _MILLISECONDS = 30_000
-_SETTLED = """() => new Promise((done) => {
-    let timer = setTimeout(finish, 200);
-    const watch = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(finish, 200); });
-    function finish() { watch.disconnect(); done(); }
-    watch.observe(document.body, {childList: true, subtree: true, attributes: true});
-    setTimeout(finish, 5000);
-})"""
 
 
 class PanelsPage:
     """page: Playwright's. errors: of its scripts."""
 
-    def __init__(
-        self,
-        browser: Browser,
-        address: str,
-        dark: bool = False,
-        korean: bool = False,
-        width: int = 1280,
-        height: int = 900,
-    ) -> None:
-        context = browser.new_context(viewport={"width": width, "height": height}, locale="en-US")
-        context.route("**/*", _only_local)
+    def __init__(self, context: BrowserContext, address: str, dark: bool = False, korean: bool = False) -> None:
+        """context: with the script ``AT_REST``."""
         self.page = context.new_page()
         self.page.set_default_timeout(_MILLISECONDS)
         self.errors: list[str] = []
@@ -61,19 +49,20 @@ class PanelsPage:
         self.settle()
 
     def close(self) -> None:
-        self.page.context.close()
+        self.page.close()
 
     def settle(self) -> None:
-        """Until the page has not changed for a moment."""
-        self.page.evaluate(_SETTLED)
+        """Until the server has answered, the host's scripts have told ours, and all of it is drawn."""
+        self.page.evaluate("() => window.atRest()")
 
     def eventually(self, check: Callable[[], Any]) -> bool:
         """Whether it is true, at the latest after the server has had time to answer."""
-        for _ in range(100):
-            if check():
-                return True
-            self.page.wait_for_timeout(100)
-        return False
+        deadline = time.monotonic() + _MILLISECONDS / 1000
+        while not check():
+            if time.monotonic() > deadline:
+                return False
+            self.page.wait_for_timeout(20)
+        return True
 
     def tab(self, name: str) -> None:
         """The tabs are in the order of ``TABS``, whatever the language."""
@@ -166,12 +155,3 @@ class PanelsPage:
 
 OpenPage = Callable[..., PanelsPage]
 """What the fixture ``open_page`` is."""
-
-
-def _only_local(route: Any) -> None:
-    """Nothing but this machine is reached."""
-    address = urlsplit(route.request.url)
-    if address.scheme in ("data", "blob") or address.hostname in ("127.0.0.1", "localhost"):
-        route.continue_()
-    else:
-        route.abort()

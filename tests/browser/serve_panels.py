@@ -140,6 +140,7 @@ def serve(host: FakeHost) -> None:
         return response
 
     gr.routes.templates.TemplateResponse = with_scripts
+    _keep_assets()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -150,6 +151,19 @@ def serve(host: FakeHost) -> None:
     print(json.dumps(facts), flush=True)
     sys.stdin.read()
     os._exit(0)  # without waiting for the server's threads
+
+
+def _keep_assets() -> None:
+    """Let the browser keep gradio's own scripts from one page to the next: each page would ask for a hundred files."""
+    show_file, folder = gr.routes.FileResponse, gr.routes.BUILD_PATH_LIB
+
+    def show(path: Any, *args: Any, **kwargs: Any) -> Any:
+        response = show_file(path, *args, **kwargs)
+        if str(path).startswith(folder):
+            response.headers["Cache-Control"] = "max-age=3600"
+        return response
+
+    gr.routes.FileResponse = show
 
 
 def _head(host: FakeHost) -> str:
