@@ -7,10 +7,76 @@ import os
 # The networks in the tests are tiny: threads cost them more than they give. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+# -- several at a time -------------------------------------------------------------------------------------------------
+
+_LOCKS = pytest.StashKey[tempfile.TemporaryDirectory]()
+IN_A_BROWSER = "tests/browser"
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    if not pluginmanager.hasplugin("xdist"):  # -p no:xdist: pyproject.toml has its options
+        parser.addoption("--numprocesses", "--dist", help="None: pytest-xdist is not there.")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two, however many cores there are: all in a browser takes one about as long as the rest takes the other."""
+    return 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each file is one worker's, and all tests in a browser are: they share it and its servers, and mostly wait."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return IN_A_BROWSER if nodeid.startswith(IN_A_BROWSER) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A folder for the locks of all workers."""
+    if _LOCKS not in node.config.stash:
+        node.config.stash[_LOCKS] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        node.config.add_cleanup(node.config.stash[_LOCKS].cleanup)
+    node.workerinput["locks"] = node.config.stash[_LOCKS].name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test marked ``alone`` has all workers' locks, any other one its worker's. Who waits at the gate comes next."""
+    worker = getattr(item.config, "workerinput", None)
+    if worker is None:
+        return (yield)
+    from filelock import FileLock
+
+    def lock(name: str) -> FileLock:
+        return FileLock(Path(worker["locks"]) / name)
+
+    is_alone = item.get_closest_marker("alone") is not None
+    names = [f"gw{number}" for number in range(worker["workercount"])] if is_alone else [worker["workerid"]]
+    with ExitStack() as held:
+        gate = lock("gate")
+        with gate:
+            for name in names:
+                held.enter_context(lock(name))
+        return (yield)
+
+
+# -- what they share ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")

@@ -586,6 +586,7 @@ def test_the_start_needs_no_torch_and_survives_a_closed_pipe(models: Path) -> No
     assert done.stderr == b""
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(os.name == "nt", reason="a process there cannot send Ctrl-C to one other")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_soon_and_leaves_nothing_half_done(number: signal.Signals, models: Path) -> None:

@@ -297,6 +297,7 @@ def test_time_is_not_known_before_a_run(own_cache: Path, upscaler: Upscaler) -> 
     assert _estimate(upscaler, size=ByScale(0.5)).seconds is None
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "wanted",
     [
@@ -399,6 +400,7 @@ def test_free_memory_is_a_share_of_what_is_free_and_at_most_the_limit(
     assert _estimate(upscaler, memory=10**8).free_bytes == 10**8
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not can_steady_heap(CPU), reason="elsewhere memory that was freed may be used again unseen")
 @pytest.mark.parametrize(
     "wanted",

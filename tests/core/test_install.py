@@ -90,13 +90,16 @@ def test_a_complete_webui_is_left_alone_in_silence(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr, host.pip_calls()) == (0, "", "", [])
 
 
+@pytest.mark.alone
 def test_the_start_of_a_webui_is_not_slowed(tmp_path: Path) -> None:
     host = Host(tmp_path)
     seconds = []
-    for _ in range(3):
+    for _ in range(10):  # the machine may be busy with something else
         begin = time.perf_counter()
         host.start()
         seconds.append(time.perf_counter() - begin)
+        if seconds[-1] < 0.5:
+            break
     assert min(seconds) < 0.5
 
 

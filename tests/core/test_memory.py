@@ -47,6 +47,7 @@ def test_other_failures_are_not_taken_for_it(error: Exception) -> None:
     assert not is_out_of_memory(error)
 
 
+@pytest.mark.alone
 def test_the_budget_is_a_share_of_what_is_free_and_at_most_the_limit() -> None:
     free = available_bytes(CPU)
 
@@ -55,6 +56,7 @@ def test_the_budget_is_a_share_of_what_is_free_and_at_most_the_limit() -> None:
     assert memory_budget(CPU, 5 * MB) == 5 * MB
 
 
+@pytest.mark.alone
 def test_the_peak_is_what_was_taken_for_a_while() -> None:
     with PeakMeter(CPU) as meter:
         _use(50 * MB)
@@ -62,6 +64,7 @@ def test_the_peak_is_what_was_taken_for_a_while() -> None:
     assert 45 * MB < meter.bytes < 80 * MB
 
 
+@pytest.mark.alone
 def test_peaks_within_peaks() -> None:
     with PeakMeter(CPU) as outer:
         _use(80 * MB)
@@ -72,6 +75,7 @@ def test_peaks_within_peaks() -> None:
     assert 25 * MB < inner.bytes < 60 * MB
 
 
+@pytest.mark.alone
 def test_nothing_taken() -> None:
     with PeakMeter(CPU) as meter:
         pass
@@ -79,6 +83,7 @@ def test_nothing_taken() -> None:
     assert 0 <= meter.bytes < 5 * MB
 
 
+@pytest.mark.alone
 def test_a_meter_survives_an_error() -> None:
     with pytest.raises(KeyError), PeakMeter(CPU):
         raise KeyError
@@ -88,6 +93,7 @@ def test_a_meter_survives_an_error() -> None:
     assert meter.bytes > 25 * MB
 
 
+@pytest.mark.alone
 def test_the_heap_is_handed_back() -> None:
     process = psutil.Process()
     before = process.memory_info().rss

@@ -342,6 +342,7 @@ def test_alpha_of_a_cropped_size(upscaler: Upscaler) -> None:
 # -- the statement ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 @pytest.mark.skipif(not can_steady_heap(CPU), reason="elsewhere memory that was freed may be used again unseen")
 def test_the_peak_holds_the_canvas_and_the_finished_picture(upscaler: Upscaler) -> None:
     _do(upscaler, _image(), "four")

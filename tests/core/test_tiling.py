@@ -130,6 +130,7 @@ def test_strips(width: int, height: int, align: int) -> None:
     assert len(grid.cores) == 1 or max(width, height) > 300 // min(width, height)
 
 
+@pytest.mark.alone
 def test_a_huge_picture_is_planned_in_a_moment() -> None:
     started = time.perf_counter()
     size = Size(16_000, 12_000)

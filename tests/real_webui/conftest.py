@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--screenshots", metavar="FOLDER", type=Path, help="where screenshots go (default: pytest's own)")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """None beside another: there is one WebUI, and its times are measured."""
+    return 0
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """What was measured, whether or not the tests passed."""
     lines = config.stash.get(_MEASURED, [])

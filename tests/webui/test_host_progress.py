@@ -116,6 +116,7 @@ def test_hires_fix_tells_in_words_and_leaves_the_hosts_bar_alone(slow_host: Fake
     assert len(set(watch.bar)) == 1
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("button", ["interrupt", "skip"])
 @pytest.mark.parametrize("way", [PANEL, ACCORDION], ids=["panel", "accordion"])
 def test_a_button_is_obeyed_within_a_second(button: str, way: dict[str, Any], slow_host: FakeHost) -> None:
