@@ -13,7 +13,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+from effort import set_long
+
+# -- random jobs -------------------------------------------------------------------------------------------------------
+
+# The same examples each time, and however long they take on a busy machine.
+hypothesis.settings.register_profile("the same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("the same")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    set_long(config.getoption("--long"))
+
 
 # -- several at a time -------------------------------------------------------------------------------------------------
 
@@ -22,6 +36,7 @@ IN_A_BROWSER = "tests/browser"
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    parser.addoption("--long", action="store_true", help="all random jobs, of which a fifth are done else")
     if not pluginmanager.hasplugin("xdist"):  # -p no:xdist: pyproject.toml has its options
         parser.addoption("--numprocesses", "--dist", help="None: pytest-xdist is not there.")
 

@@ -535,7 +535,7 @@ def test_the_button_comes_back_but_not_twice_and_below_the_gallery_if_there_is_n
     page.script("() => document.querySelector('#extras_generate').append(document.createElement('i'))")
     assert page.eventually(lambda: page.page.locator(EXTRAS).count() == 1)
     page.script("() => document.querySelector('#extras_generate').append(document.createElement('i'))")
-    page.page.wait_for_timeout(300)  # the host's scripts have told ours of it
+    page.settle()  # the host's scripts have told ours of it
     assert page.page.locator(EXTRAS).count() == 1
     page.script(f"() => {{ document.querySelector('{EXTRAS}').remove(); image_buttons_extras.remove(); }}")
     assert page.eventually(lambda: page.page.locator(EXTRAS).count() == 1)

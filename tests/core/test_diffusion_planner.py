@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import jobs
 from lib_upscaler.diffusion.blending import TileWeights
 from lib_upscaler.diffusion.grid import ORDERS, Grid, ordered, plan_grid
 from lib_upscaler.errors import RequestError
@@ -30,8 +31,9 @@ def plans(draw: st.DrawFn) -> tuple[Size, Size, int]:
 
 
 @given(plans())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=jobs(1000), deadline=None)
 def test_weights_sum_to_1_at_every_pixel(plan: tuple[Size, Size, int]) -> None:
+    """200 examples; 1000 with ``pytest --long``."""
     grid = plan_grid(*plan)
     weights = TileWeights(grid)
     total = np.zeros((grid.canvas.height, grid.canvas.width))
@@ -44,8 +46,9 @@ def test_weights_sum_to_1_at_every_pixel(plan: tuple[Size, Size, int]) -> None:
 
 
 @given(plans())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=jobs(1000), deadline=None)
 def test_every_tile_is_of_one_size_on_multiples_of_8_inside_of_the_canvas(plan: tuple[Size, Size, int]) -> None:
+    """200 examples; 1000 with ``pytest --long``."""
     size, tile, overlap = plan
     grid = plan_grid(*plan)
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from effort import jobs
 from lib_upscaler import store
 from lib_upscaler.errors import Cancelled, MemoryLimitError, ModelNotFoundError, SizeError, TrueScaleError
 from lib_upscaler.estimate import Estimate, estimate
@@ -132,8 +133,9 @@ def _reported(upscaler: Upscaler, image: Image.Image, request: UpscaleRequest) -
 
 
 def test_it_is_what_the_run_reports(upscaler: Upscaler) -> None:
+    """Of 120 jobs; of 600 with ``pytest --long``."""
     seen: Counter[str] = Counter()
-    for size, channels, alpha, request in _jobs(120):
+    for size, channels, alpha, request in _jobs(jobs(600)):
         found = estimate(upscaler, size, request, alpha, channels)
         job = (size, channels, alpha, request)
         report = _reported(upscaler, _image(size, channels, alpha), request)

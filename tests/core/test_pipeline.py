@@ -13,6 +13,7 @@ import spandrel
 import torch
 from PIL import Image
 
+from effort import jobs
 from lib_upscaler import pipeline
 from lib_upscaler.errors import (
     Cancelled,
@@ -67,8 +68,9 @@ def _half_up(value: Fraction) -> int:
 
 
 def test_a_thousand_random_sizes_are_exact(upscaler: Upscaler) -> None:
+    """The first 200 of them; all with ``pytest --long``."""
     chance = random.Random(0)
-    for number in range(1000):
+    for number in range(jobs(1000)):
         width, height = chance.randint(1, 12), chance.randint(1, 12)
         image = Image.new("RGB", (width, height), (40, 90, 200))
         model = chance.choice(["one", "two", "four"])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from effort import jobs
 from lib_upscaler.errors import RequestError, SizeError
 from lib_upscaler.geometry import Region, Size
 from lib_upscaler.pictures.formats import FORMATS, check_format
@@ -24,9 +25,10 @@ def half_up(value: Decimal) -> int:
     return max(1, int(value.quantize(Decimal(1), rounding=ROUND_HALF_UP)))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=jobs(1000), deadline=None)
 @given(sides, sides, st.integers(5, 3200))
 def test_a_scale_gives_the_product_with_halves_rounded_up(width, height, hundredths):
+    """200 examples; 1000 with ``pytest --long``."""
     plan = plan_size(Size(width, height), ByScale(hundredths / 100))
     scale = Decimal(hundredths) / 100
     assert plan.output == plan.resized == Size(half_up(width * scale), half_up(height * scale))
@@ -49,9 +51,10 @@ def test_scales_by_hand(size, scale, expected):
     assert plan_size(Size(*size), ByScale(scale)).output == Size(*expected)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=jobs(1000), deadline=None)
 @given(sides, sides, targets, targets, st.sampled_from(["inside", "crop", "stretch", "pad"]))
 def test_width_and_height_give_what_the_fit_says(width, height, box_width, box_height, fit):
+    """200 examples; 1000 with ``pytest --long``."""
     source = Size(width, height)
     plan = plan_size(source, ByDimensions(box_width, box_height, fit))
     box = Size(box_width, box_height)
