@@ -42,9 +42,12 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Two, however many cores there are: all in a browser takes one about as long as the rest takes the other."""
-    return 2
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two, however many cores there are: all in a browser takes one about as long as the rest takes the other. None
+    where a single file is asked for: only one worker could run it.
+    """
+    files = {argument.split("::")[0] for argument in config.args}
+    return 0 if len(files) == 1 and files.pop().endswith(".py") else 2
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,7 +68,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_configure_node(node: Any) -> None:
     """A folder for the locks of all workers."""
     if _LOCKS not in node.config.stash:
-        node.config.stash[_LOCKS] = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        node.config.stash[_LOCKS] = tempfile.TemporaryDirectory(prefix="truescale-tests-")
         node.config.add_cleanup(node.config.stash[_LOCKS].cleanup)
     node.workerinput["locks"] = node.config.stash[_LOCKS].name
 
