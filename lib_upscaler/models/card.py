@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,7 +203,9 @@ def _card_key(entry: ModelEntry) -> str:
     return json.dumps(["card", _CARD_VERSION, *versions, *_file_key(entry)])
 
 
+@cache
 def _version(package: str) -> str:
+    """Cached: to look it up takes a millisecond, and lists ask for every model's card."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

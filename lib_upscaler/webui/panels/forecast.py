@@ -90,7 +90,7 @@ def _time_words(seconds: float | None) -> str:
         return f"{word('time')} &lt; 1 s"
     if seconds < 100:
         return f"{word('time')} ≈ {seconds:.0f} s"
-    return f"{word('time')} ≈ {seconds / 60:.0f} min"
+    return f"{word('time')} ≈ {seconds / 60:.0f} {word('minutes')}"
 
 
 def _memory(found: Estimate) -> str:

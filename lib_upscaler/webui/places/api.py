@@ -1,4 +1,4 @@
-"""HTTP: ``/truescale/v1/`` with models, refresh, upscale and health, beside the host's own API and under its password."""
+"""HTTP: models, refresh, upscale and health below ``/truescale/v1``, beside the host's own API, under its password."""
 
 import base64
 import binascii
