@@ -242,7 +242,7 @@ def test_interrupted_is_409(host: FakeHost, engine: Engine) -> None:
 # -- who may ask, and where the routes are -----------------------------------------------------------------------------
 
 
-ROUTES = ["/truescale/v1/models", "/truescale/v1/refresh", "/truescale/v1/upscale"]
+ROUTES = ["/truescale/v1/models", "/truescale/v1/refresh", "/truescale/v1/health", "/truescale/v1/upscale"]
 
 
 @NO_FLAGS_MATTER
@@ -269,7 +269,7 @@ def test_the_routes_work_with_either_flag(flags: str, start_host: StartHost) -> 
 def test_without_the_flag_there_are_no_routes(start_host: StartHost) -> None:
     client = start_host("").client()
 
-    assert [client.get(route).status_code for route in ROUTES] == [404] * 3
+    assert [client.get(route).status_code for route in ROUTES] == [404] * len(ROUTES)
 
 
 def test_the_routes_are_there_after_a_reload(host: FakeHost) -> None:
