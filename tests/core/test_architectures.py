@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -38,41 +39,51 @@ def test_small_networks_are_the_same_at_every_call(name: str) -> None:
 
 # Of module scope, so that pytest runs both tests of a network one after the other, and the state is made once.
 @pytest.fixture(scope="module", params=IMAGES)
-def built(request: pytest.FixtureRequest) -> tuple[str, dict[str, torch.Tensor]]:
-    return request.param, IMAGES[request.param].build()
-
-
-def test_small_network_is_what_its_name_says(built: tuple[str, dict[str, torch.Tensor]]) -> None:
-    name, state = built
-    network = IMAGES[name]
-
+def built(request: pytest.FixtureRequest) -> Built:
+    network, state = IMAGES[request.param], IMAGES[request.param].build()
     descriptor = by_spandrel(state)
+    with pytest.MonkeyPatch.context() as patch:
+        _without_chance(network, patch)
+        output = np.asarray(_expected(network, descriptor, _photo(MODES[network.in_channels])))
+    return Built(request.param, state, descriptor, output)
+
+
+class Built(NamedTuple):
+    """A small network: its weights, as spandrel loads them, and what that makes of a photo, ``(H, W[, C])`` uint8."""
+
+    name: str
+    state: dict[str, torch.Tensor]
+    descriptor: spandrel.ImageModelDescriptor
+    output: np.ndarray
+
+
+def _without_chance(network: SmallNetwork, patch: pytest.MonkeyPatch) -> None:
+    """Two runs must see the same "random" numbers to be comparable."""
+    if network.random:
+        patch.setattr(torch, "randn", lambda *size, device=None, **_: torch.zeros(*size, device=device))
+        patch.setattr(torch, "randn_like", lambda like, **_: torch.zeros_like(like))
+
+
+def test_small_network_is_what_its_name_says(built: Built) -> None:
+    network, descriptor = IMAGES[built.name], built.descriptor
 
     found = (descriptor.architecture.id, descriptor.scale, descriptor.input_channels, descriptor.output_channels)
     assert found == (network.architecture, network.scale, network.in_channels, network.out_channels)
     # Most of the output must lie inside [0, 1] and differ from pixel to pixel, or a comparison could not fail.
-    output = np.asarray(_expected(network, descriptor, _photo(MODES[network.in_channels])))[..., :3]
+    output = built.output[..., :3]
     assert output.std() > 10
     assert np.mean((output > 0) & (output < 255)) > 0.6
 
 
-def test_upscales_as_spandrel_does(
-    built: tuple[str, dict[str, torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name, state = built
-    network = IMAGES[name]
+def test_upscales_as_spandrel_does(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, state, network = built.name, built.state, IMAGES[built.name]
     # Half of the networks are saved in one format, half in the other.
     if list(NETWORKS).index(name) % 2:
         save_safetensors(state, tmp_path / f"{name}.safetensors")
     else:
         save_pth(state, tmp_path / f"{name}.pth")
     picture = _photo(MODES[network.in_channels])
-    if network.random:
-        # Both runs must see the same "random" numbers to be comparable.
-        monkeypatch.setattr(torch, "randn", lambda *size, device=None, **_: torch.zeros(*size, device=device))
-        monkeypatch.setattr(torch, "randn_like", lambda like, **_: torch.zeros_like(like))
-    expected = _expected(network, by_spandrel(state), picture)
-
+    _without_chance(network, monkeypatch)
     upscaler = Upscaler(ModelLibrary([tmp_path]), device="cpu")
     result = upscaler.upscale(picture, UpscaleRequest(model=name, precision="exact"))
 
@@ -80,7 +91,7 @@ def test_upscales_as_spandrel_does(
     assert result.image.mode == picture.mode
     # The network's own alpha is another matter: an opaque picture stays opaque.
     levels = np.asarray(result.image).astype(int)[..., :3]
-    assert np.abs(levels - np.asarray(expected).astype(int)[..., :3]).max() <= 1
+    assert np.abs(levels - built.output.astype(int)[..., :3]).max() <= 1
 
 
 @pytest.mark.parametrize("name", REFUSED)
