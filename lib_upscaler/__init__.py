@@ -24,14 +24,14 @@ _HOMES = {
     "ByLongestSide": "planning.sizing",
     "ByMegapixels": "planning.sizing",
     "ByScale": "planning.sizing",
-    "Estimate": "estimate",
+    "Estimate": "estimates",
     "ModelLibrary": "models.library",
     "Size": "geometry",
     "UpscaleReport": "request",
     "UpscaleRequest": "request",
     "UpscaleResult": "request",
     "Upscaler": "pipeline",
-    "estimate": "estimate",
+    "estimate": "estimates",
 }
 
 __all__ = [*errors.__all__, *_HOMES]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import PictureError, SizeError
-from ..estimate import Estimate, estimate, total
+from ..estimates import Estimate, estimate, total
 from ..geometry import Size
 from ..pictures.formats import check_format, output_format
 from ..pictures.reading import read_header

@@ -40,8 +40,10 @@ _LARGEST_OPERATION = {"cpu": 4e10, "mps": 4e11}
 _STEADY_GAIN = 1.3
 """How much faster a network runs on the CPU with the heap kept steady."""
 
-_CUDA_TILES = 8
-"""Tiles of one shape that run together on CUDA, where memory allows."""
+_CUDA_TILES = {2: 2}
+"""Tiles of one shape that run together on CUDA, where memory allows, by the bytes of a value. Measured on an H200 with
+tiles of 256 px of an RRDB network: two in float16 take a tenth less time than one by one, eight half as much again; in
+float32 two take 1.4 times as long, and 13 times the memory."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,9 @@ def channel_runs(card: ModelCard, channels: int) -> tuple[int, int]:
     return (channels, 1) if card.input_channels == 1 and channels > 1 else (1, channels)
 
 
-def tiles_at_once(device_type: str) -> int:
-    """Tiles of one shape that run in one batch, where memory allows."""
-    return _CUDA_TILES if device_type == "cuda" else 1
+def tiles_at_once(device_type: str, item_size: int) -> int:
+    """Tiles of one shape that run in one batch, where memory allows. item_size: bytes per value."""
+    return _CUDA_TILES.get(item_size, 1) if device_type == "cuda" else 1
 
 
 def plan_pass(task: PassTask, tile: int | str, limits: Limits) -> PassPlan:

@@ -175,8 +175,8 @@ class _Pass:
         self.warnings: list[str] = []
         self.banded = self.unresolved = False
         self.together = 1
-        self.batch = settings.batch or tiles_at_once(device.type)
         item_size = torch.empty((), dtype=precision.dtype).element_size()
+        self.batch = settings.batch or tiles_at_once(device.type, item_size)
         self.limits = limits_for(model.card, device.type, memory_budget(device, settings.memory), item_size)
         self.seams = Seams(model.scale, task.channels)
         self.margins: dict[Region, int] = {}

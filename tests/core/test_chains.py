@@ -13,7 +13,7 @@ from PIL import Image
 
 from lib_upscaler.cli.commands import main
 from lib_upscaler.errors import Cancelled, ModelNotFoundError, RequestError
-from lib_upscaler.estimate import estimate
+from lib_upscaler.estimates import estimate
 from lib_upscaler.geometry import Size
 from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pipeline import Upscaler, _Job

@@ -18,7 +18,7 @@ from PIL import Image
 from effort import jobs
 from lib_upscaler import store
 from lib_upscaler.errors import Cancelled, MemoryLimitError, ModelNotFoundError, SizeError, TrueScaleError
-from lib_upscaler.estimate import Estimate, estimate
+from lib_upscaler.estimates import Estimate, estimate
 from lib_upscaler.geometry import Size
 from lib_upscaler.models import network
 from lib_upscaler.models.card import read_card

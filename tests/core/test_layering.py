@@ -70,3 +70,12 @@ def test_face_is_complete() -> None:
     assert lib_upscaler.__all__
     for name in lib_upscaler.__all__:
         assert getattr(lib_upscaler, name, None) is not None, name
+
+
+def test_nothing_of_the_face_is_a_module() -> None:
+    """A module of a name of the face would take its place as soon as it is imported."""
+    names = [f"lib_upscaler.{file.stem}" for file in PACKAGE.glob("*.py") if file.stem not in ("__init__", "__main__")]
+    code = "import types, lib_upscaler as face\n" + "".join(f"import {name}\n" for name in names)
+    code += "assert not [n for n in face.__all__ if isinstance(getattr(face, n), types.ModuleType)]"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr

@@ -20,7 +20,7 @@ from ..upscaling.statement import STRATEGIES
 from . import cards
 
 if TYPE_CHECKING:
-    from ...estimate import Estimate
+    from ...estimates import Estimate
 
 __all__ = ["look", "plan_html", "size_of", "source_of"]
 

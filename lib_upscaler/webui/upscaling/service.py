@@ -16,7 +16,7 @@ from ..host.settings import Settings, settings
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ...estimate import Estimate
+    from ...estimates import Estimate
     from ...geometry import Size
     from ...pipeline import Upscaler
     from ...request import UpscaleRequest, UpscaleResult
@@ -72,7 +72,7 @@ class Service:
 
         Raises ModelError, DeviceError, SizeError.
         """
-        from ...estimate import estimate
+        from ...estimates import estimate
 
         with host.plain_arithmetic():
             return estimate(self._ready(), source, request)

@@ -177,9 +177,9 @@ class _Forecast:
 
     def _outlook(self, run: Run) -> Outlook:
         """Of one pass, for one turn. Raises MemoryLimitError."""
-        kind = self.device.type
-        item_size = torch.empty((), dtype=self.choices[_which(run)].dtype).element_size()
-        return outlook(run.task, limits_for(self._card(run), kind, self._budget(run), item_size), tiles_at_once(kind))
+        kind, item_size = self.device.type, torch.empty((), dtype=self.choices[_which(run)].dtype).element_size()
+        limits = limits_for(self._card(run), kind, self._budget(run), item_size)
+        return outlook(run.task, limits, tiles_at_once(kind, item_size))
 
     def _budget(self, run: Run) -> int:
         """Bytes that a pass will find free, of what is free now."""
