@@ -158,7 +158,7 @@ class _Job:
         known = [_known(chain) for chain, _ in chains]
         self.plan = JobPlan.of(source, request.size, known, where, request.always)
         self.plan.check(picture_limit(device, request.memory))
-        self.walk = self.plan.walk(3, "none")
+        self.walk = self.plan.walk(3, "none")  # until the picture is known
         self.done: list[tuple[UpscaleModel, PassResult]] = []
         self.foreign: list[Enlarger] = []
         self.network_seconds = 0.0
