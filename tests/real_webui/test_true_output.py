@@ -123,3 +123,13 @@ def test_the_route_keeps_alpha_and_size(server: Server, photo: Photo, true_level
     assert result.getchannel("A").getextrema() == (255, 255)
     assert levels_off(result, true_levels(source, ANIME, (328, 250))) <= 1
     assert answer["report"]["precision"] == "float32"
+
+
+def test_what_the_host_lacks_is_in_its_log_and_told_by_our_route(server: Server, measured: Measured) -> None:
+    health = server.http.get("/truescale/v1/health")
+    measured(f"TrueScale {health['version']}, missing here: {[one['hook'] for one in health['missing']]}")
+
+    assert health["problem"] == ""
+    assert server.log.count("this WebUI has no modules.") == len(health["missing"])
+    for one in health["missing"]:
+        assert f"this WebUI has no {one['hook']}: {one['without']}" in server.log
