@@ -173,6 +173,8 @@ def test_sd_upscale_tells_before_and_after(ui: Ui, photo, tmp_path: Path, screen
     for side in ("width", "height"):
         ui.set_number(f"truescale_sd_tile_{side}", 128)
     _says(ui, "truescale_sd_plan", "128x128 → 256x256 px")
+    assert not ui.page.locator("#truescale_sd_order").is_visible()  # it changes nothing in the result
+    ui.shot(screenshots / "sd_panel.png", "#img2img_script_container")
     ui.run("img2img")
     _says(ui, "html_log_img2img", "128x128 → 256x256 px")
     _says(ui, "html_log_img2img", "tiles redrawn")
