@@ -11,21 +11,20 @@ import torch
 
 from .errors import MemoryLimitError, RequestError
 from .geometry import Size
-from .models.loader import describe
+from .models.library import ModelEntry
 from .models.network import KnownModel
 from .pictures.resample import BAND_BYTES
-from .pipeline import FOREIGN, cut_most, picture_limit
-from .planning.job import Foreign, JobPlan, Run, Step, Walk, Where, alpha_route
+from .planning.job import Foreign, Run, Step, Walk, alpha_route
 from .planning.passes import Outlook, limits_for, outlook, tiles_at_once
-from .running.heap import can_steady_heap
 from .running.limits import CPU_SHARE, memory_budget
 from .running.precision import PRECISIONS, Choice, NotMeasured, choose
 from .running.speeds import PICTURES, expected, network_names
+from .walker import FOREIGN, cut_most, picture_limit
 
 if TYPE_CHECKING:
     from .models.card import ModelCard
-    from .pipeline import Upscaler
-    from .request import Model, UpscaleRequest
+    from .pipeline import Plan, Upscaler
+    from .request import UpscaleRequest
 
 __all__ = ["Estimate", "estimate", "total"]
 
@@ -38,14 +37,14 @@ _SCRATCH_BYTES = 3 * BAND_BYTES
 class Estimate:
     """What an upscale will take. The terms are those of ``UpscaleReport``.
 
-    output: the exact size of the result. passes: of the first network that is seen; 0 where none runs.
+    output: the exact size of the result. passes: of the first model that runs; 0 where none runs.
     strategy, tiles, margin: as planned at first; margins grow where the seams ask for it. "", 0, 0 with a problem.
     precision: as far as it is known. "auto" is measured when a network first runs; until then it is taken for float32.
     seconds: without loading; None while nothing like it has run on this device, and with a problem.
     memory_bytes: the peak that is planned; on the CPU with all pictures, on other devices of what lies there. With a
         problem: what the pictures alone take at least. free_bytes: what the job may take at most.
     problem: the words of the error that the run would raise, "" if there is none.
-    steps: those that will be carried out, of the last stage.
+    steps: those that will be carried out, of the last stage. plan: all of them, for ``upscaler.upscale`` to carry out.
     """
 
     output: Size
@@ -59,6 +58,7 @@ class Estimate:
     free_bytes: int
     problem: str = ""
     steps: tuple[Step, ...] = field(default=(), repr=False)
+    plan: Plan | None = field(default=None, compare=False, repr=False)
 
     @property
     def fits(self) -> bool:
@@ -80,7 +80,12 @@ class Estimate:
 
 
 def estimate(
-    upscaler: Upscaler, source: Size, request: UpscaleRequest, alpha: bool = False, channels: int = 3
+    upscaler: Upscaler,
+    source: Size,
+    request: UpscaleRequest,
+    alpha: bool = False,
+    channels: int = 3,
+    plan: Plan | None = None,
 ) -> Estimate:
     """What ``upscaler.upscale`` will do with a picture of this size, from what is known now; nothing is run.
 
@@ -91,22 +96,13 @@ def estimate(
 
     Raises ModelError, and RequestError or SizeError where no size can be worked out.
     """
-    found = None
-    for stage in request.stages:
-        models = [model for model, _ in stage.seen]
-        where = Where(upscaler.device.type, can_steady_heap(upscaler.device), stage.tile)
-        plan = JobPlan.of(source, stage.size, [_known(upscaler, model) for model in models], where, stage.always)
-        walk = plan.walk(channels, alpha_route(alpha, False, stage.alpha, channels, plan.chains))
-        told = _Forecast(upscaler.device, stage, walk).result()
-        found = told if found is None else told.after(found)
+    plan, found = plan or upscaler.plan(source, request), None
+    for stage, job in plan.stages:
+        walk = job.walk(channels, alpha_route(alpha, False, stage.alpha, channels, job.chains))
+        stage_found = _Forecast(upscaler.device, stage, walk).result()
+        found = stage_found if found is None else stage_found.after(found)
     assert found is not None  # a request has a stage
-    return found
-
-
-def _known(upscaler: Upscaler, model: Model) -> list[KnownModel | None]:
-    if isinstance(model, (str, Path)):
-        return [describe(entry) for entry in upscaler.library.find_chain(model)]
-    return [None]
+    return replace(found, plan=plan)
 
 
 @dataclass
@@ -122,8 +118,10 @@ class _Forecast:
         self.free = memory_budget(self.device, None)
         self.runs = [step for step in self.walk.steps if isinstance(step, Run)]
         self.choices: dict[tuple[int, int], Choice] = {}
-        models = [model for model, _ in self.request.seen]
-        self.others = {n: model for n, model in enumerate(models) if not isinstance(model, (str, Path))}
+        models = [model for model, _ in self.request.weighted_models]
+        self.others = {
+            n: model for n, model in enumerate(models) if not isinstance(model, (str, Path, ModelEntry, tuple))
+        }
 
     def result(self) -> Estimate:
         limit = self.request.memory

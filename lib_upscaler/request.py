@@ -5,20 +5,33 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Union
+from typing import Any, Literal, Protocol, Union, get_args
 
 import numpy as np
 from PIL import Image
 
 from .errors import RequestError
 from .geometry import Size
+from .models.library import ModelEntry
 from .planning.sizing import ByScale, SizeRequest
 from .progress import Progress
 
-__all__ = ["ALPHAS", "PRECISIONS", "Enlarger", "Model", "UpscaleReport", "UpscaleRequest", "UpscaleResult"]
+__all__ = [
+    "ALPHAS",
+    "PRECISIONS",
+    "Alpha",
+    "Enlarger",
+    "Model",
+    "Precision",
+    "UpscaleReport",
+    "UpscaleRequest",
+    "UpscaleResult",
+]
 
-PRECISIONS = ("auto", "exact", "fp16", "bf16")
-ALPHAS = ("network", "fast", "drop")
+Precision = Literal["auto", "exact", "fp16", "bf16"]
+Alpha = Literal["network", "fast", "drop"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ALPHAS: tuple[Alpha, ...] = get_args(Alpha)
 
 
 class Enlarger(Protocol):
@@ -37,8 +50,9 @@ class Enlarger(Protocol):
         """
 
 
-Model = Union[str, Path, Enlarger]
-"""The name of one in the library, the path of a file, several of these as "A > B", or an upscaler of another kind."""
+Model = Union[str, Path, ModelEntry, tuple[ModelEntry, ...], Enlarger]
+"""The name of one in the library, the path of a file, several of these as "A > B", the files themselves, or an upscaler
+of another kind."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +79,10 @@ class UpscaleRequest:
     model2: Model | None = None
     visibility: float = 0.0
     size: SizeRequest | None = None
-    precision: str = "auto"
+    precision: Precision = "auto"
     tile: int | str = "auto"
     memory: int | None = None
-    alpha: str = "network"
+    alpha: Alpha = "network"
     verify: bool = False
     always: bool = False
     clean_up: Model | None = None
@@ -93,12 +107,12 @@ class UpscaleRequest:
             raise RequestError("a visibility is given, but no second model", "", "name the second model as well")
 
     @property
-    def seen(self) -> list[tuple[Model, float]]:
-        """The models that are seen, with the weight of each."""
-        wanted: list[tuple[Model, float]] = [(self.model, 1 - self.visibility)] if self.visibility < 1 else []
+    def weighted_models(self) -> list[tuple[Model, float]]:
+        """The models that run, with the weight of each in the result."""
+        weighted: list[tuple[Model, float]] = [(self.model, 1 - self.visibility)] if self.visibility < 1 else []
         if self.model2 is not None and self.visibility > 0:
-            wanted.append((self.model2, self.visibility))
-        return wanted
+            weighted.append((self.model2, self.visibility))
+        return weighted
 
     @property
     def stages(self) -> list[UpscaleRequest]:

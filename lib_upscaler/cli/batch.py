@@ -28,8 +28,7 @@ from ..models.library import SUFFIXES
 from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
 from ..pictures.reading import read_picture
 from ..pictures.writing import write_picture
-from ..pipeline import Loaded, Upscaler
-from ..planning.sizing import ByScale, plan_size
+from ..pipeline import Plan, Upscaler
 from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
 from ..running.limits import is_out_of_memory
 from ..running.peak import PeakMeter, resident_bytes
@@ -178,7 +177,7 @@ class _Batch:
         self.upscaler, self.request = upscaler, request
         self.listener, self.options, self.stop = listener, options, stop
         self.outcome = Outcome()
-        self.loaded: Loaded | None = None
+        self.is_loaded = False
         self.load_seconds = 0.0
         self.resting = 0
 
@@ -198,7 +197,7 @@ class _Batch:
             # One bad picture must not cost the others, whatever a decoder or a network raises on it.
             cause = _named(error)
             ends_all = isinstance(cause, (ModelError, DeviceError, RequestError)) and not isinstance(cause, SizeError)
-            if not (ends_all and self.loaded is None):  # else the models did not load, which is no fault of the picture
+            if not (ends_all and not self.is_loaded):  # else the models did not load, which is no fault of the picture
                 self._failed(task, cause, tell=not ends_all)
             if ends_all:
                 raise
@@ -228,9 +227,10 @@ class _Batch:
         return False
 
     def _load(self) -> None:
-        if self.loaded is None:
-            self.loaded = self.upscaler.load(self.request)
-            self.load_seconds = self.loaded.seconds
+        if not self.is_loaded:
+            started = time.perf_counter()
+            self.upscaler.load(self.request)
+            self.is_loaded, self.load_seconds = True, time.perf_counter() - started
             self.resting = resident_bytes()
 
     def _upscaled(self, task: Task) -> Record:
@@ -248,9 +248,10 @@ class _Batch:
         source = read_picture(task.source)
         image, metadata, notes = source.image, source.metadata, list(source.warnings)
         target = output_format(task.output)
-        request = self._fitted(image, target, notes)
+        plan = self._planned(image, target, notes)
         del source
-        result = self.upscaler.upscale(image, request, _PictureProgress(self.listener, self.stop))
+        progress = _PictureProgress(self.listener, self.stop)
+        result = self.upscaler.upscale(image, plan.request, progress, plan)
         del image  # what is encoded now needs the room
         notes += result.report.warnings
         _make_folder(task.output)
@@ -259,19 +260,18 @@ class _Batch:
         notes += write_picture(result.image, task.output, metadata, quality=quality, overwrite=overwrite)
         return result, tuple(dict.fromkeys(notes))
 
-    def _fitted(self, image: Image.Image, target: OutputFormat, notes: list[str]) -> UpscaleRequest:
-        """The request with what the format of the result asks for. Raises SizeError before any work."""
+    def _planned(self, image: Image.Image, target: OutputFormat, notes: list[str]) -> Plan:
+        """The plan, with what the format of the result asks for. Raises SizeError before any work."""
+        request = self.request
         may_have_alpha = image.mode.endswith("A") or "transparency" in image.info
-        keeps_alpha = may_have_alpha and target.alpha and self.request.alpha != "drop"
-        channels = (1 if image.mode in ("1", "L", "LA") else 3) + keeps_alpha
-        own = self.loaded.scale if self.loaded is not None else None
-        plan = plan_size(Size(*image.size), self.request.size or ByScale(own or 1))
-        check_format(plan.output, target.name, channels)
-        if may_have_alpha and not target.alpha and self.request.alpha != "drop":
+        keeps_alpha = may_have_alpha and target.alpha and request.alpha != "drop"
+        if may_have_alpha and not target.alpha and request.alpha != "drop":
             if _is_transparent(image):
                 notes.append(f"{target.name} stores no transparency; the picture was put on white")
-            return replace(self.request, alpha="drop")
-        return self.request
+            request = replace(request, alpha="drop")
+        plan = self.upscaler.plan(Size(*image.size), request)
+        check_format(plan.output, target.name, (1 if image.mode in ("1", "L", "LA") else 3) + keeps_alpha)
+        return plan
 
     def _report(self, line: dict[str, Any]) -> None:
         """Append a line to the report. Its failure is told once, and costs no picture."""

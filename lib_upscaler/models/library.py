@@ -7,14 +7,17 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import ModelFileError, ModelNotFoundError, UnsupportedModelError
 
-__all__ = ["SHIPPED_MODEL", "SUFFIXES", "ModelEntry", "ModelLibrary", "entry_of", "shipped_models"]
+__all__ = ["SHIPPED_MODEL", "SUFFIXES", "ModelEntry", "ModelLibrary", "entry_of", "in_chain", "shipped_models"]
+
+_T = TypeVar("_T")
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 
@@ -120,13 +123,7 @@ class ModelLibrary:
 
         Raises what ``find`` does.
         """
-        try:
-            return [self.find(names)]
-        except ModelNotFoundError:
-            parts = _parts(names) if isinstance(names, str) else []
-            if not parts or parts == [names]:
-                raise
-        return [self.find(part) for part in parts]
+        return in_chain(names, self.find)
 
     def _file(self, path: Path) -> ModelEntry:
         entry = entry_of(path)
@@ -178,6 +175,20 @@ class ModelLibrary:
             f"looked in {places}",
             f"perhaps you mean {suggestion}" if close else f"choose one of: {suggestion}",
         )
+
+
+def in_chain(names: str | Path, find: Callable[[str | Path], _T]) -> list[_T]:
+    """What ``find`` gives for each of "A > B", or for the name of one; see ``ModelLibrary.find_chain``.
+
+    Raises what ``find`` does.
+    """
+    try:
+        return [find(names)]
+    except ModelNotFoundError:
+        parts = _parts(names) if isinstance(names, str) else []
+        if not parts or parts == [names]:
+            raise
+    return [find(part) for part in parts]
 
 
 def _parts(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from dataclasses import replace
 
 import torch
 
@@ -60,7 +61,9 @@ class ModelCache:
         self._lock = threading.Lock()
 
     def get(self, entry: ModelEntry) -> UpscaleModel:
-        """The loaded model; loaded now if it is not there or its file has changed. Raises the errors of load_model."""
+        """The loaded model; loaded now if it is not there or its file has changed. A file with several names, as in a
+        WebUI that calls it otherwise, has the one it is asked for by. Raises the errors of load_model.
+        """
         key = (str(entry.path), entry.size_bytes, entry.mtime_ns)
         with self._lock:
             model = self._models.get(key)
@@ -69,6 +72,7 @@ class ModelCache:
                 for stale in [k for k in self._models if k[0] == key[0]]:
                     del self._models[stale]
                 self._models[key] = model
+            model.card = replace(model.card, name=entry.name)
             self._models.move_to_end(key)
             self._shrink()
             return model

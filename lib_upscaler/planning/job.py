@@ -6,7 +6,7 @@ Pure; no torch. A plan is built once. The pipeline carries out its steps, and an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Optional, Protocol, Union
@@ -140,6 +140,7 @@ class JobPlan:
     chains: tuple[Chain, ...]
     passes: tuple[tuple[int, ...], ...]
     where: Where
+    _walks: dict[tuple[int, str], Walk] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -189,7 +190,14 @@ class JobPlan:
     # -- the way -------------------------------------------------------------------------------------------------------
 
     def walk(self, channels: int, route: str) -> Walk:
-        """All that is done. channels: of the colours, 1 or 3. route: as ``alpha_route`` gives it."""
+        """All that is done; each time the same object. channels: of the colours, 1 or 3. route: as ``alpha_route``
+        gives it.
+        """
+        if (channels, route) not in self._walks:
+            self._walks[channels, route] = self._walk(channels, route)
+        return self._walks[channels, route]
+
+    def _walk(self, channels: int, route: str) -> Walk:
         transparent = route != "none"
         given = 2 * self.source.area * (channels + transparent)  # as the caller holds it, and its planes
         if route == "together":

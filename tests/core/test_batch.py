@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from lib_upscaler.cli.files import Task, destination_of, named_paths, plan_batch
 from lib_upscaler.cli.stopping import StopRequest
 from lib_upscaler.errors import BrokenModelError, DeviceError, ModelFileError, RequestError, SizeError, TrueScaleError
 from lib_upscaler.geometry import Size
+from lib_upscaler.planning.sizing import ByScale, plan_size
 from lib_upscaler.request import UpscaleReport, UpscaleRequest, UpscaleResult
 
 
@@ -199,10 +201,6 @@ def test_ten_thousand_pictures_of_one_name_are_planned_at_once() -> None:
 # -- the loop ----------------------------------------------------------------------------------------------------------
 
 
-class FakeModel:
-    scale = 2
-
-
 class FakeUpscaler:
     """Doubles pixels. ``errors``: raised for a picture of that width."""
 
@@ -213,13 +211,16 @@ class FakeUpscaler:
         self.errors, self.load_error = errors or {}, load_error
         self.loads, self.requests = 0, []
 
-    def load(self, request: UpscaleRequest):
+    def load(self, request: UpscaleRequest) -> None:
         self.loads += 1
+        time.sleep(0.02)
         if self.load_error is not None:
             raise self.load_error
-        return SimpleNamespace(scale=FakeModel.scale, seconds=1.5)
 
-    def upscale(self, image: Image.Image, request: UpscaleRequest, progress) -> UpscaleResult:
+    def plan(self, source: Size, request: UpscaleRequest) -> SimpleNamespace:
+        return SimpleNamespace(request=request, output=plan_size(source, request.size or ByScale(2)).output)
+
+    def upscale(self, image: Image.Image, request: UpscaleRequest, progress, plan: SimpleNamespace) -> UpscaleResult:
         self.requests.append(request)
         progress.advance(0.5, "tile 1 of 2")
         if image.width in self.errors:
@@ -291,7 +292,7 @@ def test_many_pictures_load_the_models_once() -> None:
     outcome, notes = run(pictures(4, 5, 6), upscaler)
     assert (outcome.finished, outcome.exit_code) == (3, 0)
     assert upscaler.loads == 1
-    assert [record.load_seconds for record in notes.records] == [1.5, 0.0, 0.0]
+    assert [record.load_seconds >= 0.02 for record in notes.records] == [True, False, False]
     assert notes.started_at == ["1/3", "2/3", "3/3"]
     assert Image.open("new/folder/5.png").size == (10, 6)
 
@@ -386,11 +387,13 @@ def test_stopping_between_pictures_keeps_what_is_finished() -> None:
     stop, notes = StopRequest(), Notes()
 
     class Stopping(FakeUpscaler):
-        def upscale(self, image: Image.Image, request: UpscaleRequest, progress) -> UpscaleResult:
+        def upscale(
+            self, image: Image.Image, request: UpscaleRequest, progress, plan: SimpleNamespace
+        ) -> UpscaleResult:
             if image.width == 5:
                 stop.request()
                 assert progress.cancelled()
-            return super().upscale(image, request, progress)
+            return super().upscale(image, request, progress, plan)
 
     outcome = run_batch(Stopping(), UpscaleRequest("m"), pictures(4, 5, 6), notes, BatchOptions(), stop)
     assert (outcome.cancelled, outcome.finished, outcome.exit_code) == (True, 2, 130)

@@ -11,12 +11,13 @@ import spandrel
 import torch
 from PIL import Image
 
+from lib_upscaler import walker
 from lib_upscaler.cli.commands import main
 from lib_upscaler.errors import Cancelled, ModelNotFoundError, RequestError
 from lib_upscaler.estimates import estimate
 from lib_upscaler.geometry import Size
 from lib_upscaler.models.library import ModelLibrary
-from lib_upscaler.pipeline import Upscaler, _Job
+from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.planning.job import Step
 from lib_upscaler.planning.sizing import ByDimensions, ByScale
 from lib_upscaler.progress import Progress
@@ -260,19 +261,31 @@ def test_the_steps_of_an_estimate_are_those_carried_out(
     wanted: dict[str, Any], transparent: bool, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carried_out: list[Step] = []
-    plain = _Job._carried_out
+    plain = walker._Steps._carried_out
 
-    def watched(self: _Job, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
+    def watched(self: walker._Steps, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
         carried_out.append(step)
         return plain(self, step, picture, progress)
 
-    monkeypatch.setattr(_Job, "_carried_out", watched)
+    monkeypatch.setattr(walker._Steps, "_carried_out", watched)
     image = Image.fromarray(photo(40, 30))
     if transparent:
         image.putalpha(Image.fromarray(photo(40, 30, 1)[..., 0]))
     request = UpscaleRequest(**{"precision": "exact", **wanted})
-    told = estimate(upscaler, Size(40, 30), request, alpha=transparent)
-    upscaler.upscale(image, request)
+    estimated = estimate(upscaler, Size(40, 30), request, alpha=transparent)
+    planned = upscaler.upscale(image, request, plan=estimated.plan)
 
-    assert list(told.steps) == carried_out
+    # The very objects, not equal ones: there is no second description.
+    assert [id(step) for step in estimated.steps] == [id(step) for step in carried_out]
     assert len(carried_out) >= 1
+    assert planned.image.tobytes() == upscaler.upscale(image, request).image.tobytes()
+
+
+def test_a_plan_is_for_its_own_request_and_size(upscaler: Upscaler) -> None:
+    image, request = Image.fromarray(photo(20, 14)), UpscaleRequest("two", precision="exact")
+    plan = upscaler.plan(Size(20, 14), request)
+    assert plan.output == Size(40, 28)
+
+    for other_image, other_request in ((image.rotate(90, expand=True), request), (image, UpscaleRequest("four"))):
+        with pytest.raises(RequestError, match="another picture or request"):
+            upscaler.upscale(other_image, other_request, plan=plan)

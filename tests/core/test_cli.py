@@ -190,7 +190,8 @@ def test_the_peak_includes_reading_and_writing() -> None:
     photo("in.bmp", 3000, 2000)  # 18 MB of pixels once read, none of which the small result needs
     words = ("in.bmp", "-o", "o.png", "--model", "two", "--scale", "0.05", "--report", "r.jsonl")
     assert upscale(*words) == 0
-    assert json.loads(Path("r.jsonl").read_text())["peak_bytes"] >= 15_000_000
+    peak = json.loads(Path("r.jsonl").read_text())["peak_bytes"]
+    assert peak >= 15_000_000, peak
 
 
 def test_verify_compares_with_the_untiled_network(capsys: pytest.CaptureFixture) -> None:

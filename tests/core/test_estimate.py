@@ -426,7 +426,8 @@ def test_the_memory_told_is_enough_and_not_far_too_much(wanted: dict[str, Any], 
 def test_on_another_device_only_what_lies_there_counts(upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (8 * 10**9, 10**10))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a card")
-    card = SimpleNamespace(library=upscaler.library, device=torch.device("cuda", 0))
+    card = Upscaler(upscaler.library, "cpu")
+    card.device = torch.device("cuda", 0)
     small, large = (_estimate(card, Size(64, 64), size=ByScale(scale), model="one") for scale in (1, 30))
 
     assert small.free_bytes == pytest.approx(0.8 * 8e9)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from effort import jobs
-from lib_upscaler import pipeline
+from lib_upscaler import walker
 from lib_upscaler.errors import (
     Cancelled,
     ModelNotFoundError,
@@ -244,9 +244,9 @@ def test_other_modes_are_refused(mode: str, upscaler: Upscaler) -> None:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models whose networks run, once per pass."""
     names: list[str] = []
-    plain = pipeline.run
+    plain = walker.run
     monkeypatch.setattr(
-        pipeline, "run", lambda model, *rest, **more: (names.append(model.name), plain(model, *rest, **more))[1]
+        walker, "run", lambda model, *rest, **more: (names.append(model.name), plain(model, *rest, **more))[1]
     )
     return names
 
@@ -381,14 +381,14 @@ def test_the_report(upscaler: Upscaler) -> None:
 
 
 def test_verify_finds_a_difference(upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = pipeline.run
+    plain = walker.run
 
     def brighter(*arguments: Any, **more: Any) -> Any:
         done = plain(*arguments, **more)
         done.pixels[:5] = done.pixels[:5] // 2
         return done
 
-    monkeypatch.setattr(pipeline, "run", brighter)
+    monkeypatch.setattr(walker, "run", brighter)
     assert _do(upscaler, _image(), verify=True).report.verify_max > 10
 
 

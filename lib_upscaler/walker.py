@@ -1,0 +1,262 @@
+"""Carries out a walk: a picture through the steps of its plan, colours and alpha, to exactly the size asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Union
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .errors import Cancelled, MemoryLimitError
+from .geometry import Region
+from .models.network import UpscaleModel
+from .pictures.pixels import Pixels, bleed, compose, constant_alpha, flatten, mix, restore_flat_alpha
+from .pictures.resample import lanczos
+from .planning.job import Foreign, JobPlan, Resample, Run, Step, Walk, alpha_route
+from .progress import Progress, SubProgress
+from .request import Enlarger, UpscaleRequest
+from .running.channels import from_network, to_network
+from .running.engine import PassResult, Settings, device_lock, run
+from .running.limits import available_bytes, is_out_of_memory
+from .running.speeds import PICTURES, learn, network_names
+
+__all__ = ["FOREIGN", "Chains", "Record", "Walker", "cut_most", "names_of", "picture_limit"]
+
+Chains = list[tuple[list[Union[UpscaleModel, Enlarger]], float]]
+"""Networks one after the other, or one upscaler of another kind; and the weight of their result."""
+
+FOREIGN = "foreign"
+"""The device under which the speeds of others' upscalers are kept, in px of the result."""
+
+_ALPHA_CONTEXT = 16
+"""px of the source. Alpha that is 0 or 255 throughout this far around stays exactly so; the networks' influence
+beyond is far below a level."""
+
+_NO_PIXELS = np.empty((0, 0, 1), np.uint8)
+
+
+@dataclass
+class Record:
+    """What ran. passes: without their pixels. others: upscalers of another kind. seconds: of all of these."""
+
+    passes: list[tuple[UpscaleModel, PassResult]] = field(default_factory=list)
+    others: list[Enlarger] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def learn(self, device: torch.device, seconds: float, handling: float) -> None:
+        """Remember how long it took, for estimates. seconds: of the whole picture. handling: as ``Walk`` has it."""
+        for model, done in self.passes:
+            name, kinds = network_names(model.card, done.precision.word)
+            learn(name, device, done.work, done.seconds, kinds)
+        learn(PICTURES, torch.device("cpu"), handling, seconds - self.seconds)
+
+
+@dataclass(frozen=True)
+class Walked:
+    """image: the result. source, enlarged: planes before and after the steps for colours. walk: what was done."""
+
+    image: Image.Image
+    source: np.ndarray
+    enlarged: np.ndarray
+    walk: Walk
+
+
+class Walker:
+    """One picture on its way through one stage of a request."""
+
+    def __init__(
+        self, plan: JobPlan, chains: Chains, device: torch.device, request: UpscaleRequest, progress: Progress
+    ) -> None:
+        self.plan, self.chains, self.request, self.progress = plan, chains, request, progress
+        self.record = Record()
+        self._steps = _Steps(plan, chains, device, request, self.record)
+
+    def result(self, pixels: Pixels) -> Walked:
+        """The picture of exactly the size that was planned. Raises what ``Upscaler.upscale`` does."""
+        color, alpha, mode = pixels.color, pixels.alpha, pixels.mode
+        if alpha is not None and self.request.alpha == "drop":
+            color, alpha = flatten(color, alpha), None
+            mode = "L" if color.shape[2] == 1 else "RGB"
+        same = constant_alpha(alpha) if alpha is not None else None
+        route = alpha_route(alpha is not None, same is not None, self.request.alpha, color.shape[2], self.plan.chains)
+        walk = self.plan.walk(color.shape[2], route)
+        for_color, for_alpha = _stretches(walk, self.progress)
+        if route == "together" and alpha is not None:  # networks that take RGBA and give RGBA
+            color = np.concatenate([color, alpha[:, :, None]], axis=2)
+        elif alpha is not None and same is None:
+            color = bleed(color, alpha)
+        enlarged = planes = self._enlarged(color, walk.color, self._steps, for_color)
+        if route == "together" and alpha is not None:
+            planes, alpha = enlarged[:, :, :3], restore_flat_alpha(enlarged[:, :, 3], alpha, _ALPHA_CONTEXT)
+        elif alpha is not None:
+            alpha = self._alpha(alpha, same, walk, for_alpha)
+        return Walked(self._placed(planes, alpha, mode), color, enlarged, walk)
+
+    def difference(self, done: Walked) -> tuple[float, float]:
+        """The largest and the mean difference from the untiled float32 network, in levels.
+
+        Of the colours; with networks that take RGBA, of all four channels.
+        """
+        untiled = _UntiledSteps(self.plan, self.chains, self._steps.device, self.request, Record())
+        true = self._enlarged(done.source, done.walk.color, untiled, SubProgress(self.progress, 1, 1))
+        difference = np.abs(done.enlarged.astype(np.int16) - true)
+        return float(difference.max()), round(float(difference.mean()), 4)
+
+    def _alpha(self, alpha: np.ndarray, same: int | None, walk: Walk, progress: Progress) -> np.ndarray:
+        """Alpha at the enlarged size, ``(h, w)`` uint8."""
+        size = self.plan.sizes.resized
+        if same is not None:
+            return np.full((size.height, size.width), same, np.uint8)
+        enlarged = self._enlarged(alpha[:, :, None], walk.alpha, self._steps, progress)[:, :, 0]
+        return restore_flat_alpha(enlarged, alpha, _ALPHA_CONTEXT) if walk.route == "apart" else enlarged
+
+    def _placed(self, color: np.ndarray, alpha: np.ndarray | None, mode: str) -> Image.Image:
+        """Cropped or padded to the output's size. Padding is transparent where the picture has alpha, else black."""
+        crop, paste = self.plan.sizes.crop, self.plan.sizes.paste
+        if crop is not None:
+            rows, columns = crop.rows, crop.columns
+            color, alpha = color[rows, columns], alpha[rows, columns] if alpha is not None else None
+        if paste is not None:
+            color = self._padded(color, paste)
+            alpha = self._padded(alpha[:, :, None], paste)[:, :, 0] if alpha is not None else None
+        return compose(np.ascontiguousarray(color), alpha, mode)
+
+    def _padded(self, planes: np.ndarray, place: Region) -> np.ndarray:
+        size = self.plan.sizes.output
+        canvas = np.zeros((size.height, size.width, planes.shape[2]), planes.dtype)
+        canvas[place.rows, place.columns] = planes
+        return canvas
+
+    def _enlarged(
+        self, picture: np.ndarray, chains: tuple[tuple[Step, ...], ...], steps: _Steps, progress: Progress
+    ) -> np.ndarray:
+        """``(H, W, C)`` uint8 through the steps of each chain to the planned size, mixed, ``(h, w, C)`` uint8."""
+        works = [_work(chain) for chain in chains]
+        total = sum(works) or 1.0
+        results, before = [], 0.0
+        for number, (chain, work) in enumerate(zip(chains, works)):
+            prefix = f"{names_of(self.chains[number][0])}: " if len(chains) > 1 else ""
+            part = SubProgress(progress, before / total, (before + work) / total, prefix)
+            results.append(steps.through(picture, chain, part))
+            before += work
+        return results[0] if len(results) == 1 else mix(results[0], results[1], self.chains[1][1])
+
+
+class _Steps:
+    """Carries out single steps by our engine, and records what ran."""
+
+    def __init__(
+        self, plan: JobPlan, chains: Chains, device: torch.device, request: UpscaleRequest, record: Record
+    ) -> None:
+        self.plan, self.chains, self.device, self.request, self.record = plan, chains, device, request, record
+
+    def through(self, picture: np.ndarray, steps: tuple[Step, ...], progress: Progress) -> np.ndarray:
+        """``(H, W, C)`` uint8 or uint16 through all of these, one after the other."""
+        total, before = _work(steps), 0.0
+        for step in steps:
+            after = before + _work([step])
+            prefix = f"pass {step.nth} of {step.of} " if isinstance(step, Run) and step.of > 1 else ""
+            picture = self._carried_out(step, picture, SubProgress(progress, before / total, after / total, prefix))
+            before = after
+        return picture
+
+    def _carried_out(self, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        if isinstance(step, Resample):
+            return lanczos(picture, step.target, check=lambda: _check(progress), bits=step.bits)
+        one = self.chains[step.chain][0][step.number if isinstance(step, Run) else 0]
+        if isinstance(step, Run) and isinstance(one, UpscaleModel):
+            return self._by_network(step, one, picture, progress)
+        assert isinstance(step, Foreign)
+        assert not isinstance(one, UpscaleModel)  # as it was planned
+        return self._by_another(step, one, picture, progress)
+
+    def _by_network(self, step: Run, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        memory = self.request.memory
+        if memory is not None and self.device.type == "cpu":
+            memory = max(1, memory - self.plan.beside(step))
+        settings = Settings(self.request.precision, self.request.tile, memory)
+        started = time.perf_counter()
+        source = self.plan.source.area, 8
+        done = run(model, picture, self.device, settings, progress, step.task, source=source)
+        self.record.seconds += time.perf_counter() - started
+        # The canvas is not kept longer than it is needed.
+        self.record.passes.append((model, replace(done, pixels=_NO_PIXELS)))
+        return done.pixels
+
+    def _by_another(self, step: Foreign, enlarger: Enlarger, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        """It gets RGB and gives some size; the exact one and grey are ours to see to."""
+        channels, bits = picture.shape[2], 8 if len(self.chains) == 1 else 16
+        progress.advance(0.0)
+        _check(progress)
+        started = time.perf_counter()
+        rgb = picture if channels == 3 else np.repeat(picture, 3, axis=2)
+        planes = enlarger.enlarge(rgb, step.target, progress)[:, :, :channels]
+        if (planes.shape[1], planes.shape[0]) != (step.target.width, step.target.height):
+            planes = lanczos(np.ascontiguousarray(planes), step.target, check=lambda: _check(progress))
+        seconds = time.perf_counter() - started
+        learn(enlarger.name, FOREIGN, step.target.area, seconds)
+        self.record.seconds += seconds
+        self.record.others.append(enlarger)
+        return planes if bits == 8 else planes.astype(np.uint16) * 257
+
+
+class _UntiledSteps(_Steps):
+    """The same by the untiled float32 network on the CPU, in spandrel's own call."""
+
+    def _by_network(self, step: Run, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        levels = 255.0 if picture.dtype == np.uint8 else 65535.0
+        planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / levels
+        try:
+            with device_lock(torch.device("cpu")):
+                image = to_network(planes, model.card.input_channels).contiguous()
+                output = from_network(model.reference(image, lambda: _check(progress)), picture.shape[2])
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise MemoryLimitError(
+                    "the result cannot be verified", "the untiled network does not fit into memory", "leave verify off"
+                ) from error
+            raise
+        kind, top = (np.uint8, 255) if step.task.bits == 8 else (np.uint16, 65535)
+        return (output.permute(1, 2, 0).numpy() * top + 0.5).astype(kind)
+
+
+def names_of(chain: list[UpscaleModel | Enlarger]) -> str:
+    return " > ".join(one.name for one in chain)
+
+
+def _check(progress: Progress) -> None:
+    if progress.cancelled():
+        raise Cancelled
+
+
+def _stretches(walk: Walk, progress: Progress) -> tuple[Progress, Progress]:
+    """The part of the progress that colour takes, and the part that alpha takes."""
+    color, alpha = (sum(_work(chain) for chain in part) for part in (walk.color, walk.alpha))
+    if not alpha:
+        return progress, progress
+    split = color / (color + alpha)
+    return SubProgress(progress, 0, split), SubProgress(progress, split, 1, "alpha ", shown=False)
+
+
+def _work(steps: Iterable[Step]) -> float:
+    """For the progress. Of another's upscaler nothing is known: it counts as a network of a middling size."""
+    return sum(
+        step.work if isinstance(step, Run) else step.source.area * 1e6 if isinstance(step, Foreign) else 1.0
+        for step in steps
+    )
+
+
+def cut_most(strategies: Iterable[str]) -> str:
+    """The one of several passes that cut the most; "resampled" where there is none."""
+    order = ("whole", "whole, in bands", "tiles")
+    return max(strategies, key=order.index, default="resampled")
+
+
+def picture_limit(device: torch.device, memory: int | None) -> int:
+    """Bytes of main memory that pictures may take. memory: what the job may take on the device."""
+    free = int(available_bytes(torch.device("cpu")) * 0.9)
+    return min(free, memory) if memory and device.type == "cpu" else free
