@@ -15,7 +15,7 @@ from ..models.folders import chosen_model, model_folders
 from ..models.library import ModelLibrary, shipped_models
 from .console import CARD_HEAD, ENTRY_HEAD, Console, card_lines, card_row, entry_row, table
 from .files import BatchPlan, destination_of, named_paths, plan_batch
-from .options import DEFAULT_VISIBILITY, parse, size_request
+from .options import parse, request_of
 from .stopping import CANCELLED, FAILED, WRONG_USE, StopRequest, exit_code, stop_on_signals
 
 __all__ = ["main"]
@@ -62,30 +62,16 @@ def _library(options: argparse.Namespace) -> ModelLibrary:
 
 
 def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
-    size = size_request(options)
+    library = _library(options)
+    request = request_of(options, chosen_model(library, options.upscaler_1))
     plan = _plan(options, console)
     unreadable = FAILED if plan.unreadable else 0
-    library = _library(options)
-    model = chosen_model(library, options.model)
-    for name in filter(None, (model, options.model2, options.clean_up)):
+    for name in filter(None, (request.model, options.upscaler_2, options.clean_up)):
         library.find_chain(name)  # a wrong name is told before torch is imported
 
     from ..pipeline import Upscaler
-    from ..request import UpscaleRequest
     from .batch import BatchOptions, run_batch
 
-    request = UpscaleRequest(
-        model=model,
-        model2=options.model2,
-        visibility=_visibility(options),
-        size=size,
-        precision=options.precision,
-        tile=options.tile,
-        memory=options.memory,
-        alpha=options.alpha,
-        verify=options.verify,
-        clean_up=options.clean_up,
-    )
     # Only the models of this one request are ever loaded: none of them is worth dropping.
     upscaler = Upscaler(library, options.device, cache_bytes=sys.maxsize)
     if options.plan:
@@ -111,12 +97,6 @@ def _plan(options: argparse.Namespace, console: Console) -> BatchPlan:
         todo = "" if options.recursive else "sub-folders are looked into with --recursive"
         raise RequestError("there is nothing to do", "no picture was found", todo)
     return plan
-
-
-def _visibility(options: argparse.Namespace) -> float:
-    if options.visibility is not None:
-        return options.visibility
-    return DEFAULT_VISIBILITY if options.model2 is not None else 0.0
 
 
 # -- models ------------------------------------------------------------------------------------------------------------

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from fractions import Fraction
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..catalogue import PURPOSES
 from ..errors import RequestError
+from ..fields import (
+    GIGABYTE,
+    Field,
+    Place,
+    as_request,
+    checked,
+    default_of,
+    fields_of,
+    size_of,
+    ways_given,
+)
 from ..models.folders import MODELS_VARIABLE
-from ..models.library import SHIPPED_MODEL
 from ..pictures.formats import output_formats
-from ..planning.sizing import FITS, ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
+from ..request import UpscaleRequest
 
-__all__ = ["byte_count", "parse", "size_request"]
+__all__ = ["byte_count", "parse", "request_of"]
 
-DEFAULT_VISIBILITY = 0.5
+PLACE: Place = "command line"
 _SMALLEST_MEMORY = 1_000_000
 _BYTES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_BYTES = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
@@ -111,25 +122,42 @@ def _add_output_options(parser: _Parser) -> None:
 
 def _add_model_options(parser: _Parser) -> None:
     group = parser.add_argument_group("models")
-    group.add_argument(
-        "--model",
-        metavar="NAME|PATH",
-        help=f"the model: its name in a folder of models, or its file (default: {SHIPPED_MODEL});"
-        ' "A > B": A once, then B on what it gave',
-    )
-    group.add_argument(
-        "--clean-up",
-        metavar="NAME|PATH",
-        help="a model that repairs the picture first, at its own size: a 1x network, or one whose result is made small",
-    )
+    _add_fields(group, "models")
     _add_models_dir(group)
-    group.add_argument("--model2", metavar="NAME|PATH", help="a second model, whose result is mixed in")
-    group.add_argument(
-        "--visibility",
-        type=_number,
-        metavar="0-1",
-        help=f"of the second model; at 0 or 1 only the model that is seen runs (default: {DEFAULT_VISIBILITY})",
-    )
+
+
+def _add_fields(group: argparse._ActionsContainer, *names: str) -> None:
+    """An option for each field of these groups that the command line has."""
+    for field in fields_of(PLACE):
+        if field.group not in names:
+            continue
+        at, about = field.at[PLACE], field.about_at(PLACE)
+        common: dict[str, Any] = {"dest": field.name, "help": about, "default": field.default_at(PLACE)}
+        if field.kind == "switch":
+            group.add_argument(at.key, action="store_true", **common)
+        elif field.kind == "choice":
+            group.add_argument(at.key, choices=field.choices_at(PLACE), **common)
+        else:
+            group.add_argument(at.key, type=_type_of(field), metavar=_metavar(field), **common)
+
+
+def _type_of(field: Field) -> Callable[[str], Any]:
+    """What reads the option's word."""
+    if field.words:
+        return _tile
+    if field.kind != "number":
+        return str
+    number = _whole if field.whole else _number
+    return {"x": _scale, "px": _pixels, "GB": _memory}.get(field.unit, number)
+
+
+def _metavar(field: Field) -> str:
+    if field.words:
+        return "|".join((*field.words, "N"))
+    if field.kind != "number":
+        return "NAME|PATH" if field.kind == "model" else "TEXT"
+    span = f"{field.low:g}-{field.high:g}" if (field.low, field.high) == (0, 1) else "N"
+    return {"px": "PX", "GB": "SIZE"}.get(field.unit, span)
 
 
 def _add_models_dir(parser: argparse._ActionsContainer) -> None:
@@ -144,57 +172,17 @@ def _add_models_dir(parser: argparse._ActionsContainer) -> None:
 
 
 def _add_size_options(parser: _Parser) -> None:
-    group = parser.add_argument_group("size (default: the model's own scale)")
-    group.add_argument("--scale", type=_scale, metavar="N", help="times as large, 0.05 to 32")
-    group.add_argument("--width", type=_pixels, metavar="PX", help="alone: the height follows")
-    group.add_argument("--height", type=_pixels, metavar="PX", help="alone: the width follows")
-    group.add_argument(
-        "--fit",
-        choices=FITS,
-        help="with width and height: as large as fits inside (default), crop what sticks out, stretch, or pad",
-    )
-    group.add_argument("--max-side", type=_pixels, metavar="PX", help="the longer side")
-    group.add_argument("--megapixels", type=_number, metavar="N", help="the area, in millions of pixels")
+    _add_fields(parser.add_argument_group("size (default: the model's own scale)"), "size")
 
 
 def _add_engine_options(parser: _Parser) -> None:
     group = parser.add_argument_group("how it runs")
-    group.add_argument(
-        "--precision",
-        choices=("auto", "exact", "fp16", "bf16"),
-        default="auto",
-        help="exact is float32; auto takes a smaller one where it is faster and hardly differs (default: auto)",
-    )
+    _add_fields(group, "engine", "tiles")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
-    group.add_argument(
-        "--tile",
-        type=_tile,
-        default="auto",
-        metavar="auto|none|N",
-        help="side of a tile in pixels of the input, its margin comes on top (default: auto, as memory needs)",
-    )
-    group.add_argument(
-        "--memory",
-        type=_memory,
-        metavar="SIZE",
-        help="how much memory may be used above what the loaded models take, such as 2GB, 500MB, 1.5GiB"
-        " (default: a share of what is free)",
-    )
-    group.add_argument(
-        "--alpha",
-        choices=("network", "fast", "drop"),
-        default="network",
-        help="transparency: through the network (default), resampled, or the picture put on white",
-    )
     group.add_argument(
         "--plan",
         action="store_true",
         help="only tell size, tiles, time and memory for each picture; nothing is run or written",
-    )
-    group.add_argument(
-        "--verify",
-        action="store_true",
-        help="also run the untiled float32 network on the CPU and tell the difference",
     )
 
 
@@ -235,27 +223,17 @@ def _add_download(commands: argparse._SubParsersAction) -> None:
 # -- what the words mean -----------------------------------------------------------------------------------------------
 
 
-def size_request(options: argparse.Namespace) -> SizeRequest | None:
-    """The size asked for; None for the model's own scale. Raises RequestError."""
-    box = options.width is not None or options.height is not None
-    ways = {
-        "--scale": options.scale is not None,
-        "--width and --height": box,
-        "--max-side": options.max_side is not None,
-        "--megapixels": options.megapixels is not None,
-    }
-    given = [way for way, is_given in ways.items() if is_given]
-    if len(given) > 1:
-        raise RequestError("the size is given in several ways", ", ".join(given), "choose one of them")
-    if options.fit is not None and not box:
+def request_of(options: argparse.Namespace, model: str) -> UpscaleRequest:
+    """What the core is asked for. model: where none is named, the one to take. Raises RequestError, SizeError."""
+    values = checked(PLACE, {field.name: getattr(options, field.name) for field in fields_of(PLACE)})
+    way = ways_given(PLACE, values)
+    if values["fit"] is not None and way != "Scale to":
         raise RequestError("--fit is given, but no box to fit into", "", "add --width and --height")
-    if box:
-        return ByDimensions(options.width, options.height, options.fit or "inside")
-    if options.max_side is not None:
-        return ByLongestSide(options.max_side)
-    if options.megapixels is not None:
-        return ByMegapixels(options.megapixels)
-    return ByScale(options.scale) if options.scale is not None else None
+    if values["upscaler_2"] is None and values["visibility"]:
+        raise RequestError("a visibility is given, but no second model", "", "name the second model as well")
+    if values["visibility"] is None:
+        values["visibility"] = default_of("visibility", "extras")
+    return as_request({**values, "upscaler_1": model}, size_of(PLACE, values, way), lambda name: name)
 
 
 def byte_count(text: str) -> int:
@@ -267,14 +245,15 @@ def byte_count(text: str) -> int:
     return int(Fraction(number.rstrip(".")) * (_BINARY_BYTES[unit] if binary else _BYTES[unit or ""]))
 
 
-def _memory(text: str) -> int:
+def _memory(text: str) -> float:
+    """GB."""
     try:
         size = byte_count(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if size < _SMALLEST_MEMORY:
         raise argparse.ArgumentTypeError(f"'{text}' is less than 1 MB; write it with a unit, as 2GB or 500MB")
-    return size
+    return size / GIGABYTE
 
 
 def _number(text: str) -> float:

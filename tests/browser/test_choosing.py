@@ -95,6 +95,15 @@ def test_lists_are_grouped_by_scale_and_searched_by_typing(page: PanelsPage) -> 
     assert page.eventually(lambda: field.input_value() == "TrueScale 4x")
 
 
+def test_a_model_follows_another_and_the_plan_says_so(page: PanelsPage, picture: Path) -> None:
+    _opened(page, picture)
+    page.choose(f"{EXTRAS}_upscaler_1", "one")
+    page.choose(f"{EXTRAS}_followed_by", "two")
+    page.set_number(f"{EXTRAS}_scale", 3)
+    assert _says(page, "plan", "30x20 → 90x60 px")
+    assert "Lanczos" not in page.choices(f"{EXTRAS}_followed_by")
+
+
 # -- presets -----------------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,15 @@ __all__ = ["ROOT", "in_components", "in_python", "in_scripts"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_NAMES_OF_MODELS = ("upscaler", "upscaler_1", "upscaler_2", "clean_up", "which_models", "catalogue_model")
+_NAMES_OF_MODELS = (
+    "upscaler",
+    "upscaler_1",
+    "upscaler_2",
+    "clean_up",
+    "followed_by",
+    "which_models",
+    "catalogue_model",
+)
 """Ends of the ids of drop-downs whose choices are names."""
 
 

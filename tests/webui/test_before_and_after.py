@@ -334,9 +334,7 @@ def _tried(host: FakeHost, image: Image.Image | None, crop: str, names: list[str
     """The updates of a comparison, one after the other."""
     parts = _parts(host)
     given = {name: values.get(name, component.value) for name, component in parts.items()}
-    return list(
-        host.ours("panels.which_panel")._compared(image, crop, names, host.ours("panels.values").Values(**given))
-    )
+    return list(host.ours("panels.which_panel")._compared(image, crop, names, given))
 
 
 def test_each_model_shows_what_it_makes_of_the_crop(host: FakeHost) -> None:
@@ -377,7 +375,7 @@ def test_what_is_missing_for_a_comparison_is_told(
 
 def test_stop_leaves_the_others_out(host: FakeHost) -> None:
     panel = host.ours("panels.which_panel")
-    values = host.ours("panels.values").Values(upscaler_1="four", scale=4.0)
+    values = {"upscaler_1": "four", "scale": 4.0}
     updates = panel._compared(picture(60, 60), "", ["four", "two", "one"], values)
     next(updates)
     next(updates)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fake_host.running import FakeHost
 from lib_upscaler.errors import RequestError, TrueScaleError
+from lib_upscaler.fields import fields_of
 from networks import STATES, off, picture, true_picture
 from small_networks import save_pth
 from types_of_fixtures import Engine
@@ -37,11 +38,9 @@ def _script(host: FakeHost) -> Any:
 
 def _run(host: FakeHost, p: Any, steps: Callable[..., None] | None = None, **values: Any) -> Any:
     """Generate in img2img, with the script chosen and the values of its panel."""
-    from lib_upscaler.webui.places.sd_upscale.script import SdValues
-
     runner, script = host.module("scripts").scripts_img2img, _script(host)
     args = [runner.selectable_scripts.index(script) + 1, *(component.value for component in runner.inputs[1:])]
-    names = list(SdValues.__dataclass_fields__)
+    names = [field.name for field in fields_of("sd")]
     for name, value in {**SMALL, **values}.items():
         args[script.args_from + names.index(name)] = value
     p.script_args = tuple(args)
@@ -80,47 +79,46 @@ def _at_tile(number: int, action: Callable[[], None]) -> Callable[..., None]:
 
 
 def test_values_come_by_position_or_by_name(host: FakeHost) -> None:
-    values = host.ours("places.sd_upscale.script").SdValues
-    assert values.of([]) == values()
-    assert values.of(["two", None, None, "Longest side"]) == values(upscaler_1="two", size_by="Longest side")
-    assert values.of([{"upscaler_1": "TWO", "overlap": 32, "scale": 3}]) == values("two", overlap=32, scale=3.0)
-    assert values.of([{"upscaler_1": "None"}]).upscaler_1 == "None"
-    assert values.of([None] * len(values.__dataclass_fields__)) == values()
+    of = host.ours("places.sd_upscale.script").values_of
+    plain = of([])
+    assert (plain["scale"], plain["overlap"], plain["upscaler_2"], plain["color_lock"]) == (2.0, 64, "None", 0.5)
+    assert of(["two", None, None, "Longest side"]) == {**plain, "upscaler_1": "two", "size_by": "Longest side"}
+    named = of([{"upscaler_1": "TWO", "overlap": 32, "scale": 3}])
+    assert named == {**plain, "upscaler_1": "two", "overlap": 32, "scale": 3.0}
+    assert of([{"upscaler_1": "None"}])["upscaler_1"] == "None"
+    assert of([None] * len(plain)) == plain
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"overlp": 3}, "knows no argument 'overlp'"),
-        ({"overlap": "wide"}, "overlap is 'wide': it is not a number"),
+        ({"overlp": 3}, "nothing called 'overlp'"),
+        ({"overlap": "wide"}, "the overlap 'wide' is not a number"),
         ({"overlap": -8}, "from 0 to 4096"),
         ({"color_lock": 1.5}, "from 0 to 1"),
         ({"batch": 0}, "from 1 to 64"),
-        ({"batch": True}, "it is not a number"),
-        ({"order": "zigzag"}, "'zigzag' is no order"),
-        ({"size_by": "Half"}, "'Half' is no size_by"),
+        ({"batch": True}, "True is not a number"),
+        ({"order": "zigzag"}, "there is no order 'zigzag'"),
+        ({"size_by": "Half"}, "there is no way of asking for a size called 'Half'"),
         ({"upscaler_1": "twoo"}, "there is no upscaler 'twoo'"),
         ({"upscaler_1": 99}, "there is no upscaler number 99"),
     ],
 )
 def test_wrong_values_are_refused_in_words(wrong: dict[str, Any], words: str, host: FakeHost) -> None:
     with pytest.raises(TrueScaleError, match=words):
-        host.ours("places.sd_upscale.script").SdValues.of([wrong])
+        host.ours("places.sd_upscale.script").values_of([wrong])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_amount_is_refused_in_words(value: float, host: FakeHost) -> None:
     with pytest.raises(RequestError):
-        host.ours("places.sd_upscale.script").SdValues.of([{"scale": value}])
+        host.ours("places.sd_upscale.script").values_of([{"scale": value}])
 
 
 def test_the_panel_starts_with_the_defaults(host: FakeHost) -> None:
-    values = host.ours("places.sd_upscale.script").SdValues
-    components = _script(host).controls
-    found = values.of([component.value for component in components])
-    default = values(
-        upscaler_1=host.ours("takeover.choices").default_name(), upscaler_2="None", precision=found.precision
-    )
+    of = host.ours("places.sd_upscale.script").values_of
+    found = of([component.value for component in _script(host).controls])
+    default = {**of([]), "upscaler_1": host.ours("takeover.choices").default_name()}
     assert found == default
 
 
@@ -449,21 +447,21 @@ def test_the_infotext_says_what_differs_from_the_defaults_and_can_be_pasted(host
     assert "TrueScale width" not in found
 
     pasted = {id(component): function(found) for component, function in _script(host).infotext_fields}
-    of = host.ours("places.sd_upscale.script").SdValues.of
+    of = host.ours("places.sd_upscale.script").values_of
     controls = _script(host).controls
     again = of([pasted.get(id(component), component.value) for component in controls])
-    assert again == of([{**SMALL, **values, "precision": again.precision}])
+    assert again == of([{**SMALL, **values, "precision": again["precision"]}])
 
 
 def test_pasting_another_pictures_text_puts_the_defaults_back(host: FakeHost) -> None:
     """But for the upscaler, which the text does not name."""
-    values = host.ours("places.sd_upscale.script").SdValues
+    names = [field.name for field in fields_of("sd")]
     script = _script(host)
     fields = {id(component): function for component, function in script.infotext_fields}
-    pasted = {name: fields[id(component)]({}) for name, component in zip(values.__dataclass_fields__, script.controls)}
+    pasted = {name: fields[id(component)]({}) for name, component in zip(names, script.controls)}
     assert "value" not in pasted.pop("upscaler_1")
     for name, value in pasted.items():
-        component = script.controls[list(values.__dataclass_fields__).index(name)]
+        component = script.controls[names.index(name)]
         assert value == component.value, name
 
 

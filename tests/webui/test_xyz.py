@@ -16,6 +16,7 @@ SECOND, SHARE, PRECISION = (
     "[TrueScale] Hires upscaler 2 visibility",
     "[TrueScale] Hires precision",
 )
+TILE = "[TrueScale] Hires tile size"
 PLOT = "X/Y/Z plot"
 
 
@@ -41,7 +42,7 @@ def _axes(host: FakeHost, title: str = PLOT) -> list[str]:
 def test_the_axes_are_there_once_also_after_reloads(host: FakeHost) -> None:
     for _ in range(3):
         labels = _axes(host)
-        assert [label for label in labels if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION]
+        assert [label for label in labels if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION, TILE]
         host.reload()
 
 
@@ -50,7 +51,7 @@ def test_the_axes_are_there_once_where_the_hosts_list_outlives_a_reload(host: Fa
     host.module("script_callbacks").before_ui_callback()
     host.demo = host.module("ui").create_ui()
 
-    assert [label for label in _axes(host) if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION]
+    assert [label for label in _axes(host) if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION, TILE]
 
 
 def test_they_are_of_txt2img_alone(host: FakeHost) -> None:

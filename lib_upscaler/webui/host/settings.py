@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...fields import GIGABYTE
+from ...request import PRECISIONS, Precision
 from .. import host
 
-__all__ = ["BY_SETTINGS", "PRECISIONS", "Settings", "register", "settings"]
+__all__ = ["Settings", "register", "settings"]
 
-PRECISIONS = ("auto", "exact", "fp16", "bf16")
-BY_SETTINGS = "as in the settings"
-"""In a panel's list of precisions: that of the settings page."""
-_GIGABYTE = 10**9
 
 TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS = (
     "truescale_takeover",
@@ -34,9 +32,9 @@ class Settings:
     """
 
     takeover: bool = True
-    precision: str = "auto"
+    precision: Precision = "auto"
     memory: int | None = None
-    cache_bytes: int = _GIGABYTE
+    cache_bytes: int = GIGABYTE
     folders: tuple[Path, ...] = ()
 
 
@@ -56,7 +54,7 @@ def settings() -> Settings:
 
 def _bytes(gigabytes: Any) -> int:
     try:
-        return max(0, int(float(gigabytes) * _GIGABYTE))
+        return max(0, int(float(gigabytes) * GIGABYTE))
     except (TypeError, ValueError, OverflowError):
         return 0
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import threading
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import TrueScaleError
+from ...fields import NO_UPSCALER
 from ...models.card import ModelCard, known_card, read_card
 from .. import host
 from ..host.markup import line, plain, problem, word
@@ -45,7 +47,14 @@ def read(name: str) -> ModelCard | None:
 
 
 def scale_of(name: str) -> int | None:
-    """By the card that was made before, else by the name, as its makers write it ("4x", "x2"); nothing is loaded."""
+    """By the card that was made before, else by the name, as its makers write it ("4x", "x2"); nothing is loaded.
+
+    Of "A > B" what one pass of each comes to.
+    """
+    parts = choices.parts(name)
+    if len(parts) > 1:
+        scales = [scale_of(part) for part in parts]
+        return None if None in scales else prod(scale for scale in scales if scale)
     file = choices.file_of(name)
     if file is not None and os.path.isfile(file):
         try:
@@ -75,11 +84,16 @@ def grouped(names: list[str]) -> list[str]:
 
 def card_html(name: str | None) -> str:
     """What the page says of it; what is wrong with it, where it cannot be read."""
-    if not name or name == choices.NO_UPSCALER:
+    if not name or name == NO_UPSCALER:
         return ""
+    parts = choices.parts(name)
+    if len(parts) > 1:
+        return "".join(line([f"<b>{plain(part)}</b>"]) + card_html(part) for part in parts)
     file = choices.file_of(name)
     if file is None:
-        return line([word("run by the WebUI, or by another extension")]) if name in choices.names() else ""
+        if name in choices.names():
+            return line([word("run by the WebUI, or by another extension")])
+        return _problem_of(name)
     try:
         card = read(name)
     except TrueScaleError as error:
@@ -89,6 +103,15 @@ def card_html(name: str | None) -> str:
     if card is None:
         return line([word("not on this computer yet; it is fetched at its first use")])
     return line(_facts(card)) + line(_further(card))
+
+
+def _problem_of(name: str) -> str:
+    """Why there is no upscaler of this name."""
+    try:
+        choices.peek(name)
+    except TrueScaleError as error:
+        return problem(error)
+    return ""
 
 
 def _facts(card: ModelCard) -> list[str]:

@@ -4,83 +4,43 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
 
 from ...errors import RequestError
-from ...planning.sizing import ByScale
+from ...fields import WAYS, Place, by_key, checked, fields_of
 from ...request import UpscaleReport
 from .. import host
-from ..host.settings import BY_SETTINGS
 from ..takeover import choices
-from .values import Values
 
-__all__ = ["DEFAULTS", "infotext", "settings_of", "settings_of_picture"]
+__all__ = ["infotext", "settings_of", "settings_of_picture"]
 
-DEFAULTS: dict[str, Any] = {
-    "upscaler_2": choices.NO_UPSCALER,
-    "visibility": 0.5,
-    "size_by": "Scale by",
-    "scale": 4.0,
-    "width": 2048,
-    "height": 2048,
-    "fit": "inside",
-    "longest_side": 2048,
-    "megapixels": 4.0,
-    "precision": BY_SETTINGS,
-    "tile": 0,
-    "memory": 0.0,
-    "alpha": "network",
-    "clean_up": choices.NO_UPSCALER,
-}
-"""Of the panel, without the first upscaler. What is as here is not written."""
-
-_KEYS = {
-    "upscaler_1": "Postprocess upscaler",
-    "upscaler_2": "Postprocess upscaler 2",
-    "visibility": "Postprocess upscaler 2 visibility",
-    "scale": "Postprocess upscale by",
-    "width": "TrueScale width",
-    "height": "TrueScale height",
-    "fit": "TrueScale fit",
-    "longest_side": "TrueScale longest side",
-    "megapixels": "TrueScale megapixels",
-    "precision": "TrueScale precision asked",
-    "tile": "TrueScale tile",
-    "memory": "TrueScale memory",
-    "alpha": "TrueScale transparency",
-    "clean_up": "TrueScale clean-up",
-}
-"""Argument -> key. The host's own keys where they fit."""
-
-_OF_WAY = {
-    "Scale by": ("scale",),
-    "Scale to": ("width", "height", "fit"),
-    "Longest side": ("longest_side",),
-    "Megapixels": ("megapixels",),
-}
+PLACE: Place = "extras"
 _PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 """The host's own form of infotext (modules/infotext_utils.py)."""
 
 
-def infotext(values: Values, report: UpscaleReport) -> dict[str, Any]:
-    """What is written into the picture; what is as it is by default is left out."""
-    way = values.size_by or "Scale by"
+def infotext(values: Mapping[str, Any], report: UpscaleReport) -> dict[str, Any]:
+    """What is written into the picture; what is as it is by default is left out. values: checked ones."""
+    way = values["size_by"]
     text: dict[str, Any] = {}
-    if isinstance(values.size(), ByScale):
-        text["Postprocess upscale by"] = values.size().scale
+    if way == "Scale by":
+        text["Postprocess upscale by"] = values["scale"]
     else:
         text["Postprocess upscale to"] = f"{report.output_size.width}x{report.output_size.height}"
-    text[_KEYS["upscaler_1"]] = values.upscaler_1 or report.models[0]
-    if choices.find(values.upscaler_2) is not None and values.visibility:
-        text[_KEYS["upscaler_2"]], text[_KEYS["visibility"]] = values.upscaler_2, values.visibility
-    elsewhere = ("upscaler_2", "visibility", "size_by", "scale", *(set(sum(_OF_WAY.values(), ())) - set(_OF_WAY[way])))
-    for name, default in DEFAULTS.items():
-        value = getattr(values, name)
-        tells_way = name in _OF_WAY[way] and name != "fit"  # what was asked for, whatever came out
-        if name not in elsewhere and value is not None and (tells_way or value != default):
-            text[_KEYS[name]] = value
+    text["Postprocess upscaler"] = values["upscaler_1"] or report.models[0]
+    mixes = choices.find(values["upscaler_2"]) is not None and values["visibility"]
+    elsewhere = {name for other, names in WAYS.items() if other != way for name in names}
+    elsewhere |= set() if way == "Scale to" else {"fit"}
+    elsewhere |= {"upscaler_1"} if mixes else {"upscaler_1", "upscaler_2", "visibility"}
+    always = {*WAYS[way], "upscaler_2", "visibility"}  # what was asked for, whatever came out
+    for field in fields_of(PLACE):
+        key, value = field.at[PLACE].key, values[field.name]
+        is_told = field.name in always or value not in (None, field.default_at(PLACE))
+        if key and field.name not in elsewhere and is_told:
+            text[key] = value
     text["TrueScale precision"] = report.precision if report.precision != "unknown" else None
     return text
 
@@ -88,14 +48,12 @@ def infotext(values: Values, report: UpscaleReport) -> dict[str, Any]:
 def settings_of(text: str) -> dict[str, Any] | None:
     """Argument -> value for all of the panel, from such a text; None where it does not speak of an upscaler."""
     found = {key: _unquoted(value) for key, value in _PAIR.findall(text or "")}
-    if _KEYS["upscaler_1"] not in found:
+    if "Postprocess upscaler" not in found:
         return None
-    values: dict[str, Any] = {**DEFAULTS, "upscaler_1": found[_KEYS["upscaler_1"]]}
-    for name, default in DEFAULTS.items():
-        if _KEYS.get(name) in found:
-            values[name] = _typed(found[_KEYS[name]], default)
-    for way, names in _OF_WAY.items():
-        if any(_KEYS[name] in found for name in names):
+    said, values = by_key(PLACE, found), checked(PLACE, {})
+    values.update({field.name: field.read(said[field.name], PLACE) for field in fields_of(PLACE) if field.name in said})
+    for way, names in WAYS.items():
+        if any(name in said for name in names):
             values["size_by"] = way
     box = re.fullmatch(r"(\d+)x(\d+)", found.get("Postprocess upscale to", ""))
     if box and values["size_by"] == "Scale by":  # by the host's own accordion
@@ -131,13 +89,3 @@ def _unquoted(text: str) -> str:
         except ValueError:
             return text
     return text
-
-
-def _typed(text: str, default: Any) -> Any:
-    """``text`` in the type of ``default``, or the default where it cannot be."""
-    if isinstance(default, str):
-        return text
-    try:
-        return type(default)(float(text))
-    except (ValueError, OverflowError):
-        return default

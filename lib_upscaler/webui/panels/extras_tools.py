@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from ...errors import TrueScaleError
+from ...fields import NO_UPSCALER
 from ..host.markup import line, plain, problem, word
 from ..takeover import choices
 from ..takeover.results import latest_html
@@ -40,7 +41,7 @@ def reads(button: Any, note: Any, parts: Mapping[str, Any]) -> None:
             values = settings_of_picture(image)
         except TrueScaleError as error:
             return [*(gr.update() for _ in names), problem(error)]
-        chosen = [name for name in MODELS if values[name] != choices.NO_UPSCALER]
+        chosen = [name for name in MODELS if values[name] != NO_UPSCALER]
         missing = [name for name in chosen if choices.is_gone(values[name])]
         if missing:
             told = line(

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...errors import TrueScaleError
 from ...geometry import Size
-from ...planning.sizing import plan_size
+from ...models.library import ModelEntry
+from ...planning.sizing import SizeRequest, plan_size
 from .. import host
 from ..host import health
 from ..host.markup import line, problem, word
-from ..takeover import choices
-from ..upscaling.jobs import Job, request_of
 from ..upscaling.service import service
 from ..upscaling.statement import STRATEGIES
 from . import cards
 
 if TYPE_CHECKING:
     from ...estimates import Estimate
+    from ...request import UpscaleRequest
 
-__all__ = ["look", "plan_html", "size_of", "source_of"]
+__all__ = ["plan_html", "size_html", "size_of", "source_of"]
 
 
 def source_of(text: str | None) -> dict[str, Any]:
@@ -41,12 +40,12 @@ def size_of(source: dict[str, Any]) -> Size | None:
     return Size(width, height) if sane else None
 
 
-def plan_html(size: Size | None, job: Callable[[], Job]) -> str:
-    """A line for the page. job: gives what would be done, without fetching anything; what it raises is shown."""
+def plan_html(size: Size | None, request: Callable[[], UpscaleRequest]) -> str:
+    """A line for the page. request: gives what would be done, without fetching anything; what it raises is shown."""
     if size is None or health.problem():
         return ""
     try:
-        return _told(size, job())
+        return _plan_html(size, request())
     except TrueScaleError as error:
         return problem(error)
     except Exception as error:  # noqa: BLE001 - it is a forecast; the run itself says what is wrong
@@ -54,24 +53,24 @@ def plan_html(size: Size | None, job: Callable[[], Job]) -> str:
         return ""
 
 
-def _told(size: Size, job: Job) -> str:
-    seen = [choice for choice, _ in job.seen()]
-    parts = [choice for choice in (job.clean_up, *seen) if choice is not None]
-    if any(choice.model is not None and not os.path.isfile(choice.model) for choice in parts):
-        return _only_size(size, job, word("the model is fetched first"))
-    if any(choice.name == choices.NO_UPSCALER for choice in parts):
-        return _only_size(size, job)
-    for choice in parts:
-        cards.read(choice.name)  # one look at a time at what is not known yet
-    found = service().estimate(size, request_of(job))
-    told = [*_size_words(size, found.output), _pieces(found), _time_words(found.seconds), _memory(found)]
-    return line(told) + (problem(found.problem) if found.problem else "")
+def _plan_html(size: Size, request: UpscaleRequest) -> str:
+    models = [model for stage in request.stages for model, _ in stage.weighted_models]
+    files = [one for model in models for one in (model if isinstance(model, tuple) else (model,))]
+    entries = [one for one in files if isinstance(one, ModelEntry)]
+    if not all(entry.path.is_file() for entry in entries):
+        return size_html(size, request.size, word("the model is fetched first"))
+    for entry in entries:
+        cards.read(entry.name)  # one look at a time at what is not known yet
+    found = service().estimate(size, request)
+    parts = [*_size_words(size, found.output), _pieces(found), _time_words(found.seconds), _memory(found)]
+    return line(parts) + (problem(found.problem) if found.problem else "")
 
 
-def _only_size(size: Size, job: Job, words: str = "") -> str:
-    if job.size is None:
+def size_html(size: Size, request: SizeRequest | None, words: str = "") -> str:
+    """Only how large the result will be."""
+    if request is None:
         return ""
-    return line([*_size_words(size, plan_size(size, job.size).output), words])
+    return line([*_size_words(size, plan_size(size, request).output), words])
 
 
 def _size_words(size: Size, output: Size) -> list[str]:
@@ -79,8 +78,8 @@ def _size_words(size: Size, output: Size) -> list[str]:
 
 
 def _pieces(found: Estimate) -> str:
-    told = word(STRATEGIES.get(found.strategy, found.strategy))
-    return f"{told}: {found.tiles}" if found.strategy == "tiles" else told
+    words = word(STRATEGIES.get(found.strategy, found.strategy))
+    return f"{words}: {found.tiles}" if found.strategy == "tiles" else words
 
 
 def _time_words(seconds: float | None) -> str:
@@ -95,8 +94,3 @@ def _time_words(seconds: float | None) -> str:
 
 def _memory(found: Estimate) -> str:
     return f"{word('memory')} {found.memory_bytes / 1e9:.1f} / {found.free_bytes / 1e9:.1f} GB"
-
-
-def look(values: Any) -> Callable[[], Job]:
-    """The job that ``values`` (a ``values.Values``) ask for, for a look: nothing is fetched."""
-    return lambda: values.job(find=choices.peek)

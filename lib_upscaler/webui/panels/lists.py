@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from ...fields import NO_UPSCALER
 from .. import host
 from ..host.lives import PAGE
 from ..takeover import cache, choices
@@ -16,7 +17,16 @@ from ..takeover.registry import REGISTRY
 from ..upscaling.service import service
 from . import cards
 
-__all__ = ["Lists", "cleaners", "host_components", "offered", "offered_or_none", "refresh_models", "remember_component"]
+__all__ = [
+    "Lists",
+    "cleaners",
+    "host_components",
+    "networks_or_none",
+    "offered",
+    "offered_or_none",
+    "refresh_models",
+    "remember_component",
+]
 
 
 class _HostComponents(dict):
@@ -67,13 +77,18 @@ def offered() -> list[str]:
 
 def offered_or_none() -> list[str]:
     """The same, with none of them at the top."""
-    return [choices.NO_UPSCALER, *offered()]
+    return [NO_UPSCALER, *offered()]
+
+
+def networks_or_none() -> list[str]:
+    """None, and those that our engine runs."""
+    return [NO_UPSCALER, *(name for name in offered() if choices.file_of(name) is not None)]
 
 
 def cleaners() -> list[str]:
     """None, and the networks that keep a picture's size, or may: of some the scale is known when they were read."""
     ours = (name for name in choices.names() if choices.file_of(name) is not None)
-    return [choices.NO_UPSCALER, *(name for name in ours if cards.scale_of(name) in (1, None))]
+    return [NO_UPSCALER, *(name for name in ours if cards.scale_of(name) in (1, None))]
 
 
 class Lists:

@@ -1,45 +1,27 @@
-"""The widgets that all panels share: upscalers with refresh, size, and what is behind "Advanced"."""
+"""What all panels share beside single widgets: accordions, refresh, size, and what is behind "Advanced"."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from .. import host
-from ..host.settings import BY_SETTINGS, PRECISIONS
-from ..takeover import choices
 from . import cards
-from .lists import Lists, cleaners, offered, offered_or_none
+from .lists import Lists
 
 __all__ = [
-    "ALPHAS",
-    "BY_SETTINGS",
-    "FITS",
-    "SIZES",
     "accordion",
     "advanced",
-    "clean_up",
     "follows_model",
     "form_row",
-    "pixels",
-    "precision",
     "refresh_button",
     "refreshes",
     "shows_card",
     "size",
     "source_size",
-    "tile",
     "tool_button",
-    "upscaler_1",
-    "upscaler_2",
 ]
-
-SIZES = ("Scale by", "Scale to", "Longest side", "Megapixels")
-FITS = ("inside", "crop", "stretch", "pad")
-ALPHAS = ("network", "fast", "drop")
-
 
 WORDS = ("Enable TrueScale", "Enable TrueScale Hires Fix")
 """Labels on hosts whose accordions have no switch of their own."""
@@ -78,42 +60,7 @@ def tool_button(symbol: str, elem_id: str, tooltip: str) -> Any:
     return gr.Button(symbol, elem_id=elem_id) if make is None else make(symbol, elem_id=elem_id, tooltip=tooltip)
 
 
-# -- upscalers ---------------------------------------------------------------------------------------------------------
-
-
-def upscaler_1(elem_id: str, lists: Lists, listed: Callable[[], list[str]] = offered) -> Any:
-    """The drop-down; ``refresh_button`` goes beside it, its card below."""
-    return lists.dropdown(listed, label="Upscaler 1", value=choices.default_name(), elem_id=f"{elem_id}_upscaler_1")
-
-
-def upscaler_2(elem_id: str, lists: Lists) -> tuple[Any, Any]:
-    """The drop-down and the slider of its visibility."""
-    second = lists.dropdown(
-        offered_or_none,
-        label="Upscaler 2",
-        value=choices.NO_UPSCALER,
-        elem_id=f"{elem_id}_upscaler_2",
-    )
-    visibility = gr.Slider(
-        minimum=0.0,
-        maximum=1.0,
-        step=0.01,
-        value=0.5,
-        label="Upscaler 2 visibility",
-        elem_id=f"{elem_id}_upscaler_2_visibility",
-    )
-    return second, visibility
-
-
-def clean_up(elem_id: str, lists: Lists) -> Any:
-    """A network that repairs the picture before it is enlarged."""
-    return lists.dropdown(
-        cleaners,
-        label="Clean up first",
-        value=choices.NO_UPSCALER,
-        elem_id=f"{elem_id}_clean_up",
-        info="a 1x network that takes away JPEG damage, noise or blur before the picture is enlarged",
-    )
+# -- lists of upscalers ------------------------------------------------------------------------------------------------
 
 
 def refresh_button(elem_id: str) -> Any:
@@ -136,58 +83,40 @@ def source_size(elem_id: str) -> Any:
 # -- size --------------------------------------------------------------------------------------------------------------
 
 
-def pixels(label: str, elem_id: str, value: int = 2048) -> Any:
-    """A slider for a side of the result."""
-    return gr.Slider(minimum=1, maximum=16384, step=1, value=value, label=label, elem_id=elem_id)
-
-
 def follows_model(elem_id: str) -> Any:
     """A switch: the scale becomes that of each upscaler that is chosen."""
     return gr.Checkbox(False, label="Scale follows the model", elem_id=f"{elem_id}_follow")
 
 
-def size(elem_id: str) -> tuple[dict[str, Any], Any]:
-    """The ways of asking for a size, by the names of ``values.Values``, those of the chosen way are shown; and the
-    switch that ties the scale to the model."""
-    by = gr.Radio(label="Size", choices=list(SIZES), value=SIZES[0], elem_id=f"{elem_id}_size_by")
-    rows = []
-    with form_row(elem_id=f"{elem_id}_by_scale") as row:
-        scale = gr.Slider(minimum=1.0, maximum=16.0, step=0.05, value=4.0, label="Scale", elem_id=f"{elem_id}_scale")
+def size(made: Any, elem_id: str) -> Any:
+    """The ways of asking for a size, of which the fields of the chosen one are shown; gives the switch that ties the
+    scale to the model. made: the panel's ``widgets.Widgets``.
+    """
+    by, has_fit, has_area = made["size_by"], made.has("fit"), made.has("megapixels")
+    with form_row(elem_id=f"{elem_id}_by_scale") as by_scale:
+        made["scale"]
         follow = follows_model(elem_id)
-        rows.append(row)
-    with gr.Column(visible=False, elem_id=f"{elem_id}_by_box") as box:
+    with gr.Column(visible=False, elem_id=f"{elem_id}_by_box") as by_box:
         with form_row():
-            width = pixels("Width", f"{elem_id}_width")
-            height = pixels("Height", f"{elem_id}_height")
+            sides = [made["width"], made["height"]]
             swap = tool_button("\U000021c5", f"{elem_id}_swap", "Switch width/height")
-        with form_row():
-            fit = gr.Radio(label="Fit", choices=list(FITS), value=FITS[0], elem_id=f"{elem_id}_fit")
-        rows.append(box)
-    with form_row(visible=False, elem_id=f"{elem_id}_by_side") as row:
-        longest = pixels("Longest side, in pixels", f"{elem_id}_longest")
-        rows.append(row)
-    with form_row(visible=False, elem_id=f"{elem_id}_by_area") as row:
-        megapixels = gr.Slider(
-            minimum=0.1, maximum=100.0, step=0.1, value=4.0, label="Size in megapixels", elem_id=f"{elem_id}_megapixels"
-        )
-        rows.append(row)
+        if has_fit:
+            with form_row():
+                made["fit"]
+    with form_row(visible=False, elem_id=f"{elem_id}_by_side") as by_side:
+        made["longest_side"]
+    rows = {"Scale by": by_scale, "Scale to": by_box, "Longest side": by_side}
+    if has_area:
+        with form_row(visible=False, elem_id=f"{elem_id}_by_area") as rows["Megapixels"]:
+            made["megapixels"]
     by.change(
-        fn=lambda chosen: [gr.update(visible=chosen == way) for way in SIZES],
+        fn=lambda chosen: [gr.update(visible=chosen == way) for way in rows],
         inputs=[by],
-        outputs=rows,
+        outputs=list(rows.values()),
         show_progress=False,
     )
-    swap.click(fn=lambda w, h: (h, w), inputs=[width, height], outputs=[width, height], show_progress=False)
-    parts = {
-        "size_by": by,
-        "scale": scale,
-        "width": width,
-        "height": height,
-        "fit": fit,
-        "longest_side": longest,
-        "megapixels": megapixels,
-    }
-    return parts, follow
+    swap.click(fn=lambda w, h: (h, w), inputs=sides, outputs=sides, show_progress=False)
+    return follow
 
 
 # -- what is told beside the widgets -----------------------------------------------------------------------------------
@@ -215,50 +144,12 @@ def shows_card(card: Any, upscaler: Any, source: Any, follow: Any = None, scale:
 # -- advanced ----------------------------------------------------------------------------------------------------------
 
 
-def precision(elem_id: str) -> Any:
-    return gr.Radio(
-        label="Precision",
-        choices=[BY_SETTINGS, *PRECISIONS],
-        value=BY_SETTINGS,
-        elem_id=f"{elem_id}_precision",
-        info="exact is float32; auto takes a smaller one where it is faster and hardly differs",
-    )
-
-
-def tile(elem_id: str) -> Any:
-    return gr.Slider(
-        minimum=0,
-        maximum=2048,
-        step=16,
-        value=0,
-        label="Tile size",
-        elem_id=f"{elem_id}_tile",
-        info="0 = automatic: in tiles only where memory demands it",
-    )
-
-
-def advanced(elem_id: str) -> dict[str, Any]:
+def advanced(made: Any, elem_id: str) -> None:
     """Closed at first; its defaults never need touching."""
     with gr.Accordion("Advanced", open=False, elem_id=f"{elem_id}_advanced"):
         with form_row():
-            chosen_precision = precision(elem_id)
+            made["precision"]
         with form_row():
-            chosen_tile = tile(elem_id)
-            memory = gr.Slider(
-                minimum=0.0,
-                maximum=64.0,
-                step=0.5,
-                value=0.0,
-                label="Most memory, in GB",
-                elem_id=f"{elem_id}_memory",
-                info="0 = as in the settings",
-            )
-        with form_row():
-            alpha = gr.Radio(
-                label="Transparency",
-                choices=list(ALPHAS),
-                value=ALPHAS[0],
-                elem_id=f"{elem_id}_alpha",
-                info="through the network, fast (resampled), or drop (put on white)",
-            )
-    return {"precision": chosen_precision, "tile": chosen_tile, "memory": memory, "alpha": alpha}
+            made["tile"]
+            made["memory"]
+        made.rest("engine")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RequestError, TrueScaleError
+from ...fields import NO_UPSCALER, fields_of
 from ...models.library import SHIPPED_MODEL
 from .. import host
 from ..host.lives import PROCESS
@@ -20,7 +21,7 @@ from ..takeover import choices
 
 __all__ = ["BUILT_IN", "MODELS", "Preset", "PresetStore", "is_built_in", "resolved", "store"]
 
-MODELS = ("upscaler_1", "upscaler_2", "clean_up")
+MODELS = tuple(field.name for field in fields_of("extras") if field.kind == "model")
 """Values that name an upscaler."""
 
 _LONGEST_NAME = 60
@@ -39,15 +40,12 @@ class Preset:
     preferred: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+_KEPT = ("precision", "memory", "width", "height", "fit", "longest_side", "megapixels")
+"""What a built-in preset leaves as it is."""
+
 _PLAIN = {
+    **{field.name: field.default_at("extras") for field in fields_of("extras") if field.name not in _KEPT},
     "upscaler_1": SHIPPED_MODEL,
-    "upscaler_2": choices.NO_UPSCALER,
-    "visibility": 0.5,
-    "clean_up": choices.NO_UPSCALER,
-    "size_by": "Scale by",
-    "scale": 4.0,
-    "tile": 0,
-    "alpha": "network",
 }
 
 BUILT_IN: dict[str, Preset] = {
@@ -116,10 +114,10 @@ def resolved(preset: Preset) -> tuple[dict[str, Any], list[str]]:
         else:
             missing.append(wanted[0])
     if preset.preferred and values.get("upscaler_1") == values.get("upscaler_2"):
-        values["upscaler_2"] = choices.NO_UPSCALER  # nothing to tone down
+        values["upscaler_2"] = NO_UPSCALER  # nothing to tone down
     for name in MODELS:
         chosen = values.get(name)
-        if chosen not in (None, choices.NO_UPSCALER) and choices.is_gone(chosen):
+        if chosen not in (None, NO_UPSCALER) and choices.is_gone(chosen):
             missing.append(chosen)
             del values[name]
     return values, missing

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
 from ...errors import Cancelled, RequestError
+from ...fields import size_of
 from ...geometry import Region, Size
 from ...planning.sizing import ByDimensions, plan_size
 from ...progress import Progress
 from ...request import UpscaleReport
 from .. import host
 from ..takeover.failing import as_error
-from ..upscaling import jobs
-from .values import Values
+from ..takeover.requests import request_of
+from ..upscaling.service import service
 
 __all__ = ["CONTEXT", "Tried", "contact_sheet", "crop_of", "enlarged_plainly", "scale_of_crop", "try_models"]
 
@@ -57,17 +58,19 @@ def crop_of(text: str | None, image: Image.Image | None) -> Region:
     return Region(min(x, width - w), min(y, height - h), w, h)
 
 
-def scale_of_crop(values: Values, image: Image.Image) -> float:
+def scale_of_crop(values: Mapping[str, Any], image: Image.Image) -> float:
     """As the panel asks for the whole picture, within what can be looked at. Raises RequestError, SizeError."""
-    return min(max(float(plan_size(Size(*image.size), values.size()).scale), 1.0), LARGEST_SCALE)
+    size = size_of("extras", values, values["size_by"])
+    assert size is not None  # a panel always says one
+    return min(max(float(plan_size(Size(*image.size), size).scale), 1.0), LARGEST_SCALE)
 
 
 def try_models(
-    image: Image.Image, crop: Region, names: Sequence[str], values: Values, progress: Progress
+    image: Image.Image, crop: Region, names: Sequence[str], values: Mapping[str, Any], progress: Progress
 ) -> Iterator[Tried]:
     """Each upscaler's picture of the crop, all of one size. One that fails says so, and the others go on.
 
-    values: of the panel: precision, tile and memory as there. Raises Cancelled.
+    values: of the panel, checked: precision, tile and memory as there. Raises Cancelled.
     """
     scale = scale_of_crop(values, image)
     size = enlarged_size(crop, scale)
@@ -89,12 +92,12 @@ def _tried(
     crop: Region,
     size: Size,
     scale: float,
-    values: Values,
+    values: Mapping[str, Any],
     progress: Progress,
 ) -> Tried:
     target = ByDimensions(max(1, round(part.width * scale)), max(1, round(part.height * scale)), "stretch")
-    job = replace(replace(values, upscaler_1=name, upscaler_2=None, visibility=0.0, clean_up=None).job(), size=target)
-    result = jobs.run(part, job, progress)
+    alone = {**values, "upscaler_1": name, "upscaler_2": None, "visibility": 0.0, "clean_up": None}
+    result = service().upscale(part, request_of(alone, target), progress)
     left, top = round((crop.x - wide.x) * scale), round((crop.y - wide.y) * scale)
     return Tried(name, result.image.crop((left, top, left + size.width, top + size.height)), result.report)
 

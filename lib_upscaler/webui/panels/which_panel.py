@@ -12,6 +12,7 @@ import gradio as gr
 from PIL import Image
 
 from ...errors import Cancelled, RequestError, TrueScaleError
+from ...fields import checked
 from .. import host
 from ..host.lives import SCRIPTS
 from ..host.markup import line, plain, problem, word
@@ -19,7 +20,6 @@ from ..host.progress import is_stopped
 from ..takeover import choices
 from ..takeover.failing import as_error
 from . import lists, pieces
-from .values import Values
 
 __all__ = ["ui"]
 
@@ -60,7 +60,7 @@ def ui(elem_id: str, made: lists.Lists, upscaler: Any, parts: Mapping[str, Any])
     arguments = list(parts)
 
     def compare(image: Any, area: str, wanted: list[str] | None, *values: Any) -> Iterator[tuple[Any, Any, Any]]:
-        yield from _compared(image, area, wanted or [], Values(**dict(zip(arguments, values))))
+        yield from _compared(image, area, wanted or [], dict(zip(arguments, values)))
 
     def compare_at_once(*given: Any) -> tuple[Any, Any, Any]:
         return list(compare(*given))[-1]
@@ -102,7 +102,7 @@ class _Watch:
         return SCRIPTS.of(_Stop).is_set() or is_stopped()
 
 
-def _compared(image: Any, area: str, wanted: list[str], values: Values) -> Iterator[tuple[Any, Any, Any]]:
+def _compared(image: Any, area: str, wanted: list[str], given: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
     """Updates of the gallery, the names and the note, after each model."""
     from . import which_model
 
@@ -112,6 +112,7 @@ def _compared(image: Any, area: str, wanted: list[str], values: Values) -> Itera
             raise RequestError("no model is chosen", "", "choose some to try in the list above")
         if len(wanted) > _MOST:
             raise RequestError(f"{len(wanted)} models are too many at once", "", f"choose {_MOST} at most")
+        values = checked("extras", given)
         region = which_model.crop_of(area, image)
         scale = which_model.scale_of_crop(values, image)
     except TrueScaleError as error:

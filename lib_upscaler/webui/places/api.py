@@ -11,18 +11,20 @@ from typing import Any, Optional
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from ... import __version__
 from ...errors import PictureReadError, RequestError, TrueScaleError
+from ...fields import Place, by_key, checked, default_of, fields_of, size_of, ways_given
+from ...request import UpscaleRequest
 from .. import host
 from ..host import health, hooks
 from ..host.progress import shown_as_job
-from ..panels import lists, pieces
-from ..panels.values import Values
+from ..panels import lists
 from ..takeover import choices
 from ..takeover.failing import as_error, status_code
-from ..upscaling import jobs
+from ..takeover.requests import request_of
+from ..upscaling.service import service
 
 __all__ = ["mount"]
 
@@ -31,25 +33,23 @@ __all__ = ["mount"]
 _FORMATS = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 
 
-class UpscaleBody(BaseModel):
-    """A picture and what to do with it. Of the sizes, at most one may be given; none: the scale 4."""
+PLACE: Place = "api"
 
-    image: str = Field(title="Picture", description="the file's bytes in base64, with or without a data: address")
-    upscaler_1: Optional[str] = Field(default=None, title="Upscaler 1", description="a name from /models")
-    upscaler_2: Optional[str] = Field(default=None, title="Upscaler 2")
-    upscaler_2_visibility: float = Field(default=0.0, title="Visibility of Upscaler 2", description="0 to 1")
-    scale: Optional[float] = Field(default=None, title="Scale", description="0.05 to 32")
-    width: Optional[int] = Field(default=None, title="Width in px")
-    height: Optional[int] = Field(default=None, title="Height in px")
-    fit: str = Field(default="inside", title="Fit", description="inside, crop, stretch or pad")
-    longest_side: Optional[int] = Field(default=None, title="Longest side in px")
-    megapixels: Optional[float] = Field(default=None, title="Size in megapixels")
-    precision: Optional[str] = Field(default=None, title="Precision", description="auto, exact, fp16 or bf16")
-    tile: int = Field(default=0, title="Tile size in px", description="0: automatic")
-    memory_gb: float = Field(default=0.0, title="Most memory in GB", description="0: as in the settings")
-    clean_up: Optional[str] = Field(default=None, title="Clean up first", description="a network that repairs")
-    alpha: str = Field(default="network", title="Transparency", description="network, fast or drop")
-    format: str = Field(default="png", title="Format of the result", description=", ".join(_FORMATS))
+
+def _body() -> type[BaseModel]:
+    """A picture and what to do with it: a value for each field of the table that the API has."""
+    kinds = {"model": str, "choice": str, "text": str, "switch": bool}
+    parts: dict[str, Any] = {
+        "image": (str, Field(title="Picture", description="the file's bytes in base64, with or without data: address"))
+    }
+    for field in fields_of(PLACE):
+        kind = kinds.get(field.kind, int if field.whole else float)
+        about = Field(
+            default=field.default_at(PLACE), title=field.label, description=field.about_at(PLACE) or field.unit
+        )
+        parts[field.at[PLACE].key] = (Optional[kind], about)
+    formats = Field(default="png", title="Format of the result", description=", ".join(_FORMATS))
+    return create_model("UpscaleBody", **parts, format=(str, formats))
 
 
 class UpscaleAnswer(BaseModel):
@@ -98,6 +98,12 @@ def mount(app: FastAPI) -> None:
     if not (host.command_option("api", False) or host.command_option("nowebui", False)):
         return
     guarded = [Depends(_checked_password)] if host.command_option("api_auth") else []
+    body_type = _body()
+
+    def upscale(body: body_type) -> Any:
+        """Upscale one picture; waits for its turn in the WebUI's queue."""
+        return _answer(body.dict())
+
     failures = {code: {"model": Failure} for code in (401, 404, 409, 413, 422)}
     for path, function, method, model in (
         ("models", list_models, "GET", list),
@@ -148,58 +154,30 @@ def _item(name: str) -> dict:
     return {"name": name, "engine": "webui" if file is None else "truescale", "file": Path(file).name if file else None}
 
 
-def upscale(body: UpscaleBody) -> Any:
-    """Upscale one picture; waits for its turn in the WebUI's queue."""
-    name = body.upscaler_1 or choices.default_name()
+def _answer(given: dict[str, Any]) -> Any:
+    """The result, or the failure in words. given: the request by the API's names."""
+    name = given["upscaler_1"] or choices.default_name()
     try:
         if health.problem():
             raise TrueScaleError(health.problem())
-        values = _values(body)
-        data = _decoded(body.image)
+        if given["format"] not in _FORMATS:
+            raise RequestError(f"there is no format '{given['format']}'", "", f"use one of {', '.join(_FORMATS)}")
+        request, data = _request(given), _decoded(given["image"])
         with host.queue_lock(), _as_job():
-            return _upscaled(data, values, name, body.format)
+            return _upscaled(data, request, name, given["format"])
     except Exception as error:  # noqa: BLE001 - a client gets words, whatever it is
         known = as_error(error, name)
         content = {"error": type(known).__name__, "detail": str(known)}
         return JSONResponse(status_code=status_code(known), content=content)
 
 
-def _values(body: UpscaleBody) -> Values:
-    """Raises RequestError."""
-    ways = {
-        "Scale by": body.scale is not None,
-        "Scale to": body.width is not None or body.height is not None,
-        "Longest side": body.longest_side is not None,
-        "Megapixels": body.megapixels is not None,
-    }
-    given = [way for way, is_given in ways.items() if is_given]
-    if len(given) > 1:
-        raise RequestError("the size is given in several ways", ", ".join(given), "give one of them")
-    for what, value, known in (
-        ("fit", body.fit, pieces.FITS),
-        ("precision", body.precision, (None, *pieces.PRECISIONS)),
-        ("way of treating transparency", body.alpha, pieces.ALPHAS),
-        ("format", body.format, tuple(_FORMATS)),
-    ):
-        if value not in known:
-            raise RequestError(f"there is no {what} '{value}'", "", f"use one of {', '.join(filter(None, known))}")
-    return Values(
-        upscaler_1=body.upscaler_1,
-        upscaler_2=body.upscaler_2,
-        visibility=body.upscaler_2_visibility,
-        size_by=given[0] if given else None,
-        scale=body.scale,
-        width=body.width,
-        height=body.height,
-        fit=body.fit,
-        longest_side=body.longest_side,
-        megapixels=body.megapixels,
-        precision=body.precision,
-        tile=body.tile,
-        memory=body.memory_gb,
-        alpha=body.alpha,
-        clean_up=body.clean_up,
-    )
+def _request(given: dict[str, Any]) -> UpscaleRequest:
+    """Of the sizes at most one may be given; none: the scale 4. Raises RequestError, SizeError, ModelNotFoundError."""
+    values = checked(PLACE, by_key(PLACE, given))
+    way = ways_given(PLACE, values)
+    if way is None:
+        way, values["scale"] = "Scale by", default_of("scale", "extras")
+    return request_of(values, size_of(PLACE, values, way))
 
 
 def _decoded(text: str) -> bytes:
@@ -225,7 +203,7 @@ def _as_job() -> Any:
         state.end()
 
 
-def _upscaled(data: bytes, values: Values, name: str, format_name: str) -> dict:
+def _upscaled(data: bytes, request: UpscaleRequest, name: str, format_name: str) -> dict:
     from ...pictures.reading import read_picture
     from ...pictures.writing import write_picture
 
@@ -233,7 +211,7 @@ def _upscaled(data: bytes, values: Values, name: str, format_name: str) -> dict:
         source_file, result_file = Path(folder) / "picture", Path(folder) / f"result.{format_name}"
         source_file.write_bytes(data)
         source = read_picture(source_file)
-        result = jobs.run(source.image, values.job(), progress)
+        result = service().upscale(source.image, request, progress)
         notes = write_picture(result.image, result_file, source.metadata)
         written = result_file.read_bytes()
     warnings = [*source.warnings, *result.report.warnings, *notes]

@@ -9,8 +9,10 @@ import gradio as gr
 from PIL import Image
 
 from ...errors import Cancelled, TrueScaleError
+from ...fields import Place, checked, size_of
 from ...geometry import Size
 from ...planning.sizing import plan_size
+from ...request import UpscaleRequest
 from .. import host
 from ..host import health, saving
 from ..host.callers import Caller, find_caller
@@ -18,19 +20,21 @@ from ..host.lives import PAGE
 from ..host.progress import shown_as_job
 from ..panels import catalogue, extras_tools, forecast, lists, pieces, which_panel
 from ..panels.presets_bar import PresetsBar
-from ..panels.values import Values
-from ..takeover import cache, results
+from ..panels.widgets import Widgets
+from ..takeover import cache, choices, results
 from ..takeover.failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
-from ..upscaling import jobs
+from ..takeover.requests import Find, request_of
+from ..upscaling.service import service
 
 __all__ = ["first_pass", "process", "ui"]
 
 _RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
 _ELEM_ID = "truescale_extras"
+PLACE: Place = "extras"
 
 
 def ui() -> dict[str, Any]:
-    """The components, by the names of ``Values`` and ``enabled``. Never raises: the WebUI would not start."""
+    """The components, by the names of their fields and ``enabled``. Never raises: the WebUI would not start."""
     elem_id = _elem_id()
     with pieces.accordion("TrueScale", elem_id) as enabled:
         if health.problem():
@@ -44,35 +48,33 @@ def ui() -> dict[str, Any]:
 
 def _widgets(elem_id: str) -> dict[str, Any]:
     in_extras = elem_id == _ELEM_ID
-    presets = PresetsBar(elem_id, "extras")
+    presets = PresetsBar(elem_id, PLACE)
     read, read_note = extras_tools.read_button(elem_id) if in_extras else (None, None)
-    made = lists.Lists(elem_id)
+    listed = lists.Lists(elem_id)
     source = pieces.source_size(elem_id)
+    made = Widgets(PLACE, elem_id, listed)
     with pieces.form_row():
-        first = pieces.upscaler_1(elem_id, made)
+        first = made["upscaler_1"]
         refresh = pieces.refresh_button(elem_id)
     card = gr.HTML("", elem_id=f"{elem_id}_card")
     with pieces.form_row():
-        second, visibility = pieces.upscaler_2(elem_id, made)
+        made["upscaler_2"]
+        made["visibility"]
     with pieces.form_row():
-        clean_up = pieces.clean_up(elem_id, made)
-    sizes, follow = pieces.size(elem_id)
+        made["clean_up"]
+        made["followed_by"]
+    made.rest("models")
+    follow = pieces.size(made, elem_id)
     plan = gr.HTML("", elem_id=f"{elem_id}_plan")
-    more = pieces.advanced(elem_id)
-    parts = {
-        "upscaler_1": first,
-        "upscaler_2": second,
-        "visibility": visibility,
-        **sizes,
-        **more,
-        "clean_up": clean_up,
-    }
+    pieces.advanced(made, elem_id)
+    made.rest()
+    parts = made.parts
     if in_extras:
-        which_panel.ui(elem_id, made, first, parts)
-        catalogue.ui(elem_id, made.updates, made.components)
+        which_panel.ui(elem_id, listed, first, parts)
+        catalogue.ui(elem_id, listed.updates, listed.components)
         extras_tools.reads(read, read_note, parts)
-    pieces.shows_card(card, first, source, follow, sizes["scale"])
-    pieces.refreshes(refresh, made, source)
+    pieces.shows_card(card, first, source, follow, parts["scale"])
+    pieces.refreshes(refresh, listed, source)
     presets.connect(parts, source)
     _show_plan(parts, source, plan)
     return parts
@@ -82,11 +84,17 @@ def _show_plan(parts: dict[str, Any], source: Any, plan: Any) -> None:
     names = list(parts)
 
     def text(size: str, *values: Any) -> str:
-        asked = Values(**dict(zip(names, values)))
-        return forecast.plan_html(forecast.size_of(forecast.source_of(size)), forecast.look(asked))
+        asked = dict(zip(names, values))
+        return forecast.plan_html(forecast.size_of(forecast.source_of(size)), lambda: _request(asked, choices.peek))
 
     for component in (source, *parts.values()):
         component.change(fn=text, inputs=[source, *parts.values()], outputs=[plan], show_progress=False)
+
+
+def _request(values: dict[str, Any], find: Find = choices.find) -> UpscaleRequest:
+    """Raises RequestError, SizeError, ModelNotFoundError."""
+    asked = checked(PLACE, values)
+    return request_of(asked, size_of(PLACE, asked, asked["size_by"]), find)
 
 
 def first_pass(pp: Any, enabled: bool | None = None, **values: Any) -> None:
@@ -96,10 +104,13 @@ def first_pass(pp: Any, enabled: bool | None = None, **values: Any) -> None:
     if not enabled:
         return
     try:
-        planned = plan_size(Size(*pp.image.size), Values(**values).size()).output
+        asked = checked(PLACE, values)
+        size = size_of(PLACE, asked, asked["size_by"])
+        planned = plan_size(Size(*pp.image.size), size).output if size is not None else None
     except TrueScaleError:
         return  # ``process`` will say so
-    pp.shared.target_width, pp.shared.target_height = planned.width, planned.height
+    if planned is not None:
+        pp.shared.target_width, pp.shared.target_height = planned.width, planned.height
 
 
 def process(pp: Any, enabled: bool | None = None, **values: Any) -> None:
@@ -108,13 +119,13 @@ def process(pp: Any, enabled: bool | None = None, **values: Any) -> None:
     batch_begins(caller)
     try:
         if enabled:
-            _upscale(pp, Values(**values), caller)
+            _upscale(pp, values, caller)
     finally:
         batch_ends(caller)
 
 
-def _upscale(pp: Any, values: Values, caller: Caller) -> None:
-    name = values.upscaler_1 or "TrueScale"
+def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
+    name = values.get("upscaler_1") or "TrueScale"
     if "Postprocess upscaler" in pp.info:
         host.warn("The accordion Upscale has enlarged this picture already; TrueScale enlarges it once more")
     with shown_as_job(name, bar=caller.kind in ("extras", "batch")) as progress:
@@ -123,7 +134,7 @@ def _upscale(pp: Any, values: Values, caller: Caller) -> None:
                 raise TrueScaleError(health.problem())
             from ..panels.extras_text import infotext
 
-            result = jobs.run(pp.image, values.job(), progress)
+            result = service().upscale(pp.image, _request(values), progress)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
             _failed(pp, as_error(error, name), caller, name)
             return
@@ -131,7 +142,7 @@ def _upscale(pp: Any, values: Values, caller: Caller) -> None:
         host.warn(text)
     results.made(caller, result.report)
     saving.carry_over(pp.image, result.image)
-    pp.info.update(infotext(values, result.report))
+    pp.info.update(infotext(checked(PLACE, values), result.report))
     pp.image = _for_restorers(result.image, caller)
 
 

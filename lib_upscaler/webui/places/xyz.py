@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ...fields import NO_UPSCALER, Field, Place, fields_of
 from .. import host
-from ..host.settings import PRECISIONS
 from ..takeover import choices
 from .hires import AXES
 
 __all__ = ["add_axes"]
 
+PLACE: Place = "xyz"
 _PREFIX = "[TrueScale]"
 
 
@@ -27,16 +28,18 @@ def add_axes() -> None:
 
 
 def _axes(make: Any) -> list[Any]:
-    return [
-        make(
-            f"{_PREFIX} Hires upscaler 2",
-            str,
-            _sets("upscaler_2"),
-            choices=lambda: [choices.NO_UPSCALER, *choices.names()],
-        ),
-        make(f"{_PREFIX} Hires upscaler 2 visibility", float, _sets("visibility")),
-        make(f"{_PREFIX} Hires precision", str, _sets("precision"), choices=lambda: list(PRECISIONS)),
-    ]
+    """One for each field that has one."""
+    return [_axis(make, field) for field in fields_of(PLACE)]
+
+
+def _axis(make: Any, field: Field) -> Any:
+    label, kinds = f"{_PREFIX} {field.at[PLACE].key}", {"number": int if field.whole else float, "switch": bool}
+    listed: dict[str, Any] = {}
+    if field.kind == "model":
+        listed["choices"] = lambda: [NO_UPSCALER, *choices.names()]
+    elif field.choices_at(PLACE):
+        listed["choices"] = lambda: list(field.choices_at(PLACE))
+    return make(label, kinds.get(field.kind, str), _sets(field.name), **listed)
 
 
 def _sets(name: str) -> Callable[[Any, Any, Any], None]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import difflib
 import os
+from pathlib import Path
 from typing import Any
 
 from ...errors import ModelNotFoundError
-from ...models.library import SHIPPED_MODEL
+from ...fields import NO_UPSCALER, in_sequence
+from ...models.library import SHIPPED_MODEL, ModelEntry, entry_of, in_chain
+from ...request import Model
 from .. import host
-from ..upscaling.jobs import Choice
+from ..upscaling.host_upscaler import HostUpscaler
 from ..upscaling.service import service
 from .registry import scaler_for
 from .scaler import Scaler, is_ours
 
-__all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "names", "peek"]
-
-NO_UPSCALER = "None"
-"""The host's name for none at all."""
+__all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "name_of", "names", "parts", "peek"]
 
 
 def names() -> list[str]:
@@ -36,55 +36,85 @@ def default_name() -> str:
     return next((name for name in there if os.path.isfile(file_of(name) or "")), there[0])
 
 
-def find(name: str | int | None) -> Choice | None:
-    """The upscaler of a name (or, as in the host's older scripts, a place in its list); None for none.
+def find(name: Any) -> Model | None:
+    """The upscaler of a name (or, as in the host's older scripts, a place in its list), or those of "A > B"; None for
+    none.
 
-    A model whose file is still to be fetched is fetched. Raises ModelNotFoundError.
+    A model whose file is still to be fetched is fetched. Raises ModelNotFoundError, RequestError.
     """
-    entries = host.upscalers()
+    return _find(name, fetch=True)
+
+
+def peek(name: Any) -> Model | None:
+    """As ``find``, for a look before a run: nothing is fetched, and a file may not be there yet."""
+    return _find(name, fetch=False)
+
+
+def _find(name: Any, fetch: bool) -> Model | None:
     if isinstance(name, int) and not isinstance(name, bool):
+        entries = host.upscalers()
         if not 0 <= name < len(entries):
             raise ModelNotFoundError(f"there is no upscaler number {name}", f"there are {len(entries)}", "give a name")
         name = entries[name].name
     if not name or name == NO_UPSCALER:
         return None
-    for same in (lambda known: known == name, lambda known: known.casefold() == str(name).casefold()):
-        entry = next((entry for entry in entries if same(entry.name)), None)
+    return in_sequence(in_chain(str(name), lambda one: _upscaler(str(one), fetch)))
+
+
+def parts(name: str) -> list[str]:
+    """The names in "A > B" as the lists have them; of one upscaler, and of what is not known, its own."""
+
+    def known(one: Any) -> str:
+        if one not in names():
+            raise ModelNotFoundError(f"there is no upscaler '{one}'")
+        return one
+
+    try:
+        return in_chain(name, known)
+    except ModelNotFoundError:
+        return [name]
+
+
+def name_of(model: Model) -> str:
+    """The name by which it can be found."""
+    if isinstance(model, tuple):
+        return " > ".join(f'"{one.name}"' if ">" in one.name else one.name for one in model)
+    return str(getattr(model, "name", model))
+
+
+def _upscaler(name: str, fetch: bool) -> ModelEntry | HostUpscaler:
+    """Raises ModelNotFoundError."""
+    for same in (lambda known: known == name, lambda known: known.casefold() == name.casefold()):
+        entry = next((entry for entry in host.upscalers() if same(entry.name)), None)
         if entry is not None:
-            return _of_entry(entry)
+            return _of_entry(entry, fetch)
         model = next((model for model in service().library.models() if same(model.name)), None)
         if model is not None:
-            return Choice(model.name, model=str(model.path))
+            return model
     known = names()
-    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     todo = f"perhaps you mean {' or '.join(repr(one) for one in close)}" if close else "refresh the list"
     raise ModelNotFoundError(f"there is no upscaler '{name}'", f"{len(known)} are known", todo)
 
 
-def peek(name: str | None) -> Choice | None:
-    """As ``find``, for a look before a run: nothing is fetched. Raises ModelNotFoundError."""
-    if not name or name == NO_UPSCALER:
-        return None
-    file = file_of(name)
-    if file is not None:
-        return Choice(name, model=file)
-    if name not in names():
-        raise ModelNotFoundError(f"there is no upscaler '{name}'", "", "refresh the list")
-    return Choice(name)
-
-
 def is_here(name: str) -> bool:
     """Whether it can be used without fetching anything. Others' upscalers count as here: they alone know."""
-    file = file_of(name)
-    return name in names() if file is None else os.path.isfile(file)
+
+    def here(one: str) -> bool:
+        file = file_of(one)
+        return one in names() if file is None else os.path.isfile(file)
+
+    return all(map(here, parts(name)))
 
 
 def is_gone(name: str) -> bool:
     """Whether there is none of this name, or no more file of it: the host's list keeps those that were deleted."""
-    file = file_of(name)
-    if file is None:
-        return name not in names()
-    return not os.path.isfile(file) and "://" not in file
+
+    def gone(one: str) -> bool:
+        file = file_of(one)
+        return one not in names() if file is None else not os.path.isfile(file) and "://" not in file
+
+    return any(map(gone, parts(name)))
 
 
 def file_of(name: str) -> str | None:
@@ -97,11 +127,14 @@ def file_of(name: str) -> str | None:
     return ours.path if ours is not None else None
 
 
-def _of_entry(entry: Any) -> Choice:
+def _of_entry(entry: Any, fetch: bool) -> ModelEntry | HostUpscaler:
     ours: Scaler | None = entry.scaler if is_ours(entry.scaler) else scaler_for(entry)
-    if ours is not None:
-        return Choice(entry.name, model=ours.file())
-    return Choice(entry.name, scaler=entry.scaler, path=entry.data_path)
+    if ours is None:
+        return HostUpscaler(entry.name, entry.scaler, entry.data_path)
+    file = ours.file() if fetch else ours.path
+    if not fetch and not os.path.isfile(file):
+        return ModelEntry(entry.name, Path(file), 0, 0)
+    return entry_of(Path(file), entry.name)
 
 
 def _key(path: str) -> str:

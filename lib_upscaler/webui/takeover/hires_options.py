@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from ..upscaling.jobs import Choice
-
-__all__ = ["HiresOptions", "attach", "options_of"]
+__all__ = ["attach", "options_of"]
 
 _ATTRIBUTE = "truescale_hires"
 
 
-@dataclass(frozen=True)
-class HiresOptions:
-    """second: Upscaler 2, None for none. visibility: of it, 0 to 1.
+def attach(processing: Any, values: Mapping[str, Any]) -> None:
+    """For this generation only: they go with ``processing``, and a nested generation has its own.
 
-    precision: None for that of the settings. tile: side of a tile in px, None where memory decides.
+    values: checked ones of the place "hires", with the upscaler itself in place of its name; {} for none.
     """
-
-    second: Choice | None = None
-    visibility: float = 0.0
-    precision: str | None = None
-    tile: int | None = None
-
-    @property
-    def has_second(self) -> bool:
-        return self.second is not None and self.visibility > 0
+    setattr(processing, _ATTRIBUTE, dict(values))
 
 
-def attach(processing: Any, options: HiresOptions) -> None:
-    """For this generation only: they go with ``processing``, and a nested generation has its own."""
-    setattr(processing, _ATTRIBUTE, options)
-
-
-def options_of(processing: Any) -> HiresOptions:
+def options_of(processing: Any) -> dict[str, Any]:
     """Those attached to it, else none."""
     found = getattr(processing, _ATTRIBUTE, None)
-    return found if isinstance(found, HiresOptions) else HiresOptions()
+    return found if isinstance(found, dict) else {}

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...fields import as_request
+from ...models.library import entry_of
 from ...planning.sizing import ByScale
-from ..host.callers import Caller, find_caller
+from ..host.callers import find_caller
 from ..host.progress import shown_as_job
 from ..host.settings import settings
-from ..upscaling import jobs
-from ..upscaling.jobs import Choice, Job
+from ..upscaling.service import service
 from . import results
 from .failing import answer, as_error, batch_begins, batch_ends
 from .hires_options import options_of
@@ -77,32 +78,21 @@ class Scaler:
     def _run(
         self, img: Image.Image, scale: float, size: Callable[[], ByScale | None], selected: str | None, always: bool
     ) -> Image.Image:
-        caller = find_caller()
+        caller, current = find_caller(), settings()
         batch_begins(caller)
         with shown_as_job(self.name, bar=caller.kind in ("extras", "batch")) as progress:
             try:
-                job = self._job(caller, size(), selected, always)
-                result = jobs.run(img.convert("RGB"), job, progress)
+                entry = entry_of(Path(self.file(selected)), self.name)
+                asked = {"visibility": 0.0, **options_of(caller.processing), "upscaler_1": entry}
+                more = {"precision": current.precision, "memory": current.memory, "alpha": "drop", "always": always}
+                request = as_request(asked, size(), lambda model: model, **more)
+                result = service().upscale(img.convert("RGB"), request, progress)
                 results.made(caller, result.report)
                 return result.image.convert("RGB")
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:
                 batch_ends(caller)
-
-    def _job(self, caller: Caller, size: ByScale | None, selected: str | None, always: bool) -> Job:
-        asked, current = options_of(caller.processing), settings()
-        return Job(
-            Choice(self.name, model=self.file(selected)),
-            second=asked.second if asked.has_second else None,
-            visibility=asked.visibility if asked.has_second else 0.0,
-            size=size,
-            precision=asked.precision or current.precision,
-            tile=asked.tile or "auto",
-            memory=current.memory,
-            alpha="drop",
-            always=always,
-        )
 
 
 def is_ours(scaler: Any) -> bool:

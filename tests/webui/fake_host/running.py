@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from lib_upscaler.fields import fields_of
+
 __all__ = ["FakeHost", "environment"]
 
 _FOLDER = Path(__file__).resolve().parent
@@ -197,7 +199,7 @@ class FakeHost:
         args = [0, *(component.value for component in runner.inputs[1:])]
         if hires is not None:
             ours = self.script("TrueScale Hires Fix")
-            names = ("enabled", "upscaler_2", "visibility", "precision", "tile")
+            names = ("enabled", *(field.name for field in fields_of("hires")))
             for number, name in enumerate(names):
                 if name in hires:
                     args[ours.args_from + number] = hires[name]
