@@ -25,7 +25,7 @@ _TIMEOUT = 20.0  # seconds for a connection, and for each wait for more bytes
 _BLOCK = 1 << 16  # bytes
 _RESUMES = 5  # times that a connection may be lost before one gives up, if something came each time
 
-_Told = Callable[[int], None]
+_Report = Callable[[int], None]
 """Takes how many bytes there are; raises Cancelled."""
 
 
@@ -110,7 +110,7 @@ def _is_there(entry: Entry, path: Path) -> bool:
 
 
 def _download(entry: Entry, target: Path, progress: Progress, opener: Opener) -> None:
-    def told(size: int) -> None:
+    def report(size: int) -> None:
         if progress.cancelled():
             words = "start it again to go on where it stopped"
             raise Cancelled(f"the download of '{entry.label}' was stopped", "", words)
@@ -118,9 +118,9 @@ def _download(entry: Entry, target: Path, progress: Progress, opener: Opener) ->
 
     part = PartFile(target.parent, target.name, entry.sha256, entry.size)
     try:
-        part.recall(told)
+        part.recall(report)
         _check_room(entry, part, target.parent)
-        _from_any(entry, part, told, opener)
+        _from_any(entry, part, report, opener)
     finally:
         part.close()
         if part.size == 0:
@@ -140,12 +140,12 @@ def _check_room(entry: Entry, part: PartFile, folder: Path) -> None:
         )
 
 
-def _from_any(entry: Entry, part: PartFile, told: _Told, opener: Opener) -> None:
+def _from_any(entry: Entry, part: PartFile, report: _Report, opener: Opener) -> None:
     """Fill the part from the first address that has the file."""
     failed: list[DownloadError] = []
     for url in entry.urls:
         try:
-            _from_one(url, entry, part, told, opener)
+            _from_one(url, entry, part, report, opener)
             return
         except StorageError:
             raise
@@ -159,7 +159,7 @@ def _from_any(entry: Entry, part: PartFile, told: _Told, opener: Opener) -> None
     raise kind(f"'{entry.label}' was not downloaded", why, last.todo)
 
 
-def _from_one(url: str, entry: Entry, part: PartFile, told: _Told, opener: Opener) -> None:
+def _from_one(url: str, entry: Entry, part: PartFile, report: _Report, opener: Opener) -> None:
     """Until the part is the right file. Raises DownloadError."""
     anew, lost = False, 0
     while True:
@@ -167,7 +167,7 @@ def _from_one(url: str, entry: Entry, part: PartFile, told: _Told, opener: Opene
         before = part.size
         try:
             if part.size < entry.size:
-                _receive(url, entry, part, told, opener)
+                _receive(url, entry, part, report, opener)
         except _CutShortError as error:
             lost += 1
             if part.size > before and lost <= _RESUMES:
@@ -187,7 +187,7 @@ def _from_one(url: str, entry: Entry, part: PartFile, told: _Told, opener: Opene
         anew = True  # the beginning may have been of an older state of the file
 
 
-def _receive(url: str, entry: Entry, part: PartFile, told: _Told, opener: Opener) -> None:
+def _receive(url: str, entry: Entry, part: PartFile, report: _Report, opener: Opener) -> None:
     """What this one connection gives."""
     try:
         response = opener(_request(url, part), _TIMEOUT)
@@ -199,7 +199,7 @@ def _receive(url: str, entry: Entry, part: PartFile, told: _Told, opener: Opener
         _check_answer(response, entry, part)
         part.comes_from(url, response.headers.get("ETag"))
         while part.size < entry.size:
-            told(part.size)
+            report(part.size)
             try:
                 block = response.read1(min(_BLOCK, entry.size - part.size))
             except FAILURES as error:
@@ -207,7 +207,7 @@ def _receive(url: str, entry: Entry, part: PartFile, told: _Told, opener: Opener
             if not block:
                 raise _CutShortError("the server ended it")
             part.write(block)
-        told(part.size)
+        report(part.size)
         _check_end(response, entry, part)
 
 

@@ -1,7 +1,10 @@
-"""Who in the host asked for a picture, told from the calls under way.
+"""Who in the host asked for a picture, from the calls under way.
 
-The host hands its upscalers no word about where they are called from, but what to do when one fails depends on it. To
-look at the calls is exact, needs nothing to be remembered or reset, and holds in every thread and for nested jobs.
+What to do when an upscaler fails depends on it, and no object of the host says it: its upscalers get a picture, a
+scale and a path; ``pp`` of the Extras holds the picture alone, neither the mode nor its place in a batch; ``p`` is
+handed to scripts only when the pass of Hires Fix has enlarged the picture already. Where an object does say it, it is
+used: ``p`` in our own hooks (``places.hires``), and the run's options on it. To look at the calls is exact, needs
+nothing to be remembered or reset, and holds in every thread and for nested jobs.
 """
 
 from __future__ import annotations
@@ -10,11 +13,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["Caller", "find_caller"]
 
 _LARGEST_DEPTH = 80  # calls; gradio's and FastAPI's own lie below
+
+
+CallerKind = Literal["hires", "extras", "batch", "other"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Caller:
     pictures: with "batch", all of them: (picture or path of its file, name). batch: tells one batch from another.
     """
 
-    kind: str = "other"
+    kind: CallerKind = "other"
     processing: Any = None
     scripts: tuple[tuple[str, dict[str, Any]], ...] = ()
     position: int = 0

@@ -14,7 +14,7 @@ from .. import host
 from ..host.markup import line, plain, problem, word
 from ..upscaling.service import service
 from . import pieces
-from .downloads import Job, downloads, folder, installed_as
+from .downloads import Download, downloads, folder, installed_as
 
 __all__ = ["WORDS", "ui"]
 
@@ -125,8 +125,8 @@ class _Panel:
             return
         job = downloads().begin(entry)
         if job.entry != entry:
-            told = [word("One download at a time; this one is under way"), plain(job.entry.label)]
-            yield [line(told, "problem"), gr.update(), *self._others()]
+            busy = [word("One download at a time; this one is under way"), plain(job.entry.label)]
+            yield [line(busy, "problem"), gr.update(), *self._others()]
             return
         while True:
             yield [self._bar_html(job), gr.update(interactive=False), gr.update(interactive=True), gr.update()]
@@ -145,7 +145,7 @@ class _Panel:
         able = gr.update(interactive=downloads().possible(entry))
         return [line([word("The network is there again")]), able, gr.update(visible=False)]
 
-    def _bar_html(self, job: Job) -> str:
+    def _bar_html(self, job: Download) -> str:
         """The text names the bar for those who do not see it."""
         done, size = job.fraction * job.entry.size / 1e6, job.entry.size / 1e6
         name = f"{self._own}_doing"
@@ -206,7 +206,7 @@ def _state_html(entry: Entry) -> str:
     return goes
 
 
-def _end_html(job: Job) -> str:
+def _end_html(job: Download) -> str:
     if isinstance(job.error, Cancelled):
         return line([word("Stopped; the next download of it goes on from there"), plain(job.entry.label)])
     if job.error is not None:

@@ -14,10 +14,10 @@ from ..host.lives import PROCESS
 from ..takeover.failing import as_error
 from ..upscaling.service import service
 
-__all__ = ["Downloads", "Job", "downloads", "folder", "installed_as"]
+__all__ = ["Download", "Downloads", "downloads", "folder", "installed_as"]
 
 
-class Job:
+class Download:
     """One download, in a thread of its own, so that it goes on when its page is closed. It is its own progress.
 
     fraction: 0 to 1. path: of the file, when it is there. error: what went wrong, in words. ended: set at the end.
@@ -54,18 +54,18 @@ class Downloads:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: Job | None = None
+        self._last: Download | None = None
 
-    def begin(self, entry: Entry) -> Job:
+    def begin(self, entry: Entry) -> Download:
         """The one that is under way, where there is one; else a new one."""
         with self._lock:
             job = self.current()
             if job is None:
-                job = self._last = Job(entry)
+                job = self._last = Download(entry)
                 threading.Thread(target=job.run, name="truescale-download", daemon=True).start()
             return job
 
-    def current(self) -> Job | None:
+    def current(self) -> Download | None:
         """The one that is under way."""
         job = self._last
         return None if job is None or job.ended.is_set() else job

@@ -44,12 +44,12 @@ def reads(button: Any, note: Any, parts: Mapping[str, Any]) -> None:
         chosen = [name for name in MODELS if values[name] != NO_UPSCALER]
         missing = [name for name in chosen if choices.is_gone(values[name])]
         if missing:
-            told = line(
+            note_html = line(
                 [word("Model not found, so that another one is used"), *(plain(values[name]) for name in missing)]
             )
         else:
-            told = line([word("The panel is set as it was for this picture")])
-        return [*(gr.update() if name in missing else gr.update(value=values[name]) for name in names), told]
+            note_html = line([word("The panel is set as it was for this picture")])
+        return [*(gr.update() if name in missing else gr.update(value=values[name]) for name in names), note_html]
 
     button.click(fn=read, inputs=[picture], outputs=[*parts.values(), note], show_progress=False)
 

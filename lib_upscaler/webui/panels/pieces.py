@@ -119,7 +119,7 @@ def size(made: Any, elem_id: str) -> Any:
     return follow
 
 
-# -- what is told beside the widgets -----------------------------------------------------------------------------------
+# -- what is said beside the widgets -----------------------------------------------------------------------------------
 
 
 def shows_card(card: Any, upscaler: Any, source: Any, follow: Any = None, scale: Any = None) -> None:
@@ -133,9 +133,9 @@ def shows_card(card: Any, upscaler: Any, source: Any, follow: Any = None, scale:
         return
 
     def chosen(name: str | None, follows: bool) -> tuple[Any, str]:
-        told = cards.card_html(name)
+        card_html = cards.card_html(name)
         own = cards.scale_of(name) if follows and name else None
-        return gr.update(value=float(own)) if own else gr.update(), told
+        return gr.update(value=float(own)) if own else gr.update(), card_html
 
     for component in (upscaler, follow):
         component.change(fn=chosen, inputs=[upscaler, follow], outputs=[scale, card], show_progress=False)

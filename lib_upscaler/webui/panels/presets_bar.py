@@ -93,12 +93,12 @@ class PresetsBar:
             text = line([word("There is no such preset any more")], "problem") if chosen else ""
             return [*(gr.update() for _ in names), text]
         values, missing = presets.resolved(preset)
-        told = line(
+        note_html = line(
             [word("Model not found, so that another one is used"), *(plain(name) for name in missing)]
             if missing
             else []
         )
-        return [*(gr.update(value=values[name]) if name in values else gr.update() for name in names), told]
+        return [*(gr.update(value=values[name]) if name in values else gr.update() for name in names), note_html]
 
     def _done(self, action: str, chosen: str | None, name: str, values: dict[str, Any]) -> list[Any]:
         """Updates of the list, the second row and the note."""
@@ -106,13 +106,13 @@ class PresetsBar:
         try:
             if action == DELETE:
                 kept.delete(self._place, chosen)
-                now, told = None, line([word("Deleted"), plain(chosen)])
+                now, note_html = None, line([word("Deleted"), plain(chosen)])
             elif action == RENAME:
                 now = kept.rename(self._place, chosen, name)
-                told = line([word("Renamed"), plain(now)])
+                note_html = line([word("Renamed"), plain(now)])
             else:
                 now = kept.save(self._place, name, {key: value for key, value in values.items() if value is not None})
-                told = line([word("Saved"), plain(now)])
+                note_html = line([word("Saved"), plain(now)])
         except TrueScaleError as error:
             return [gr.update(), gr.update(), problem(error)]
-        return [gr.update(choices=self._names(), value=now), gr.update(visible=False), told]
+        return [gr.update(choices=self._names(), value=now), gr.update(visible=False), note_html]

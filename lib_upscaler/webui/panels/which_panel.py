@@ -137,8 +137,8 @@ def _compared(image: Any, area: str, wanted: list[str], given: Mapping[str, Any]
         return
     labels = [label.split("\n")[0] for label, _ in shown]
     sheet = which_model.contact_sheet([(label.replace("\n", ", "), picture) for label, picture in shown])
-    told = json.dumps([*labels, SHEET])
-    yield [*(picture for _, picture in shown), sheet], told, "".join(problems)
+    listed = json.dumps([*labels, SHEET])
+    yield [*(picture for _, picture in shown), sheet], listed, "".join(problems)
 
 
 def _next(tries: Iterator[Any]) -> Any:

@@ -71,7 +71,7 @@ def _show_plan(parts: dict[str, Any], source: Any, card: Any, plan: Any) -> None
     """
     names = list(parts)
 
-    def told(text: str, *values: Any) -> str:
+    def planned(text: str, *values: Any) -> str:
         return _plan_html(forecast.source_of(text), dict(zip(names, values)))
 
     def carded(text: str) -> str:
@@ -80,7 +80,7 @@ def _show_plan(parts: dict[str, Any], source: Any, card: Any, plan: Any) -> None
 
     source.change(fn=carded, inputs=[source], outputs=[card], show_progress=False)
     for component in (source, *parts.values()):
-        component.change(fn=told, inputs=[source, *parts.values()], outputs=[plan], show_progress=False)
+        component.change(fn=planned, inputs=[source, *parts.values()], outputs=[plan], show_progress=False)
 
 
 def _plan_html(found: dict[str, Any], values: dict[str, Any]) -> str:

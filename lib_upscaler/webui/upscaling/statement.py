@@ -49,15 +49,15 @@ def _parts(report: UpscaleReport) -> list[tuple[str, str]]:
 
 def statement_html(report: UpscaleReport) -> str:
     """For the page."""
-    told = [": ".join(filter(None, (words and word(words), plain(value)))) for words, value in _parts(report)]
+    texts = [": ".join(filter(None, (words and word(words), plain(value)))) for words, value in _parts(report)]
     warnings = "".join(line([plain(text)], "problem") for text in report.warnings)
-    return line(told) + warnings
+    return line(texts) + warnings
 
 
 def statement_text(report: UpscaleReport) -> str:
     """One line for the host's comments below a picture; the page's script translates the words between the dots."""
-    told = [": ".join(filter(None, pair)) for pair in _parts(report)]
-    return SEPARATOR.join(["TrueScale", *told, *report.warnings])
+    texts = [": ".join(filter(None, pair)) for pair in _parts(report)]
+    return SEPARATOR.join(["TrueScale", *texts, *report.warnings])
 
 
 def redraw_text(tiles: int, seconds: float) -> str:
