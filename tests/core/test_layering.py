@@ -15,6 +15,7 @@ PURE = (
         "cli.files",
         "cli.options",
         "errors",
+        "fields",
         "geometry",
         "models.facts",
         "models.folders",
