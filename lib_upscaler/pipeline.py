@@ -25,7 +25,7 @@ from .progress import NO_PROGRESS, Progress, SubProgress
 from .request import Enlarger, Model, UpscaleReport, UpscaleRequest, UpscaleResult
 from .running.channels import from_network, to_network
 from .running.device import find_device
-from .running.engine import PassResult, Settings, device_lock, run
+from .running.engine import PassOptions, PassResult, device_lock, run
 from .running.heap import can_steady_heap
 from .running.limits import available_bytes, is_out_of_memory
 from .running.peak import PeakMeter
@@ -274,10 +274,10 @@ class _Job:
     def _run(self, step: Run, picture: np.ndarray, progress: Progress) -> np.ndarray:
         model, memory = self._network(step), self.request.memory
         if memory is not None and self.device.type == "cpu":
-            memory = max(1, memory - self.plan.beside(step))
-        settings = Settings(self.request.precision, self.request.tile, memory)
+            memory = max(1, memory - self.plan.reserved_bytes(step))
+        options = PassOptions(self.request.precision, self.request.tile, memory)
         started = time.perf_counter()
-        done = run(model, picture, self.device, settings, progress, step.task, source=(self.source.area, 8))
+        done = run(model, picture, self.device, options, progress, step.task, source=(self.source.area, 8))
         self.network_seconds += time.perf_counter() - started
         self.done.append((model, replace(done, pixels=_NO_PIXELS)))  # the canvas is not kept longer than it is needed
         return done.pixels

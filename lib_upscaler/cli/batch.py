@@ -36,7 +36,7 @@ from ..running.peak import PeakMeter, resident_bytes
 from .files import Task
 from .stopping import CANCELLED, FAILED, StopRequest, exit_code
 
-__all__ = ["BatchOptions", "Listener", "Outcome", "Record", "in_words", "run_batch"]
+__all__ = ["BatchListener", "BatchOptions", "Outcome", "Record", "in_words", "run_batch"]
 
 _REPORT_FIELDS = (
     *("input_size", "output_size", "models", "strategy", "tiles", "margin", "seam_error"),
@@ -89,7 +89,7 @@ class Record:
         }
 
 
-class Listener(Protocol):
+class BatchListener(Protocol):
     """Who is told how the batch goes on."""
 
     def started(self, task: Task, number: int, count: int) -> None:
@@ -138,7 +138,7 @@ def run_batch(
     upscaler: Upscaler,
     request: UpscaleRequest,
     tasks: Sequence[Task],
-    listener: Listener,
+    listener: BatchListener,
     options: BatchOptions,
     stop: StopRequest,
 ) -> Outcome:
@@ -171,7 +171,7 @@ class _Batch:
         self,
         upscaler: Upscaler,
         request: UpscaleRequest,
-        listener: Listener,
+        listener: BatchListener,
         options: BatchOptions,
         stop: StopRequest,
     ) -> None:
@@ -290,7 +290,7 @@ class _Batch:
 class _PictureProgress:
     """What the pipeline sees of the listener."""
 
-    listener: Listener
+    listener: BatchListener
     stop: StopRequest
 
     def advance(self, fraction: float, note: str = "") -> None:

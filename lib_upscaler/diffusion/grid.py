@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..errors import RequestError
 from ..geometry import Region, Size
 
-__all__ = ["LATENT", "ORDERS", "Grid", "ordered", "plan_grid"]
+__all__ = ["LATENT", "ORDERS", "RedrawGrid", "ordered", "plan_grid"]
 
 LATENT = 8
 """px of the picture per px of the latent: origins and sizes of tiles are multiples of it."""
@@ -20,7 +20,7 @@ first. The result is the same in any order, but for what an interrupt leaves und
 
 
 @dataclass(frozen=True)
-class Grid:
+class RedrawGrid:
     """A picture cut into tiles of one size.
 
     size: of the picture. canvas: what is cut: the picture padded by reflection, on the right and below, to multiples of
@@ -61,7 +61,7 @@ class Grid:
         return f"{count} tiles, {len(self.columns)} x {len(self.rows)}, overlap {self.overlap}, {self.size}"
 
 
-def plan_grid(size: Size, tile: Size, overlap: int) -> Grid:
+def plan_grid(size: Size, tile: Size, overlap: int) -> RedrawGrid:
     """As few tiles as cover the picture with neighbours overlapping by at least ``overlap`` px, evenly spread.
 
     A tile's sides are rounded up to multiples of 8, and the overlap likewise; a tile that is longer than the picture is
@@ -79,7 +79,7 @@ def plan_grid(size: Size, tile: Size, overlap: int) -> Grid:
             raise RequestError(f"an overlap of {overlap} px leaves nothing of a tile of {side} px", "", todo)
     (width, tile_width), (height, tile_height) = sides
     canvas = Size(max(_up(width), tile_width), max(_up(height), tile_height))
-    return Grid(
+    return RedrawGrid(
         size,
         canvas,
         Size(tile_width, tile_height),
@@ -105,7 +105,7 @@ def _up(value: int) -> int:
     return -(-value // LATENT) * LATENT
 
 
-def ordered(grid: Grid, order: str, detail: Sequence[float] = ()) -> list[int]:
+def ordered(grid: RedrawGrid, order: str, detail: Sequence[float] = ()) -> list[int]:
     """Numbers of the tiles in the order in which they are drawn. detail: of each tile, for "detail".
 
     Raises RequestError for an order that there is not.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
 from ..models.facts import BandPlan, NetworkFacts
-from .budget import Limits, Plan, bands_for, make_plan, region_bytes
+from .budget import Limits, TilePlan, bands_for, make_plan, region_bytes
 from .tiling import halves, region_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class PassPlan:
     blending: tiles can never quite agree and are cross-faded. canvas_bytes: of the result while it is put together.
     """
 
-    cut: Plan
+    cut: TilePlan
     limits: Limits
     blending: bool
     canvas_bytes: int
@@ -170,7 +170,7 @@ def plan_pass(task: PassTask, tile: int | str, limits: Limits) -> PassPlan:
     return PassPlan(cut, left, blending, canvas_bytes)
 
 
-def _cut(task: PassTask, tile: int | str, limits: Limits, canvas_bytes: int) -> tuple[Plan, Limits]:
+def _cut(task: PassTask, tile: int | str, limits: Limits, canvas_bytes: int) -> tuple[TilePlan, Limits]:
     """The faster of two: with the heap kept steady, or with less memory and so perhaps with less context."""
     plain = limits
     if task.shared:
@@ -254,12 +254,12 @@ def _outlook(task: PassTask, plan: PassPlan, pieces: list[tuple[Region, int, Ban
     banded = any(is_banded(task.facts, region, bands) for region, _, bands in pieces)
     need = max(region_need(task, region, bands, plan.limits) for region, _, bands in pieces)
     together = max(1, min(batch, plan.limits.budget // max(1, need), len(pieces)))
-    beside = task.picture_bytes + plan.canvas_bytes if task.shared else 0
+    pictures = task.picture_bytes + plan.canvas_bytes if task.shared else 0
     return Outlook(
         "tiles" if tiled else "whole, in bands" if banded else "whole",
         len(pieces),
         max(margin for _, margin, _ in pieces) if tiled else 0,
         sum(region.size.area for region, _, _ in pieces) * task.facts.work_per_pixel,
-        need * together + beside,
+        need * together + pictures,
         plan.canvas_bytes,
     )

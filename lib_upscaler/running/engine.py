@@ -38,10 +38,10 @@ from .canvas import BlendingCanvas, Canvas, Seams, Strip
 from .channels import from_network, to_network
 from .heap import can_steady_heap, return_heap, steady_heap
 from .limits import is_out_of_memory, memory_budget
-from .precision import Choice, choose, exact_arithmetic
+from .precision import ChosenPrecision, choose, exact_arithmetic
 from .preview import Preview
 
-__all__ = ["ACCEPTED_SEAM", "PassResult", "Settings", "run"]
+__all__ = ["ACCEPTED_SEAM", "PassOptions", "PassResult", "run"]
 
 ACCEPTED_SEAM = 0.5
 """8-bit levels; where neighbouring tiles differ by more, they are run again with more context."""
@@ -51,7 +51,7 @@ _SYNC_WORK = 5e11
 
 
 @dataclass(frozen=True)
-class Settings:
+class PassOptions:
     """How to run.
 
     precision: "auto", "exact", "fp16" or "bf16". tile: "auto", "none", or the side of a tile's core in input px.
@@ -79,7 +79,7 @@ class PassResult:
     tiles: int
     margin: int
     seam_error: float
-    precision: Choice
+    precision: ChosenPrecision
     warnings: list[str] = field(default_factory=list)
     work: float = 0.0
     seconds: float = 0.0
@@ -99,7 +99,7 @@ def run(
     model: UpscaleModel,
     picture: np.ndarray,
     device: torch.device,
-    settings: Settings,
+    options: PassOptions,
     progress: Progress = NO_PROGRESS,
     task: PassTask | None = None,
     bits: int = 8,
@@ -118,13 +118,13 @@ def run(
     with device_lock(device):
         size = Size(picture.shape[1], picture.shape[0])
         area, depth = source or (size.area, 8 * picture.dtype.itemsize)
-        precision = choose(settings.precision, model, device, area, depth, Tracker(progress, 0.0).check)
+        precision = choose(options.precision, model, device, area, depth, Tracker(progress, 0.0).check)
         started = time.perf_counter()
-        task = task or _task_of(model, picture, device, settings.tile, bits)
+        task = task or _task_of(model, picture, device, options.tile, bits)
         if task.channels < picture.shape[2]:
-            done = _by_channel(model, picture, device, settings, precision, progress, task)
+            done = _by_channel(model, picture, device, options, precision, progress, task)
         else:
-            done = _Pass(model, picture, device, settings, precision, progress, task).result()
+            done = _Pass(model, picture, device, options, precision, progress, task).result()
         return replace(done, seconds=time.perf_counter() - started)
 
 
@@ -139,8 +139,8 @@ def _by_channel(
     model: UpscaleModel,
     picture: np.ndarray,
     device: torch.device,
-    settings: Settings,
-    precision: Choice,
+    options: PassOptions,
+    precision: ChosenPrecision,
     progress: Progress,
     task: PassTask,
 ) -> PassResult:
@@ -150,7 +150,7 @@ def _by_channel(
     for channel in range(count):
         part = SubProgress(progress, channel / count, (channel + 1) / count, f"channel {channel + 1} of {count} ")
         plane = picture[:, :, channel : channel + 1]
-        done.append(_Pass(model, plane, device, settings, precision, part, task).result())
+        done.append(_Pass(model, plane, device, options, precision, part, task).result())
     worst = max(done, key=lambda each: (each.tiles, each.seam_error))
     work = sum(each.work for each in done)
     return replace(worst, pixels=np.concatenate([each.pixels for each in done], axis=2), work=work)
@@ -164,27 +164,27 @@ class _Pass:
         model: UpscaleModel,
         picture: np.ndarray,
         device: torch.device,
-        settings: Settings,
-        precision: Choice,
+        options: PassOptions,
+        precision: ChosenPrecision,
         progress: Progress,
         task: PassTask,
     ) -> None:
-        self.model, self.device, self.settings, self.precision = model, device, settings, precision
+        self.model, self.device, self.options, self.precision = model, device, options, precision
         self.picture, self.task, self.size = picture, task, task.size
         self.levels = 255.0 if picture.dtype == np.uint8 else 65535.0
         self.warnings: list[str] = []
         self.banded = self.unresolved = False
         self.together = 1
         item_size = torch.empty((), dtype=precision.dtype).element_size()
-        self.batch = settings.batch or tiles_at_once(device.type, item_size)
-        self.limits = limits_for(model.card, device.type, memory_budget(device, settings.memory), item_size)
+        self.batch = options.batch or tiles_at_once(device.type, item_size)
+        self.limits = limits_for(model.card, device.type, memory_budget(device, options.memory), item_size)
         self.seams = Seams(model.scale, task.channels)
         self.margins: dict[Region, int] = {}
         self.tracker = Tracker(progress, 0.0)
         self._unsynchronised = 0.0
         show = preview_of(progress)
         self.preview = Preview(show, picture, task.output) if show is not None else None
-        self._begin(settings.tile)
+        self._begin(options.tile)
 
     def _begin(self, tile: int | str) -> None:
         """Plan the cut, with nothing done yet."""
@@ -200,14 +200,14 @@ class _Pass:
 
     def result(self) -> PassResult:
         self.tracker.check()
-        if self.settings.memory is not None:
+        if self.options.memory is not None:
             return_heap()  # what an earlier picture has left may not fit this one, and would count on top
         with exact_arithmetic(), ExitStack() as heap:
             if self.region_limits.steady:
                 heap.enter_context(steady_heap())
             while self.todo:
                 self._next()
-        if self.settings.memory is not None:
+        if self.options.memory is not None:
             return_heap()  # what follows needs the room
         if self.unresolved or (self.blending and self.seams.largest > ACCEPTED_SEAM):
             self.warnings.append(self._seam_warning())
@@ -230,7 +230,7 @@ class _Pass:
         if bands is None:
             self._split(core, margin)
             return
-        cores = [core, *self._fellows(core, margin, region, bands)]
+        cores = [core, *self._batch_mates(core, margin, region, bands)]
         self.together = len(cores)
         self.tracker.note = self._note(self.together)
         done_before = self.tracker.done
@@ -240,7 +240,7 @@ class _Pass:
             if not is_out_of_memory(error) and len(cores) == 1:
                 raise
             self.tracker.done = done_before
-            self.todo.extendleft((fellow, margin) for fellow in reversed(cores))
+            self.todo.extendleft((core, margin) for core in reversed(cores))
             if len(cores) > 1:
                 self.batch = 1  # too large together, or one of the few networks that take one picture at a time
             else:
@@ -256,21 +256,21 @@ class _Pass:
     def _need(self, region: Region, bands: BandPlan) -> int:
         return region_need(self.task, region, bands, self.region_limits)
 
-    def _fellows(self, core: Region, margin: int, region: Region, bands: BandPlan) -> list[Region]:
+    def _batch_mates(self, core: Region, margin: int, region: Region, bands: BandPlan) -> list[Region]:
         """Further tiles of the same shape to run in the same batch."""
         batch = min(self.batch, max(1, self.region_limits.budget // max(1, self._need(region, bands))))
-        fellows: list[Region] = []
-        while self.todo and len(fellows) < batch - 1:
+        batch_mates: list[Region] = []
+        while self.todo and len(batch_mates) < batch - 1:
             other, its_margin = self.todo[0]
             there = self.task.region_of(other, its_margin)
             if its_margin != margin or there.size != region.size or other.size != core.size:
                 break
-            fellows.append(self.todo.popleft()[0])
-        return fellows
+            batch_mates.append(self.todo.popleft()[0])
+        return batch_mates
 
     def _split(self, core: Region, margin: int) -> None:
         """The region does not fit: smaller cores instead."""
-        if core == Region.of(self.size) and self.settings.tile != "none":
+        if core == Region.of(self.size) and self.options.tile != "none":
             self._begin("auto")  # it was to run whole; tiles need context, and perhaps another canvas
             if len(self.todo) > 1:
                 return
@@ -328,7 +328,7 @@ class _Pass:
                 raise
             # Tables made while running stay float32 in some networks, and some operations lack a small precision.
             note = f"this network does not work in {self.precision.word}; it ran in float32"
-            self.precision = Choice(torch.float32)
+            self.precision = ChosenPrecision(torch.float32)
             self.limits = replace(self.limits, item_size=4)
             self.region_limits = replace(self.region_limits, item_size=4)
         if note not in self.warnings:
