@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from ..errors import RequestError
 from ..geometry import Region, Size
 
-__all__ = ["LATENT", "ORDERS", "RedrawGrid", "ordered", "plan_grid"]
+__all__ = ["LATENT", "ORDERS", "Order", "RedrawGrid", "ordered", "plan_grid"]
 
 LATENT = 8
 """px of the picture per px of the latent: origins and sizes of tiles are multiples of it."""
 
-ORDERS = ("rows", "chess", "spiral", "detail")
+Order = Literal["rows", "chess", "spiral", "detail"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 """Row by row; first the tiles of one colour of a chess board, then the others; from the centre outwards; most detailed
 first. The result is the same in any order, but for what an interrupt leaves undone."""
 
@@ -105,7 +107,7 @@ def _up(value: int) -> int:
     return -(-value // LATENT) * LATENT
 
 
-def ordered(grid: RedrawGrid, order: str, detail: Sequence[float] = ()) -> list[int]:
+def ordered(grid: RedrawGrid, order: Order, detail: Sequence[float] = ()) -> list[int]:
     """Numbers of the tiles in the order in which they are drawn. detail: of each tile, for "detail".
 
     Raises RequestError for an order that there is not.

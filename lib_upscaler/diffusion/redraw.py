@@ -13,7 +13,7 @@ from ..errors import RequestError, TrueScaleError
 from ..geometry import Region, Size
 from .blending import Blend
 from .color_lock import low_frequencies
-from .grid import ORDERS, RedrawGrid, ordered, plan_grid
+from .grid import ORDERS, Order, RedrawGrid, ordered, plan_grid
 
 __all__ = ["Redraw", "RedrawListener", "RedrawSettings", "Redrawn", "Stop", "Tile"]
 
@@ -32,7 +32,7 @@ class RedrawSettings:
 
     tile: Size = field(default_factory=lambda: Size(512, 512))
     overlap: int = 64
-    order: str = "rows"
+    order: Order = "rows"
     batch: int = 1
     color_lock: float = 0.5
     flatness: float = 0.0

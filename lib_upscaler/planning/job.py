@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Optional, Protocol, Union
+from typing import TYPE_CHECKING, Literal, Optional, Protocol, Union
 
 from ..errors import RequestError, SizeError
 from ..geometry import Size
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..models.card import ModelCard
     from ..models.facts import NetworkFacts
 
-__all__ = ["Chain", "Foreign", "JobPlan", "Resample", "Run", "Step", "Walk", "Where", "alpha_route"]
+__all__ = ["AlphaRoute", "Chain", "Foreign", "JobPlan", "Resample", "Run", "Step", "Walk", "Where", "alpha_route"]
 
 
 class Known(Protocol):
@@ -111,10 +111,12 @@ class Resample:
 
 Step = Union[Run, Foreign, Resample]
 
+AlphaRoute = Literal["none", "constant", "resampled", "apart", "together"]
+"""How transparency is treated; apart: networks get it as a grey picture of its own; together: as a fourth channel."""
 
-def alpha_route(present: bool, constant: bool, choice: str, channels: int, chains: Sequence[Chain]) -> str:
-    """How transparency is treated: "none", "constant", "resampled", "apart" (networks get it as a grey picture of its
-    own) or "together" (as a fourth channel).
+
+def alpha_route(present: bool, constant: bool, choice: str, channels: int, chains: Sequence[Chain]) -> AlphaRoute:
+    """How transparency is treated.
 
     choice: "network", "fast" or "drop". channels: of the colours.
     """
@@ -188,7 +190,7 @@ class JobPlan:
 
     # -- the way -------------------------------------------------------------------------------------------------------
 
-    def walk(self, channels: int, route: str) -> Walk:
+    def walk(self, channels: int, route: AlphaRoute) -> Walk:
         """All that is done. channels: of the colours, 1 or 3. route: as ``alpha_route`` gives it."""
         transparent = route != "none"
         given = 2 * self.source.area * (channels + transparent)  # as the caller holds it, and its planes
@@ -248,7 +250,7 @@ class Walk:
 
     plan: JobPlan
     channels: int
-    route: str
+    route: AlphaRoute
     color: tuple[tuple[Step, ...], ...]
     alpha: tuple[tuple[Step, ...], ...]
 

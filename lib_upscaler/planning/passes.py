@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
@@ -23,6 +23,7 @@ __all__ = [
     "Outlook",
     "PassPlan",
     "PassTask",
+    "Strategy",
     "bands_of",
     "channel_runs",
     "is_banded",
@@ -33,6 +34,9 @@ __all__ = [
     "region_need",
     "tiles_at_once",
 ]
+
+Strategy = Literal["whole", "whole, in bands", "tiles"]
+"""How a picture goes through a network, from what is cut least to what is cut most."""
 
 _LARGEST_OPERATION = {"cpu": 4e10, "mps": 4e11}
 """Multiply-accumulates of one operation: about half a second on two CPU cores, so that a cancel is heard in time."""
@@ -117,11 +121,11 @@ class PassPlan:
 class Outlook:
     """What a pass comes to, as far as that is known before it runs.
 
-    strategy: "whole", "whole, in bands" or "tiles". margin: px, 0 when whole. work: multiply-accumulates.
+    margin: px, 0 when whole. work: multiply-accumulates.
     bytes: at the peak; with picture and canvas where they lie in the same memory.
     """
 
-    strategy: str
+    strategy: Strategy
     tiles: int
     margin: int
     work: float
