@@ -10,7 +10,16 @@ from ..geometry import Region, Size
 from ..models.facts import BandPlan, NetworkFacts
 from .tiling import SMALLEST_CORE, TileGrid, plan_fixed, plan_within
 
-__all__ = ["Limits", "TilePlan", "bands_for", "less_than", "make_plan", "region_bytes", "starting_margin"]
+__all__ = [
+    "Limits",
+    "TilePlan",
+    "bands_for",
+    "less_than",
+    "make_plan",
+    "region_bytes",
+    "starting_margin",
+    "wider_margin",
+]
 
 OVERHEAD, OVERHEAD_BYTES = 1.15, 60_000_000
 """What a pass takes beyond its tensors: scratch buffers of the convolutions, and what is there before the first."""
@@ -156,6 +165,15 @@ def starting_margin(facts: NetworkFacts) -> int:
     if facts.radius is not None:
         return min(facts.radius + 1, KNOWN_MARGIN)  # one more, because seams are looked at on both sides of the line
     return UNKNOWN_MARGIN
+
+
+def wider_margin(facts: NetworkFacts, size: Size, margin: int) -> int | None:
+    """px of context to try next, where this margin was too little; None where more can change nothing.
+
+    size: of the picture.
+    """
+    limit = size.longest if facts.radius is None else min(facts.radius + 1, size.longest)
+    return min(limit, max(margin + 8, margin * 3 // 2)) if margin < limit else None
 
 
 def make_plan(facts: NetworkFacts, size: Size, tile: int | str, limits: Limits, align: int = 1) -> TilePlan:

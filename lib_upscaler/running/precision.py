@@ -24,7 +24,7 @@ from ..models.network import KnownModel, NonFiniteOutput, UpscaleModel
 from ..store import shared_cache
 from .limits import is_out_of_memory
 
-__all__ = ["PRECISIONS", "ChosenPrecision", "NotMeasured", "choose", "exact_arithmetic", "probe_picture"]
+__all__ = ["EXACT", "PRECISIONS", "ChosenPrecision", "NotMeasured", "choose", "exact_arithmetic", "probe_picture"]
 
 PRECISIONS = {"exact": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -61,8 +61,13 @@ class ChosenPrecision:
     def word(self) -> str:
         return {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}[self.dtype]
 
+    @property
+    def item_size(self) -> int:
+        """Bytes per value."""
+        return torch.empty((), dtype=self.dtype).element_size()
 
-EXACT = ChosenPrecision(torch.float32, None)
+
+EXACT = ChosenPrecision(torch.float32)
 
 
 def choose(

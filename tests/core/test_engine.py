@@ -18,7 +18,7 @@ from lib_upscaler.models.facts import BandPlan
 from lib_upscaler.models.network import UpscaleModel
 from lib_upscaler.planning import budget as strategy
 from lib_upscaler.planning.budget import Limits, bands_for, region_bytes
-from lib_upscaler.running import engine
+from lib_upscaler.running import engine, seams
 from lib_upscaler.running.engine import PassOptions, PassResult, run
 from lib_upscaler.running.precision import ChosenPrecision
 from reference import CPU, levels, load, photo, true_output
@@ -177,7 +177,7 @@ def test_strips_in_tiles(size: tuple[int, int], tmp_path: Path) -> None:
 
 def test_the_seam_error_is_the_true_deviation_beside_the_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strategy, "KNOWN_MARGIN", 2)
-    monkeypatch.setattr(engine, "ACCEPTED_SEAM", 1e9)
+    monkeypatch.setattr(seams, "ACCEPTED_SEAM", 1e9)
     state, picture = compact(scale=2, layers=8), photo(64, 48)
     result = run(load(state, tmp_path), picture, CPU, PassOptions("exact", 32))
 
