@@ -17,7 +17,7 @@ from .pictures.resample import BAND_BYTES
 from .planning.job import Foreign, Run, Step, Walk, alpha_route
 from .planning.passes import Outlook, limits_for, outlook, tiles_at_once
 from .running.limits import CPU_SHARE, memory_budget
-from .running.precision import PRECISIONS, Choice, NotMeasured, choose
+from .running.precision import PRECISIONS, ChosenPrecision, NotMeasured, choose
 from .running.speeds import PICTURES, expected, network_names
 from .walker import FOREIGN, cut_most, picture_limit
 
@@ -117,7 +117,7 @@ class _Forecast:
         self.plan = self.walk.plan
         self.free = memory_budget(self.device, None)
         self.runs = [step for step in self.walk.steps if isinstance(step, Run)]
-        self.choices: dict[tuple[int, int], Choice] = {}
+        self.choices: dict[tuple[int, int], ChosenPrecision] = {}
         models = [model for model, _ in self.request.weighted_models]
         self.others = {
             n: model for n, model in enumerate(models) if not isinstance(model, (str, Path, ModelEntry, tuple))
@@ -165,13 +165,13 @@ class _Forecast:
         assert isinstance(known, KnownModel)  # only networks have passes
         return known
 
-    def _choice(self, which: tuple[int, int]) -> Choice:
+    def _choice(self, which: tuple[int, int]) -> ChosenPrecision:
         """The precision that a network will run in. Raises RequestError."""
         wanted = self.request.precision
         try:
             return choose(wanted, self._network(which), self.device, self.plan.source.area)
         except NotMeasured:
-            return Choice(PRECISIONS.get(wanted, torch.float32))
+            return ChosenPrecision(PRECISIONS.get(wanted, torch.float32))
 
     def _outlook(self, run: Run) -> Outlook:
         """Of one pass, for one turn. Raises MemoryLimitError."""
@@ -184,15 +184,15 @@ class _Forecast:
         free, limit = self.free, self.request.memory
         if self.device.type != "cpu":
             return free if limit is None else min(free, limit)
-        free = max(0, free - int(run.held * CPU_SHARE))
-        return free if limit is None else min(free, max(1, limit - self.plan.beside(run)))
+        free = max(0, free - int(run.kept_bytes * CPU_SHARE))
+        return free if limit is None else min(free, max(1, limit - self.plan.reserved_bytes(run)))
 
     # -- memory and time -----------------------------------------------------------------------------------------------
 
     def _memory(self, passes: list[Outlook]) -> int:
         if self.device.type != "cpu":
             return max((each.bytes for each in passes), default=0)
-        networks = [self.plan.beside(run) + _pass_bytes(run, each) for run, each in zip(self.runs, passes)]
+        networks = [self.plan.reserved_bytes(run) + _pass_bytes(run, each) for run, each in zip(self.runs, passes)]
         pictures = [step.bytes for step in self.walk.steps if not isinstance(step, Run)]
         pictures.append(self.walk.placing_bytes)
         return max([*networks, max(pictures) + _SCRATCH_BYTES])

@@ -20,7 +20,7 @@ from .planning.job import Foreign, JobPlan, Resample, Run, Step, Walk, alpha_rou
 from .progress import Progress, SubProgress
 from .request import Enlarger, UpscaleRequest
 from .running.channels import from_network, to_network
-from .running.engine import PassResult, Settings, device_lock, run
+from .running.engine import PassOptions, PassResult, device_lock, run
 from .running.limits import available_bytes, is_out_of_memory
 from .running.speeds import PICTURES, learn, network_names
 
@@ -177,11 +177,11 @@ class _Steps:
     def _by_network(self, step: Run, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
         memory = self.request.memory
         if memory is not None and self.device.type == "cpu":
-            memory = max(1, memory - self.plan.beside(step))
-        settings = Settings(self.request.precision, self.request.tile, memory)
+            memory = max(1, memory - self.plan.reserved_bytes(step))
+        options = PassOptions(self.request.precision, self.request.tile, memory)
         started = time.perf_counter()
         source = self.plan.source.area, 8
-        done = run(model, picture, self.device, settings, progress, step.task, source=source)
+        done = run(model, picture, self.device, options, progress, step.task, source=source)
         self.record.seconds += time.perf_counter() - started
         # The canvas is not kept longer than it is needed.
         self.record.passes.append((model, replace(done, pixels=_NO_PIXELS)))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from PIL import Image
 
@@ -35,13 +35,16 @@ from ..running.peak import PeakMeter, resident_bytes
 from .files import Task
 from .stopping import CANCELLED, FAILED, StopRequest, exit_code
 
-__all__ = ["BatchOptions", "Listener", "Outcome", "Record", "in_words", "run_batch"]
+__all__ = ["BatchListener", "BatchOptions", "Outcome", "Record", "in_words", "run_batch"]
 
 _REPORT_FIELDS = (
     *("input_size", "output_size", "models", "strategy", "tiles", "margin", "seam_error"),
     *("precision", "precision_db", "device"),
 )
 _VERIFY_FIELDS = ("verify_max", "verify_mean")
+
+
+Existing = Literal["refuse", "skip", "overwrite"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class BatchOptions:
     """
 
     quality: int | None = None
-    existing: str = "refuse"
+    existing: Existing = "refuse"
     report: Path | None = None
 
 
@@ -88,7 +91,7 @@ class Record:
         }
 
 
-class Listener(Protocol):
+class BatchListener(Protocol):
     """Who is told how the batch goes on."""
 
     def started(self, task: Task, number: int, count: int) -> None:
@@ -137,7 +140,7 @@ def run_batch(
     upscaler: Upscaler,
     request: UpscaleRequest,
     tasks: Sequence[Task],
-    listener: Listener,
+    listener: BatchListener,
     options: BatchOptions,
     stop: StopRequest,
 ) -> Outcome:
@@ -170,7 +173,7 @@ class _Batch:
         self,
         upscaler: Upscaler,
         request: UpscaleRequest,
-        listener: Listener,
+        listener: BatchListener,
         options: BatchOptions,
         stop: StopRequest,
     ) -> None:
@@ -290,7 +293,7 @@ class _Batch:
 class _PictureProgress:
     """What the pipeline sees of the listener."""
 
-    listener: Listener
+    listener: BatchListener
     stop: StopRequest
 
     def advance(self, fraction: float, note: str = "") -> None:

@@ -70,7 +70,7 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
         library.find_chain(name)  # a wrong name is told before torch is imported
 
     from ..pipeline import Upscaler
-    from .batch import BatchOptions, run_batch
+    from .batch import BatchOptions, Existing, run_batch
 
     # Only the models of this one request are ever loaded: none of them is worth dropping.
     upscaler = Upscaler(library, options.device, cache_bytes=sys.maxsize)
@@ -78,7 +78,7 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
         from .plan import tell_plan
 
         return tell_plan(upscaler, request, plan.tasks, console, options.skip_existing) or unreadable
-    existing = "skip" if options.skip_existing else "overwrite" if options.overwrite else "refuse"
+    existing: Existing = "skip" if options.skip_existing else "overwrite" if options.overwrite else "refuse"
     files = BatchOptions(options.quality, existing, Path(options.report) if options.report else None)
     outcome = run_batch(upscaler, request, plan.tasks, console, files, stop)
     console.ended(outcome, len(plan.tasks))

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from ..geometry import Region
-from .grid import LATENT, Grid
+from .grid import LATENT, RedrawGrid
 
 __all__ = ["Blend", "TileWeights"]
 
@@ -34,7 +34,7 @@ class Blend:
     Where no tile has been added there is no change, and towards there it fades out.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: RedrawGrid) -> None:
         self._tiles, self._weights = grid.tiles, TileWeights(grid)
         self._added: list[int] = []
         height, width = grid.canvas.height, grid.canvas.width
@@ -122,7 +122,7 @@ def _stretched(cells: np.ndarray, top: int, bottom: int, width: int) -> np.ndarr
 class TileWeights:
     """The weights of a grid's tiles, kept as one line per column and row of tiles."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: RedrawGrid) -> None:
         self._across = _along(grid.columns, grid.tile.width)
         self._down = _along(grid.rows, grid.tile.height)
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from ..errors import RequestError
 from ..geometry import Region, Size
 
-__all__ = ["LATENT", "ORDERS", "Grid", "ordered", "plan_grid"]
+__all__ = ["LATENT", "ORDERS", "Order", "RedrawGrid", "ordered", "plan_grid"]
 
 LATENT = 8
 """px of the picture per px of the latent: origins and sizes of tiles are multiples of it."""
 
-ORDERS = ("rows", "chess", "spiral", "detail")
+Order = Literal["rows", "chess", "spiral", "detail"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 """Row by row; first the tiles of one colour of a chess board, then the others; from the centre outwards; most detailed
 first. The result is the same in any order, but for what an interrupt leaves undone."""
 
 
 @dataclass(frozen=True)
-class Grid:
+class RedrawGrid:
     """A picture cut into tiles of one size.
 
     size: of the picture. canvas: what is cut: the picture padded by reflection, on the right and below, to multiples of
@@ -61,7 +63,7 @@ class Grid:
         return f"{count} tiles, {len(self.columns)} x {len(self.rows)}, overlap {self.overlap}, {self.size}"
 
 
-def plan_grid(size: Size, tile: Size, overlap: int) -> Grid:
+def plan_grid(size: Size, tile: Size, overlap: int) -> RedrawGrid:
     """As few tiles as cover the picture with neighbours overlapping by at least ``overlap`` px, evenly spread.
 
     A tile's sides are rounded up to multiples of 8, and the overlap likewise; a tile that is longer than the picture is
@@ -79,7 +81,7 @@ def plan_grid(size: Size, tile: Size, overlap: int) -> Grid:
             raise RequestError(f"an overlap of {overlap} px leaves nothing of a tile of {side} px", "", todo)
     (width, tile_width), (height, tile_height) = sides
     canvas = Size(max(_up(width), tile_width), max(_up(height), tile_height))
-    return Grid(
+    return RedrawGrid(
         size,
         canvas,
         Size(tile_width, tile_height),
@@ -105,7 +107,7 @@ def _up(value: int) -> int:
     return -(-value // LATENT) * LATENT
 
 
-def ordered(grid: Grid, order: str, detail: Sequence[float] = ()) -> list[int]:
+def ordered(grid: RedrawGrid, order: Order, detail: Sequence[float] = ()) -> list[int]:
     """Numbers of the tiles in the order in which they are drawn. detail: of each tile, for "detail".
 
     Raises RequestError for an order that there is not.

@@ -13,9 +13,9 @@ from ..errors import RequestError, TrueScaleError
 from ..geometry import Region, Size
 from .blending import Blend
 from .color_lock import low_frequencies
-from .grid import ORDERS, Grid, ordered, plan_grid
+from .grid import ORDERS, Order, RedrawGrid, ordered, plan_grid
 
-__all__ = ["Listener", "Redraw", "RedrawSettings", "Redrawn", "Stop", "Tile"]
+__all__ = ["Redraw", "RedrawListener", "RedrawSettings", "Redrawn", "Stop", "Tile"]
 
 _BAND = 128
 """Rows that are put together at once."""
@@ -32,7 +32,7 @@ class RedrawSettings:
 
     tile: Size = field(default_factory=lambda: Size(512, 512))
     overlap: int = 64
-    order: str = "rows"
+    order: Order = "rows"
     batch: int = 1
     color_lock: float = 0.5
     flatness: float = 0.0
@@ -69,7 +69,7 @@ Sampler = Callable[[Sequence[Tile]], Sequence[Image.Image]]
 """Redraws tiles: pictures of the same sizes in the same order. Raises Stop, or whatever goes wrong."""
 
 
-class Listener(Protocol):
+class RedrawListener(Protocol):
     """Who is told how it goes on."""
 
     def begins(self, done: int, total: int) -> None:
@@ -100,7 +100,7 @@ class Redraw:
         if mask is not None and mask.size != source.size:
             raise RequestError("the mask does not fit the picture", f"{mask.size} and {source.size}", "")
         self.settings = settings
-        self.grid: Grid = plan_grid(Size(*source.size), settings.tile, settings.overlap)
+        self.grid: RedrawGrid = plan_grid(Size(*source.size), settings.tile, settings.overlap)
         self._source = _padded(np.asarray(source.convert("RGB")), self.grid.canvas)
         self._mask = None if mask is None else _padded(np.asarray(mask.convert("L")), self.grid.canvas)
         self._tiles = self.grid.tiles
@@ -122,7 +122,7 @@ class Redraw:
         chosen = set(wanted)
         return [number for number in ordered(self.grid, self.settings.order, detail) if number in chosen]
 
-    def run(self, sampler: Sampler, listener: Listener) -> Redrawn:
+    def run(self, sampler: Sampler, listener: RedrawListener) -> Redrawn:
         """Redraw. What the sampler raises but Stop goes through."""
         todo = self.todo()
         drawn, complete = 0, True

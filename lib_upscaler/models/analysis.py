@@ -214,7 +214,7 @@ class _Recorder(TorchDispatchMode):
         self.stack: list[_Call] = []
         self.root = _Call("")
         self.storages: Counter[int] = Counter()
-        self.held: dict[int, Any] = {}
+        self.alive: dict[int, Any] = {}
 
     @property
     def operations(self) -> int:
@@ -292,19 +292,19 @@ class _Recorder(TorchDispatchMode):
         key = _storage(tensor)
         if of_picture:
             self.of_picture.add(key)
-        if id(tensor) in self.held:
+        if id(tensor) in self.alive:
             return
         size = tensor.untyped_storage().nbytes() // tensor.element_size()
 
         def gone(_: Any, identity: int = id(tensor), key: int = key, size: int = size) -> None:
-            self.held.pop(identity, None)
+            self.alive.pop(identity, None)
             self.storages[key] -= 1
             if self.storages[key] == 0:
                 del self.storages[key]
                 self.of_picture.discard(key)
                 self.live -= size
 
-        self.held[id(tensor)] = weakref.ref(tensor, gone)
+        self.alive[id(tensor)] = weakref.ref(tensor, gone)
         self.storages[key] += 1
         if self.storages[key] == 1:
             self.live += size

@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
 from ..models.facts import BandPlan, NetworkFacts
-from .tiling import SMALLEST_CORE, Grid, plan_fixed, plan_within
+from .tiling import SMALLEST_CORE, TileGrid, plan_fixed, plan_within
 
-__all__ = ["Limits", "Plan", "bands_for", "less_than", "make_plan", "region_bytes", "starting_margin"]
+__all__ = [
+    "Limits",
+    "TilePlan",
+    "bands_for",
+    "less_than",
+    "make_plan",
+    "region_bytes",
+    "starting_margin",
+    "wider_margin",
+]
 
 OVERHEAD, OVERHEAD_BYTES = 1.15, 60_000_000
 """What a pass takes beyond its tensors: scratch buffers of the convolutions, and what is there before the first."""
@@ -68,7 +77,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TilePlan:
     """The cores to run and the margin around each. work: px of all their regions together."""
 
     cores: tuple[Region, ...]
@@ -158,7 +167,16 @@ def starting_margin(facts: NetworkFacts) -> int:
     return UNKNOWN_MARGIN
 
 
-def make_plan(facts: NetworkFacts, size: Size, tile: int | str, limits: Limits, align: int = 1) -> Plan:
+def wider_margin(facts: NetworkFacts, size: Size, margin: int) -> int | None:
+    """px of context to try next, where this margin was too little; None where more can change nothing.
+
+    size: of the picture.
+    """
+    limit = size.longest if facts.radius is None else min(facts.radius + 1, size.longest)
+    return min(limit, max(margin + 8, margin * 3 // 2)) if margin < limit else None
+
+
+def make_plan(facts: NetworkFacts, size: Size, tile: int | str, limits: Limits, align: int = 1) -> TilePlan:
     """How to cut the picture.
 
     tile: "auto" (whole if it fits, else the fewest extra pixels), "none" (whole), or the side of a core in px.
@@ -169,9 +187,9 @@ def make_plan(facts: NetworkFacts, size: Size, tile: int | str, limits: Limits, 
     margin = starting_margin(facts)
     if isinstance(tile, int):
         grid = plan_fixed(size, max(tile, SMALLEST_CORE), margin, align)
-        return Plan(grid.cores, margin if len(grid.cores) > 1 else 0, grid.work)
+        return TilePlan(grid.cores, margin if len(grid.cores) > 1 else 0, grid.work)
     if bands_for(facts, size, limits) is not None:
-        return Plan((Region.of(size),), 0, size.area)
+        return TilePlan((Region.of(size),), 0, size.area)
     if tile == "auto":
         return _tiles(facts, size, limits, margin, align)
     if bands_for(facts, size, replace(limits, largest_work=None)) is None:
@@ -181,15 +199,15 @@ def make_plan(facts: NetworkFacts, size: Size, tile: int | str, limits: Limits, 
             f"up to {need / 1e9:.1f} GB are needed and {limits.budget / 1e9:.1f} GB may be used",
             "let the tile size be chosen automatically, or allow more memory",
         )
-    return Plan((Region.of(size),), 0, size.area)
+    return TilePlan((Region.of(size),), 0, size.area)
 
 
-def _tiles(facts: NetworkFacts, size: Size, limits: Limits, margin: int, align: int) -> Plan:
+def _tiles(facts: NetworkFacts, size: Size, limits: Limits, margin: int, align: int) -> TilePlan:
     side = _largest_side(facts, limits)
     while side and margin >= min(4, starting_margin(facts)):
         grid = _best_grid(facts, size, side, margin, align, limits)
         if grid is not None:
-            return Plan(grid.cores, margin, grid.work)
+            return TilePlan(grid.cores, margin, grid.work)
         margin //= 2  # little context is better than nothing: the seams are measured and reported
     raise MemoryLimitError(
         "there is not enough memory for this model",
@@ -198,7 +216,7 @@ def _tiles(facts: NetworkFacts, size: Size, limits: Limits, margin: int, align: 
     )
 
 
-def _best_grid(facts: NetworkFacts, size: Size, side: int, margin: int, align: int, limits: Limits) -> Grid | None:
+def _best_grid(facts: NetworkFacts, size: Size, side: int, margin: int, align: int, limits: Limits) -> TileGrid | None:
     if not limits.square:
         return plan_within(size, lambda region: bands_for(facts, region, limits) is not None, margin, align)
     core = (side - 2 * margin) // align * align  # anything but a square would be padded to one

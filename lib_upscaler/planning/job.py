@@ -1,4 +1,4 @@
-"""The way from a picture to its planned size: passes of networks and resamples, and what is held meanwhile.
+"""The way from a picture to its planned size: passes of networks and resamples, and what is kept meanwhile.
 
 Pure; no torch. A plan is built once. The pipeline carries out its steps, and an estimate adds up the same ones.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Optional, Protocol, Union
+from typing import TYPE_CHECKING, Literal, Optional, Protocol, Union
 
 from ..errors import RequestError, SizeError
 from ..geometry import Size
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..models.card import ModelCard
     from ..models.facts import NetworkFacts
 
-__all__ = ["Chain", "Foreign", "JobPlan", "Resample", "Run", "Step", "Walk", "Where", "alpha_route"]
+__all__ = ["AlphaRoute", "Chain", "Foreign", "JobPlan", "Resample", "Run", "Step", "Walk", "Where", "alpha_route"]
 
 
 class Known(Protocol):
@@ -49,14 +49,14 @@ class Run:
 
     chain, number: which of the job's chains, and which network in it. task: how the pass is to be cut.
     turns: how often the network runs for it: a grey network gets the colours one by one, and the task is of one turn.
-    held: bytes of pictures that the job keeps besides. nth, of: "pass 2 of 3" of the chain.
+    kept_bytes: bytes of pictures that the job keeps besides. nth, of: "pass 2 of 3" of the chain.
     """
 
     chain: int
     number: int
     task: PassTask
     turns: int
-    held: int
+    kept_bytes: int
     nth: int
     of: int
 
@@ -78,24 +78,24 @@ class Foreign:
     chain: int
     source: Size
     target: Size
-    held: int
+    kept_bytes: int
 
     @property
     def bytes(self) -> int:
-        """Of both pictures, and what is held."""
-        return self.held + (self.source.area + self.target.area) * 3
+        """Of both pictures, and what is kept."""
+        return self.kept_bytes + (self.source.area + self.target.area) * 3
 
 
 @dataclass(frozen=True)
 class Resample:
-    """One resample. source_bits, bits: of what goes in, and of what comes out. held: as in ``Run``."""
+    """One resample. source_bits, bits: of what goes in, and of what comes out. kept_bytes: as in ``Run``."""
 
     source: Size
     target: Size
     channels: int
     source_bits: int
     bits: int
-    held: int
+    kept_bytes: int
 
     @property
     def values(self) -> int:
@@ -104,17 +104,19 @@ class Resample:
 
     @property
     def bytes(self) -> int:
-        """Of both pictures, and what is held."""
+        """Of both pictures, and what is kept."""
         source, target = self.source.area * self.source_bits, self.target.area * self.bits
-        return self.held + (source + target) * self.channels // 8
+        return self.kept_bytes + (source + target) * self.channels // 8
 
 
 Step = Union[Run, Foreign, Resample]
 
+AlphaRoute = Literal["none", "constant", "resampled", "apart", "together"]
+"""How transparency is treated; apart: networks get it as a grey picture of its own; together: as a fourth channel."""
 
-def alpha_route(present: bool, constant: bool, choice: str, channels: int, chains: Sequence[Chain]) -> str:
-    """How transparency is treated: "none", "constant", "resampled", "apart" (networks get it as a grey picture of its
-    own) or "together" (as a fourth channel).
+
+def alpha_route(present: bool, constant: bool, choice: str, channels: int, chains: Sequence[Chain]) -> AlphaRoute:
+    """How transparency is treated.
 
     choice: "network", "fast" or "drop". channels: of the colours.
     """
@@ -140,7 +142,7 @@ class JobPlan:
     chains: tuple[Chain, ...]
     passes: tuple[tuple[int, ...], ...]
     where: Where
-    _walks: dict[tuple[int, str], Walk] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _walks: dict[tuple[int, AlphaRoute], Walk] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -181,15 +183,15 @@ class JobPlan:
                 "ask for a smaller size, or allow more memory",
             )
 
-    def beside(self, run: Run) -> int:
-        """Bytes of main memory that a pass must leave free: what is held, and the finished picture, which exists twice
+    def reserved_bytes(self, run: Run) -> int:
+        """Bytes of main memory that a pass must leave free: what is kept, and the finished picture, which exists twice
         for a moment, as planes and as Pillow's image.
         """
-        return run.held + self.sizes.output.area * run.channels
+        return run.kept_bytes + self.sizes.output.area * run.channels
 
     # -- the way -------------------------------------------------------------------------------------------------------
 
-    def walk(self, channels: int, route: str) -> Walk:
+    def walk(self, channels: int, route: AlphaRoute) -> Walk:
         """All that is done; each time the same object. channels: of the colours, 1 or 3. route: as ``alpha_route``
         gives it.
         """
@@ -197,46 +199,46 @@ class JobPlan:
             self._walks[channels, route] = self._walk(channels, route)
         return self._walks[channels, route]
 
-    def _walk(self, channels: int, route: str) -> Walk:
+    def _walk(self, channels: int, route: AlphaRoute) -> Walk:
         transparent = route != "none"
         given = 2 * self.source.area * (channels + transparent)  # as the caller holds it, and its planes
         if route == "together":
             return Walk(self, channels, route, self._enlarged(channels + 1, given), ())
         color, target = self._enlarged(channels, given), self.sizes.resized
-        held = given + target.area * channels
+        kept_bytes = given + target.area * channels
         alpha: tuple[tuple[Step, ...], ...] = ()
         if route == "apart":
-            alpha = self._enlarged(1, held)
+            alpha = self._enlarged(1, kept_bytes)
         elif route == "resampled":
-            alpha = ((Resample(self.source, target, 1, 8, 8, held),),)
+            alpha = ((Resample(self.source, target, 1, 8, 8, kept_bytes),),)
         return Walk(self, channels, route, color, alpha)
 
-    def _enlarged(self, channels: int, held: int) -> tuple[tuple[Step, ...], ...]:
+    def _enlarged(self, channels: int, kept_bytes: int) -> tuple[tuple[Step, ...], ...]:
         """The steps of each chain. The results of two are mixed, in 16 bits."""
         bits = 8 if len(self.chains) == 1 else 16
         steps = []
         for chain in range(len(self.chains)):
-            steps.append(tuple(self._through(chain, channels, bits, held)))
-            held += self.sizes.resized.area * channels * bits // 8
+            steps.append(tuple(self._through(chain, channels, bits, kept_bytes)))
+            kept_bytes += self.sizes.resized.area * channels * bits // 8
         return tuple(steps)
 
-    def _through(self, chain: int, channels: int, bits: int, held: int) -> Iterator[Step]:
+    def _through(self, chain: int, channels: int, bits: int, kept_bytes: int) -> Iterator[Step]:
         size, source_bits, target = self.source, 8, self.sizes.resized
         if None in self.chains[chain]:
-            yield Foreign(chain, size, target, held)
+            yield Foreign(chain, size, target, kept_bytes)
             size = target
         order, scales = self.passes[chain], _scales(self.chains[chain])
         ends = self.source.times(prod(scales[number] for number in order)) == target
         for nth, number in enumerate(order):
             # 16 bits where another step follows that rounds.
             result_bits = bits if ends and nth == len(order) - 1 else 16
-            yield self._run(chain, number, nth, size, channels, source_bits, result_bits, held)
+            yield self._run(chain, number, nth, size, channels, source_bits, result_bits, kept_bytes)
             size, source_bits = size.times(scales[number]), result_bits
         if (size, source_bits) != (target, bits):
-            yield Resample(size, target, channels, source_bits, bits, held)
+            yield Resample(size, target, channels, source_bits, bits, kept_bytes)
 
     def _run(
-        self, chain: int, number: int, nth: int, size: Size, channels: int, source_bits: int, bits: int, held: int
+        self, chain: int, number: int, nth: int, size: Size, channels: int, source_bits: int, bits: int, kept_bytes: int
     ) -> Run:
         known, where = self.chains[chain][number], self.where
         assert known is not None  # only networks have passes
@@ -244,7 +246,7 @@ class JobPlan:
         task = PassTask.of(
             known.card, known.facts, size, each, source_bits, bits, where.tile, where.device, where.steady
         )
-        return Run(chain, number, task, turns, held, nth + 1, len(self.passes[chain]))
+        return Run(chain, number, task, turns, kept_bytes, nth + 1, len(self.passes[chain]))
 
 
 @dataclass(frozen=True)
@@ -256,7 +258,7 @@ class Walk:
 
     plan: JobPlan
     channels: int
-    route: str
+    route: AlphaRoute
     color: tuple[tuple[Step, ...], ...]
     alpha: tuple[tuple[Step, ...], ...]
 

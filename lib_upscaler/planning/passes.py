@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
 from ..models.facts import BandPlan, NetworkFacts
-from .budget import Limits, Plan, bands_for, make_plan, region_bytes
+from .budget import Limits, TilePlan, bands_for, make_plan, region_bytes
 from .tiling import halves, region_of
 
 if TYPE_CHECKING:
@@ -23,8 +23,10 @@ __all__ = [
     "Outlook",
     "PassPlan",
     "PassTask",
+    "Strategy",
     "bands_of",
     "channel_runs",
+    "in_tiles",
     "is_banded",
     "limits_for",
     "outlook",
@@ -33,6 +35,9 @@ __all__ = [
     "region_need",
     "tiles_at_once",
 ]
+
+Strategy = Literal["whole", "whole, in bands", "tiles"]
+"""How a picture goes through a network, from what is cut least to what is cut most."""
 
 _LARGEST_OPERATION = {"cpu": 4e10, "mps": 4e11}
 """Multiply-accumulates of one operation: about half a second on two CPU cores, so that a cancel is heard in time."""
@@ -107,7 +112,7 @@ class PassPlan:
     blending: tiles can never quite agree and are cross-faded. canvas_bytes: of the result while it is put together.
     """
 
-    cut: Plan
+    cut: TilePlan
     limits: Limits
     blending: bool
     canvas_bytes: int
@@ -117,11 +122,11 @@ class PassPlan:
 class Outlook:
     """What a pass comes to, as far as that is known before it runs.
 
-    strategy: "whole", "whole, in bands" or "tiles". margin: px, 0 when whole. work: multiply-accumulates.
+    margin: px, 0 when whole. work: multiply-accumulates.
     bytes: at the peak; with picture and canvas where they lie in the same memory.
     """
 
-    strategy: str
+    strategy: Strategy
     tiles: int
     margin: int
     work: float
@@ -170,7 +175,7 @@ def plan_pass(task: PassTask, tile: int | str, limits: Limits) -> PassPlan:
     return PassPlan(cut, left, blending, canvas_bytes)
 
 
-def _cut(task: PassTask, tile: int | str, limits: Limits, canvas_bytes: int) -> tuple[Plan, Limits]:
+def _cut(task: PassTask, tile: int | str, limits: Limits, canvas_bytes: int) -> tuple[TilePlan, Limits]:
     """The faster of two: with the heap kept steady, or with less memory and so perhaps with less context."""
     plain = limits
     if task.shared:
@@ -224,6 +229,16 @@ def parts_of(task: PassTask, core: Region, limits: Limits) -> tuple[Region, Regi
     return parts
 
 
+def in_tiles(task: PassTask, limits: Limits) -> PassPlan:
+    """A plan for a picture that was to run whole, and does not fit so: whole with a heap that is not kept steady, else
+    tiles with context, and perhaps another canvas. limits: for picture, canvas and network together.
+    """
+    plan, whole = plan_pass(task, "auto", limits), Region.of(task.size)
+    if plan.cut.cores != (whole,) or bands_of(task, whole, plan.limits) is not None:
+        return plan
+    return plan_pass(task, -(-task.size.longest // 2), limits)
+
+
 def outlook(task: PassTask, limits: Limits, batch: int = 1) -> Outlook:
     """What the engine will do, as long as the seams are fine and memory is as it seems.
 
@@ -240,9 +255,9 @@ def outlook(task: PassTask, limits: Limits, batch: int = 1) -> Outlook:
             pieces.append((region, margin, bands))
             continue
         if core == Region.of(task.size) and task.tile != "none":
-            plan = plan_pass(task, "auto", limits)
+            plan, before = in_tiles(task, limits), plan
             todo = deque((core, plan.cut.margin) for core in plan.cut.cores)
-            if len(todo) > 1:
+            if len(todo) > 1 or plan.limits != before.limits:
                 continue
             todo.clear()
         todo.extendleft((part, margin) for part in reversed(parts_of(task, core, plan.limits)))
@@ -254,12 +269,12 @@ def _outlook(task: PassTask, plan: PassPlan, pieces: list[tuple[Region, int, Ban
     banded = any(is_banded(task.facts, region, bands) for region, _, bands in pieces)
     need = max(region_need(task, region, bands, plan.limits) for region, _, bands in pieces)
     together = max(1, min(batch, plan.limits.budget // max(1, need), len(pieces)))
-    beside = task.picture_bytes + plan.canvas_bytes if task.shared else 0
+    pictures = task.picture_bytes + plan.canvas_bytes if task.shared else 0
     return Outlook(
         "tiles" if tiled else "whole, in bands" if banded else "whole",
         len(pieces),
         max(margin for _, margin, _ in pieces) if tiled else 0,
         sum(region.size.area for region, _, _ in pieces) * task.facts.work_per_pixel,
-        need * together + beside,
+        need * together + pictures,
         plan.canvas_bytes,
     )

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from ..geometry import Region, Size
 
-__all__ = ["SMALLEST_CORE", "Grid", "halves", "plan_fixed", "plan_within", "region_of"]
+__all__ = ["SMALLEST_CORE", "TileGrid", "halves", "plan_fixed", "plan_within", "region_of"]
 
 SMALLEST_CORE = 16
 """px; below that a tile is nearly all context."""
 
 
 @dataclass(frozen=True)
-class Grid:
+class TileGrid:
     """Cores that cover a picture once, row by row. ``work``: px of all their regions together."""
 
     cores: tuple[Region, ...]
@@ -31,14 +31,14 @@ def _cuts(length: int, parts: int, align: int) -> list[int]:
     return [0, *sorted(inner - {0, length}), length]
 
 
-def _grid(size: Size, columns: int, rows: int, margin: int, align: int) -> Grid:
+def _grid(size: Size, columns: int, rows: int, margin: int, align: int) -> TileGrid:
     xs, ys = _cuts(size.width, columns, align), _cuts(size.height, rows, align)
     cores = tuple(
         Region(left, top, right - left, bottom - top)
         for top, bottom in zip(ys, ys[1:])
         for left, right in zip(xs, xs[1:])
     )
-    return Grid(cores, sum(region_of(core, margin, size, align).size.area for core in cores))
+    return TileGrid(cores, sum(region_of(core, margin, size, align).size.area for core in cores))
 
 
 def region_of(core: Region, margin: int, size: Size, align: int = 1) -> Region:
@@ -47,13 +47,13 @@ def region_of(core: Region, margin: int, size: Size, align: int = 1) -> Region:
     return core.grown(margin, size)
 
 
-def plan_fixed(size: Size, side: int, margin: int, align: int = 1) -> Grid:
+def plan_fixed(size: Size, side: int, margin: int, align: int = 1) -> TileGrid:
     """Equal cores of at most ``side`` px each way (rounded up to ``align``)."""
     side = max(align, math.ceil(side / align) * align)
     return _grid(size, math.ceil(size.width / side), math.ceil(size.height / side), margin, align)
 
 
-def plan_within(size: Size, fits: Callable[[Size], bool], margin: int, align: int = 1) -> Grid | None:
+def plan_within(size: Size, fits: Callable[[Size], bool], margin: int, align: int = 1) -> TileGrid | None:
     """The grid with the least work all of whose regions fit; None if there is none.
 
     fits: whether a region of that size can be run. Full-width bands are among the candidates: they pay for context in

@@ -1,12 +1,23 @@
-"""Which device to run on, by the words that a user gives."""
+"""Which device to run on, by the words that a user gives, and whose turn it is there."""
 
 from __future__ import annotations
+
+import threading
 
 import torch
 
 from ..errors import DeviceError
 
-__all__ = ["find_device"]
+__all__ = ["device_lock", "find_device"]
+
+_locks: dict[str, threading.RLock] = {}
+_locks_guard = threading.Lock()
+
+
+def device_lock(device: torch.device) -> threading.RLock:
+    """The lock under which networks run on the device; two callers take turns."""
+    with _locks_guard:
+        return _locks.setdefault(str(device), threading.RLock())
 
 
 def find_device(wanted: str | torch.device = "auto") -> torch.device:

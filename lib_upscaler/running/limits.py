@@ -1,17 +1,14 @@
-"""How much memory a job may use, and whether it has run out."""
+"""How much memory a job may use, whether it has run out, and what can be done then."""
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import psutil
 import torch
 
-__all__ = [
-    "available_bytes",
-    "is_out_of_memory",
-    "memory_budget",
-]
+__all__ = ["available_bytes", "free_cache", "is_out_of_memory", "memory_budget"]
 
 CUDA_SHARE, CPU_SHARE = 0.8, 0.7
 """Of what is free, how much a job may take when the user sets no limit."""
@@ -36,6 +33,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in _OUT_OF_MEMORY_WORDS)
+
+
+def free_cache(device: torch.device) -> None:
+    """Let go of tensors that nobody uses any more, and of the memory that torch keeps for the next ones."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def available_bytes(device: torch.device) -> int:

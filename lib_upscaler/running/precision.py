@@ -24,7 +24,7 @@ from ..models.network import KnownModel, NonFiniteOutput, UpscaleModel
 from ..store import shared_cache
 from .limits import is_out_of_memory
 
-__all__ = ["PRECISIONS", "Choice", "NotMeasured", "choose", "exact_arithmetic", "probe_picture"]
+__all__ = ["EXACT", "PRECISIONS", "ChosenPrecision", "NotMeasured", "choose", "exact_arithmetic", "probe_picture"]
 
 PRECISIONS = {"exact": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -51,7 +51,7 @@ _TIMED_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenPrecision:
     """The precision to run in. decibels: its measured PSNR against float32, None where it was not measured."""
 
     dtype: torch.dtype
@@ -61,8 +61,13 @@ class Choice:
     def word(self) -> str:
         return {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}[self.dtype]
 
+    @property
+    def item_size(self) -> int:
+        """Bytes per value."""
+        return torch.empty((), dtype=self.dtype).element_size()
 
-EXACT = Choice(torch.float32, None)
+
+EXACT = ChosenPrecision(torch.float32)
 
 
 def choose(
@@ -72,7 +77,7 @@ def choose(
     area: int,
     bits: int = 8,
     check: Callable[[], None] = lambda: None,
-) -> Choice:
+) -> ChosenPrecision:
     """The precision for a picture of ``area`` px and ``bits`` per channel.
 
     wanted: "auto", "exact", "fp16" or "bf16". check: called often while probing; what it raises ends the work.
@@ -96,10 +101,12 @@ def choose(
     if dtype == torch.float16 and device.type == "cpu":
         raise RequestError("the CPU cannot run networks in fp16", "", "choose auto, exact or bf16")
     probe = _probe(model, device, dtype, check) if area >= SMALLEST_AUTO_AREA else None
-    return Choice(dtype, probe.decibels if probe else None)
+    return ChosenPrecision(dtype, probe.decibels if probe else None)
 
 
-def _automatic(model: KnownModel, device: torch.device, area: int, bits: int, check: Callable[[], None]) -> Choice:
+def _automatic(
+    model: KnownModel, device: torch.device, area: int, bits: int, check: Callable[[], None]
+) -> ChosenPrecision:
     if bits > 8 or area < SMALLEST_AUTO_AREA:
         return EXACT
     if device.type == "cuda":
@@ -107,11 +114,11 @@ def _automatic(model: KnownModel, device: torch.device, area: int, bits: int, ch
             if dtype in model.supports and (dtype == torch.float16 or torch.cuda.is_bf16_supported()):
                 probe = _probe(model, device, dtype, check)
                 if probe and probe.sound and probe.decibels >= ACCEPTED_DB:
-                    return Choice(dtype, probe.decibels)
+                    return ChosenPrecision(dtype, probe.decibels)
     if device.type == "cpu" and torch.bfloat16 in model.supports and _cpu_has_bfloat16():
         probe = _probe(model, device, torch.bfloat16, check)
         if probe and probe.sound and probe.decibels >= ACCEPTED_DB and _is_faster(model, device, check):
-            return Choice(torch.bfloat16, probe.decibels)
+            return ChosenPrecision(torch.bfloat16, probe.decibels)
     return EXACT
 
 

@@ -8,7 +8,8 @@ import torch
 
 from lib_upscaler.geometry import Region, Size
 from lib_upscaler.planning.tiling import plan_fixed, region_of
-from lib_upscaler.running.canvas import BlendingCanvas, Canvas, Seams
+from lib_upscaler.running.canvas import BlendingCanvas, Canvas
+from lib_upscaler.running.seams import Seams
 
 
 @pytest.mark.parametrize(("bits", "top"), [(8, 255), (16, 65535)])

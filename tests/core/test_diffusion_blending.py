@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from lib_upscaler.diffusion.blending import Blend, TileWeights
-from lib_upscaler.diffusion.grid import Grid, plan_grid
+from lib_upscaler.diffusion.grid import RedrawGrid, plan_grid
 from lib_upscaler.geometry import Region, Size
 from seams import Change, constants, lines_away_from, profile, textures
 
 
-def blended(grid: Grid, change: Change, fine: Change | None = None, order: Sequence[int] = ()) -> np.ndarray:
+def blended(grid: RedrawGrid, change: Change, fine: Change | None = None, order: Sequence[int] = ()) -> np.ndarray:
     """All tiles of a grid. fine: what of the change is texture; None: all."""
     blend = Blend(grid)
     for number in order or range(len(grid.tiles)):
@@ -22,7 +22,7 @@ def blended(grid: Grid, change: Change, fine: Change | None = None, order: Seque
     return blend.rows(0, grid.canvas.height, blend.agreement())
 
 
-def seams_of(grid: Grid, change: np.ndarray) -> np.ndarray:
+def seams_of(grid: RedrawGrid, change: np.ndarray) -> np.ndarray:
     """Ratios from before the overlaps to after them, across and along."""
     starts = list(zip(grid.columns[1:], [edge + grid.tile.width for edge in grid.columns]))
     middles = [(first + end) // 2 for first, end in starts]

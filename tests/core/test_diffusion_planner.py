@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from effort import jobs
 from lib_upscaler.diffusion.blending import TileWeights
-from lib_upscaler.diffusion.grid import ORDERS, Grid, ordered, plan_grid
+from lib_upscaler.diffusion.grid import ORDERS, RedrawGrid, ordered, plan_grid
 from lib_upscaler.errors import RequestError
 from lib_upscaler.geometry import Size
 
@@ -149,7 +149,7 @@ def test_of_a_chess_board_no_two_neighbours_are_in_one_half() -> None:
 
 
 def test_a_spiral_goes_from_the_centre_outwards() -> None:
-    grid: Grid = plan_grid(Size(1600, 1600), Size(320, 320), 0)  # 5 x 5
+    grid: RedrawGrid = plan_grid(Size(1600, 1600), Size(320, 320), 0)  # 5 x 5
     rings = [max(abs(number % 5 - 2), abs(number // 5 - 2)) for number in ordered(grid, "spiral")]
     assert rings == [0] + 8 * [1] + 16 * [2]
 

@@ -18,14 +18,14 @@ from lib_upscaler.models.facts import BandPlan
 from lib_upscaler.models.network import UpscaleModel
 from lib_upscaler.planning import budget as strategy
 from lib_upscaler.planning.budget import Limits, bands_for, region_bytes
-from lib_upscaler.running import engine
-from lib_upscaler.running.engine import PassResult, Settings, run
-from lib_upscaler.running.precision import Choice
+from lib_upscaler.running import engine, seams
+from lib_upscaler.running.engine import PassOptions, PassResult, run
+from lib_upscaler.running.precision import ChosenPrecision
 from reference import CPU, levels, load, photo, true_output
 from small_networks import NETWORKS, available, compact, rrdb
 
 HERE = available()
-EXACT = Settings(precision="exact")
+EXACT = PassOptions(precision="exact")
 
 
 class Recorder:
@@ -135,8 +135,8 @@ def test_a_small_budget_makes_bands(tmp_path: Path) -> None:
     whole = region_bytes(facts, Size(150, 150), BandPlan(), 4)
     banded = region_bytes(facts, Size(150, 150), BandPlan(16, 4), 4)
     assert banded < whole
-    held = picture.nbytes + 600 * 600 * 3
-    result = run(model, picture, CPU, Settings("exact", memory=(whole + banded) // 2 + held))
+    kept = picture.nbytes + 600 * 600 * 3
+    result = run(model, picture, CPU, PassOptions("exact", memory=(whole + banded) // 2 + kept))
 
     assert result.strategy == "whole, in bands"
     assert result.tiles == 1
@@ -156,7 +156,7 @@ def _assert_unpatched(model: UpscaleModel) -> None:
 @pytest.mark.parametrize("state", [compact(), rrdb(blocks=1), rrdb(scale=2, shuffle=2, blocks=1)])
 def test_tiles_give_the_true_output(state: dict[str, torch.Tensor], tile: int, tmp_path: Path) -> None:
     picture = photo(90, 70)
-    result = run(load(state, tmp_path), picture, CPU, Settings("exact", tile))
+    result = run(load(state, tmp_path), picture, CPU, PassOptions("exact", tile))
 
     assert _off(result, true_output(state, picture)) <= 1
     assert result.strategy == "tiles"
@@ -169,7 +169,7 @@ def test_tiles_give_the_true_output(state: dict[str, torch.Tensor], tile: int, t
 @pytest.mark.parametrize("size", [(300, 1), (1, 300), (300, 3)])
 def test_strips_in_tiles(size: tuple[int, int], tmp_path: Path) -> None:
     state, picture = compact(scale=2), photo(*size)
-    result = run(load(state, tmp_path), picture, CPU, Settings("exact", 32))
+    result = run(load(state, tmp_path), picture, CPU, PassOptions("exact", 32))
 
     assert result.tiles == 10
     assert _off(result, true_output(state, picture)) <= 1
@@ -177,9 +177,9 @@ def test_strips_in_tiles(size: tuple[int, int], tmp_path: Path) -> None:
 
 def test_the_seam_error_is_the_true_deviation_beside_the_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strategy, "KNOWN_MARGIN", 2)
-    monkeypatch.setattr(engine, "ACCEPTED_SEAM", 1e9)
+    monkeypatch.setattr(seams, "ACCEPTED_SEAM", 1e9)
     state, picture = compact(scale=2, layers=8), photo(64, 48)
-    result = run(load(state, tmp_path), picture, CPU, Settings("exact", 32))
+    result = run(load(state, tmp_path), picture, CPU, PassOptions("exact", 32))
 
     assert result.margin == 2
     deviation = np.abs(result.pixels.astype(float) - true_output(state, picture))
@@ -192,7 +192,7 @@ def test_the_seam_error_is_the_true_deviation_beside_the_cut(tmp_path: Path, mon
 def test_the_margin_is_widened_until_the_seams_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strategy, "KNOWN_MARGIN", 4)
     state, picture = rrdb(blocks=2), photo(96, 80)
-    result = run(load(state, tmp_path), picture, CPU, Settings("exact", 32))
+    result = run(load(state, tmp_path), picture, CPU, PassOptions("exact", 32))
 
     assert result.margin > 4
     assert result.seam_error <= 0.5
@@ -205,8 +205,8 @@ def test_context_that_memory_forbids_is_reported(tmp_path: Path, monkeypatch: py
     state, picture = rrdb(blocks=2), photo(96, 80)
     model = load(state, tmp_path)
     need = region_bytes(model.facts, Size(40, 40), bands_for(model.facts, Size(40, 40), Limits(10**9, 4)), 4)
-    held = picture.nbytes + 384 * 320 * 3
-    result = run(model, picture, CPU, Settings("exact", 32, memory=need + held))
+    kept = picture.nbytes + 384 * 320 * 3
+    result = run(model, picture, CPU, PassOptions("exact", 32, memory=need + kept))
 
     assert result.seam_error > 0.5
     assert any("context" in warning for warning in result.warnings)
@@ -214,8 +214,8 @@ def test_context_that_memory_forbids_is_reported(tmp_path: Path, monkeypatch: py
 
 def test_batches_give_the_same_picture(tmp_path: Path) -> None:
     model, picture = load(compact(), tmp_path), photo(130, 100)
-    one = run(model, picture, CPU, Settings("exact", 32, batch=1))
-    four = run(model, picture, CPU, Settings("exact", 32, batch=4))
+    one = run(model, picture, CPU, PassOptions("exact", 32, batch=1))
+    four = run(model, picture, CPU, PassOptions("exact", 32, batch=4))
 
     assert (one.tiles, one.margin) == (four.tiles, four.margin)
     assert np.abs(one.pixels.astype(int) - four.pixels).max() <= 1
@@ -224,8 +224,8 @@ def test_batches_give_the_same_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted({"DRUNet", "DRUNet-grey", "SeemoRe-x2"} & HERE.keys()))
 def test_networks_that_take_one_picture_at_a_time(name: str, tmp_path: Path) -> None:
     model, picture = load(NETWORKS[name].build(), tmp_path), photo(112, 64)
-    one = run(model, picture, CPU, Settings("exact", 48, batch=1))
-    four = run(model, picture, CPU, Settings("exact", 48, batch=4))
+    one = run(model, picture, CPU, PassOptions("exact", 48, batch=1))
+    four = run(model, picture, CPU, PassOptions("exact", 48, batch=4))
 
     assert one.precision.word == four.precision.word == "float32"
     assert np.abs(one.pixels.astype(int) - four.pixels).max() <= 1
@@ -235,7 +235,7 @@ def test_networks_that_take_one_picture_at_a_time(name: str, tmp_path: Path) -> 
 def test_a_network_with_global_context_says_that_tiles_change_its_result(tmp_path: Path) -> None:
     model, picture = load(NETWORKS["RealCUGAN-x2"].build(), tmp_path), photo(150, 140)
     whole = run(model, picture, CPU, EXACT)
-    tiles = run(model, picture, CPU, Settings("exact", 80))
+    tiles = run(model, picture, CPU, PassOptions("exact", 80))
 
     assert (whole.tiles, whole.warnings) == (1, [])
     assert tiles.tiles == 4
@@ -249,7 +249,7 @@ def test_a_network_with_global_context_says_that_tiles_change_its_result(tmp_pat
 def test_networks_that_want_squares(name: str, tile: int | str, tmp_path: Path) -> None:
     state = NETWORKS[name].build()
     picture = photo(150, 30)
-    result = run(load(state, tmp_path), picture, CPU, Settings("exact", tile))
+    result = run(load(state, tmp_path), picture, CPU, PassOptions("exact", tile))
 
     assert result.pixels.shape == (30, 150, 3)
     if tile == "auto":
@@ -311,6 +311,23 @@ def test_whole_run_that_runs_out_of_memory_goes_on_in_tiles_without_seams(
     assert _off(result, true_output(state, picture)) <= 1
 
 
+@pytest.mark.parametrize("largest", [40 * 40, 50 * 50, 60 * 60])
+@pytest.mark.parametrize("size", [(70, 60), (64, 64), (130, 40)])
+def test_a_small_picture_that_does_not_fit_whole_is_cut_with_context(
+    size: tuple[int, int], largest: int, tmp_path: Path, scarce: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory that was planned to suffice does not, and no plan would cut the picture."""
+    monkeypatch.setattr(strategy, "OVERHEAD_BYTES", 0)
+    state, picture = compact(layers=2), photo(*size)
+    model = load(state, tmp_path)
+    scarce(model, largest, MemoryError())
+    result = run(model, picture, CPU, EXACT)
+
+    assert result.tiles > 1
+    assert result.margin > 0
+    assert _off(result, true_output(state, picture)) <= 1
+
+
 def test_finished_tiles_are_not_run_again(tmp_path: Path, scarce: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strategy, "OVERHEAD_BYTES", 0)
     state, picture = compact(layers=2), photo(160, 50)
@@ -326,7 +343,7 @@ def test_finished_tiles_are_not_run_again(tmp_path: Path, scarce: Callable, monk
         plain(image, *rest)
 
     monkeypatch.setattr(copy, "run", limited)
-    result = run(model, picture, CPU, Settings("exact", 50))
+    result = run(model, picture, CPU, PassOptions("exact", 50))
 
     assert _off(result, true_output(state, picture)) <= 1
     # Four tiles; two were done, the others are halved (perhaps more than once) and never grow.
@@ -355,7 +372,7 @@ def test_little_memory_ends_in_a_picture_or_in_words(size: tuple[int, int], memo
             return time.monotonic() - started > 20
 
     try:
-        result = run(model, picture, CPU, Settings("exact", memory=memory), Impatient())
+        result = run(model, picture, CPU, PassOptions("exact", memory=memory), Impatient())
     except MemoryLimitError:
         return
     assert result.pixels.shape == (size[1] * 4, size[0] * 4, 3)
@@ -389,7 +406,7 @@ def test_what_is_not_finite_in_a_small_precision_runs_in_float32(
 ) -> None:
     state, picture = compact(scale=2), photo(60, 40)
     model = load(state, tmp_path)
-    monkeypatch.setattr(engine, "choose", lambda *_, **__: Choice(torch.bfloat16, 50.0))
+    monkeypatch.setattr(engine, "choose", lambda *_, **__: ChosenPrecision(torch.bfloat16, 50.0))
     small = model.copy_for(CPU, torch.bfloat16)
     calls = []
 
@@ -398,7 +415,7 @@ def test_what_is_not_finite_in_a_small_precision_runs_in_float32(
         return output.fill_(float("inf")) if len(calls) == 1 else output
 
     small.descriptor.model.body[2].register_forward_hook(overflow)
-    result = run(model, picture, CPU, Settings("bf16", 32))
+    result = run(model, picture, CPU, PassOptions("bf16", 32))
 
     true = true_output(state, picture)
     assert len(calls) == result.tiles == 4
@@ -438,7 +455,7 @@ def test_output_far_out_of_range_is_clipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("state", [compact(), rrdb(blocks=1)], ids=["compact", "rrdb"])
 def test_progress_rises_to_one(state: dict[str, torch.Tensor], tile: int | str, tmp_path: Path) -> None:
     recorder = Recorder()
-    result = run(load(state, tmp_path), photo(70, 60), CPU, Settings("exact", tile), recorder)
+    result = run(load(state, tmp_path), photo(70, 60), CPU, PassOptions("exact", tile), recorder)
 
     assert recorder.fractions == sorted(recorder.fractions)
     assert min(recorder.fractions) > 0
@@ -456,7 +473,7 @@ def test_cancel(tile: int | str, tmp_path: Path) -> None:
     model = load(compact(layers=16), tmp_path)
     recorder = Recorder(cancel_at=3)
     with pytest.raises(Cancelled):
-        run(model, photo(70, 60), CPU, Settings("exact", tile), recorder)
+        run(model, photo(70, 60), CPU, PassOptions("exact", tile), recorder)
 
     assert len(recorder.fractions) == 3
 
@@ -475,12 +492,12 @@ def test_cancel_before_the_start_runs_nothing(tmp_path: Path) -> None:
 
 def test_what_ran_before_does_not_matter(tmp_path: Path) -> None:
     model, picture = load(rrdb(blocks=1), tmp_path), photo(70, 60)
-    first = run(model, picture, CPU, Settings("exact", 32)).pixels
+    first = run(model, picture, CPU, PassOptions("exact", 32)).pixels
     run(model, photo(33, 97, seed=2), CPU, EXACT)
-    run(model, photo(20, 20, 1), CPU, Settings("bf16"))
+    run(model, photo(20, 20, 1), CPU, PassOptions("bf16"))
     model.release()
 
-    assert np.array_equal(run(model, picture, CPU, Settings("exact", 32)).pixels, first)
+    assert np.array_equal(run(model, picture, CPU, PassOptions("exact", 32)).pixels, first)
 
 
 def test_threads_do_not_matter(tmp_path: Path) -> None:
@@ -507,7 +524,7 @@ def test_two_callers_at_once(tmp_path: Path) -> None:
     def work(n: int) -> None:
         try:
             for _ in range(3):
-                result = run(model, pictures[n], CPU, Settings("exact", (32, "auto")[n % 2]))
+                result = run(model, pictures[n], CPU, PassOptions("exact", (32, "auto")[n % 2]))
                 worst[n] = max(worst[n], int(np.abs(result.pixels - expected[n]).max()))
         except Exception as error:  # noqa: BLE001 - a thread's failure must reach the test
             errors.append(error)
@@ -532,7 +549,7 @@ def test_settings_of_torch_are_left_as_they_were(tmp_path: Path) -> None:
             state = torch.get_num_threads(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
             random = torch.random.get_rng_state()
             model = load(NETWORKS["Compact-x2"].build(), tmp_path)
-            run(model, photo(40, 40), CPU, Settings("exact", 24))
+            run(model, photo(40, 40), CPU, PassOptions("exact", 24))
             with pytest.raises(Cancelled):
                 run(model, photo(40, 40), CPU, EXACT, Recorder(cancel_at=1))
             assert (matmul.allow_tf32, cudnn.allow_tf32) == (wanted, wanted)
@@ -566,7 +583,7 @@ def test_inside_any_mode_of_the_caller(mode: Callable, tmp_path: Path) -> None:
     with mode():
         model = load(state, tmp_path)
         first = run(model, picture, CPU, EXACT)
-        run(model, picture, CPU, Settings("bf16"))
+        run(model, picture, CPU, PassOptions("bf16"))
     second = run(model, picture, CPU, EXACT)
 
     assert _off(first, true_output(state, picture)) <= 1

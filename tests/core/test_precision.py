@@ -12,7 +12,7 @@ import torch
 from lib_upscaler.errors import Cancelled, RequestError
 from lib_upscaler.models.network import UpscaleModel
 from lib_upscaler.running import precision
-from lib_upscaler.running.engine import Settings, run
+from lib_upscaler.running.engine import PassOptions, run
 from lib_upscaler.running.precision import choose, exact_arithmetic, probe_picture
 from reference import CPU, levels, load, photo, true_output
 from small_networks import NETWORKS, available, compact, rrdb
@@ -205,14 +205,14 @@ def test_a_cancel_is_heard_while_probing(tmp_path: Path) -> None:
             return True
 
     with pytest.raises(Cancelled):
-        run(load(compact(), tmp_path), photo(200, 200), CPU, Settings("auto"), Now())
+        run(load(compact(), tmp_path), photo(200, 200), CPU, PassOptions("auto"), Now())
 
 
 @pytest.mark.usefixtures("_fast_bfloat16", "_own_probes")
 def test_the_picture_is_the_same_before_and_after_the_probe_is_known(tmp_path: Path) -> None:
     model, picture = load(compact(), tmp_path), photo(130, 120)
-    first = run(model, picture, CPU, Settings("auto"))
-    second = run(model, picture, CPU, Settings("auto"))
+    first = run(model, picture, CPU, PassOptions("auto"))
+    second = run(model, picture, CPU, PassOptions("auto"))
 
     assert first.precision == second.precision
     assert np.array_equal(first.pixels, second.pixels)
@@ -220,7 +220,7 @@ def test_the_picture_is_the_same_before_and_after_the_probe_is_known(tmp_path: P
 
 def test_bfloat16_on_request(tmp_path: Path) -> None:
     state, picture = rrdb(blocks=1), photo(60, 50)
-    result = run(load(state, tmp_path), picture, CPU, Settings("bf16"))
+    result = run(load(state, tmp_path), picture, CPU, PassOptions("bf16"))
     true = true_output(state, picture)
 
     assert result.precision.word == "bfloat16"
@@ -234,7 +234,7 @@ def test_bfloat16_on_request(tmp_path: Path) -> None:
 def test_networks_that_only_claim_to_work_in_bfloat16(name: str, size: tuple[int, int], tmp_path: Path) -> None:
     state, picture = NETWORKS[name].build(), photo(*size)
     try:
-        result = run(load(state, tmp_path), picture, CPU, Settings("bf16"))
+        result = run(load(state, tmp_path), picture, CPU, PassOptions("bf16"))
     except RequestError:
         return  # refused in words
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib_upscaler.geometry import Region, Size
-from lib_upscaler.planning.tiling import SMALLEST_CORE, Grid, halves, plan_fixed, plan_within, region_of
+from lib_upscaler.planning.tiling import SMALLEST_CORE, TileGrid, halves, plan_fixed, plan_within, region_of
 
 SIDES = st.integers(1, 400)
 MARGINS = st.integers(0, 80)
@@ -34,7 +34,7 @@ def _at_most(largest: int) -> Callable[[Size], bool]:
     return lambda size: size.area <= largest
 
 
-def _work(grid: Grid, margin: int, size: Size, align: int) -> int:
+def _work(grid: TileGrid, margin: int, size: Size, align: int) -> int:
     """px of all regions, counted on a mask."""
     total = 0
     for core in grid.cores:

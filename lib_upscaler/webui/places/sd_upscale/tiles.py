@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ....diffusion.grid import LATENT, Grid
+from ....diffusion.grid import LATENT, RedrawGrid
 from ....diffusion.noise import NoiseField, TileNoise, TileTree
 from ....diffusion.redraw import Redraw, Redrawn, Stop, Tile
 from ....errors import TrueScaleError
@@ -29,7 +29,7 @@ _LATENT_NOISE = 2  # of the host's ways to fill what is masked
 class TileSampler:
     """Samples the tiles of one picture."""
 
-    def __init__(self, base: Any, grid: Grid, seed: int, subseed: int, prompt: str) -> None:
+    def __init__(self, base: Any, grid: RedrawGrid, seed: int, subseed: int, prompt: str) -> None:
         """base: the ``p`` to copy; it is not changed. prompt: for the tiles, "" for that of ``base``."""
         self._base, self._grid, self._seed, self._subseed, self._prompt = base, grid, seed, subseed, prompt
         self._field: NoiseField | None = None
