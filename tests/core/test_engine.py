@@ -311,14 +311,19 @@ def test_whole_run_that_runs_out_of_memory_goes_on_in_tiles_without_seams(
     assert _off(result, true_output(state, picture)) <= 1
 
 
-@pytest.mark.parametrize("largest", [40 * 40, 50 * 50, 60 * 60])
-@pytest.mark.parametrize("size", [(70, 60), (64, 64), (130, 40)])
+@pytest.mark.parametrize("state", [compact(layers=4), rrdb(blocks=1)], ids=["compact", "rrdb"])
+@pytest.mark.parametrize(("size", "largest"), [((70, 60), 60 * 60), ((64, 64), 60 * 60)])
 def test_a_small_picture_that_does_not_fit_whole_is_cut_with_context(
-    size: tuple[int, int], largest: int, tmp_path: Path, scarce: Callable, monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int],
+    largest: int,
+    state: dict[str, torch.Tensor],
+    tmp_path: Path,
+    scarce: Callable,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where memory that was planned to suffice does not, and no plan would cut the picture."""
     monkeypatch.setattr(strategy, "OVERHEAD_BYTES", 0)
-    state, picture = compact(layers=2), photo(*size)
+    picture = photo(*size)
     model = load(state, tmp_path)
     scarce(model, largest, MemoryError())
     result = run(model, picture, CPU, EXACT)
