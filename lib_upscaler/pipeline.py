@@ -18,7 +18,17 @@ from .geometry import Region, Size
 from .models.library import ModelLibrary
 from .models.loader import DEFAULT_CACHE_BYTES, ModelCache
 from .models.network import UpscaleModel
-from .pictures.pixels import Pixels, bleed, compose, constant_alpha, decompose, flatten, mix, restore_flat_alpha
+from .pictures.pixels import (
+    Pixels,
+    bleed,
+    compose,
+    constant_alpha,
+    decompose,
+    flatten,
+    is_nearly_opaque,
+    mix,
+    within_neighbours,
+)
 from .pictures.resample import lanczos
 from .planning.job import Foreign, JobPlan, Resample, Run, Step, Where, alpha_route
 from .progress import NO_PROGRESS, Progress, SubProgress
@@ -32,10 +42,6 @@ from .running.peak import PeakMeter
 from .running.speeds import PICTURES, learn, network_names
 
 __all__ = ["FOREIGN", "Loaded", "Upscaler", "cut_most", "picture_limit"]
-
-_ALPHA_CONTEXT = 16
-"""px of the source. Alpha that is 0 or 255 throughout this far around stays exactly so; the networks' influence
-beyond is far below a level."""
 
 
 class Upscaler:
@@ -172,7 +178,8 @@ class _Job:
             color, alpha = flatten(color, alpha), None
             mode = "L" if color.shape[2] == 1 else "RGB"
         same = constant_alpha(alpha) if alpha is not None else None
-        route = alpha_route(alpha is not None, same is not None, self.request.alpha, color.shape[2], self.plan.chains)
+        choice = "fast" if alpha is not None and is_nearly_opaque(alpha) else self.request.alpha
+        route = alpha_route(alpha is not None, same is not None, choice, color.shape[2], self.plan.chains)
         self.walk = self.plan.walk(color.shape[2], route)
         if route == "together" and alpha is not None:
             return self._placed(*self._with_alpha(color, alpha), mode)
@@ -192,7 +199,7 @@ class _Job:
         enlarged = self._enlarged(picture, self.walk.color, self._carried_out, self.progress)
         if self.request.verify:
             self.verified = picture, enlarged
-        return enlarged[:, :, :3], restore_flat_alpha(enlarged[:, :, 3], alpha, _ALPHA_CONTEXT)
+        return enlarged[:, :, :3], within_neighbours(enlarged[:, :, 3], alpha)
 
     def verify(self) -> tuple[float, float]:
         """The largest and the mean difference from the untiled float32 network, in levels.
@@ -218,7 +225,7 @@ class _Job:
         if same is not None:
             return np.full((size.height, size.width), same, np.uint8)
         enlarged = self._enlarged(alpha[:, :, None], self.walk.alpha, self._carried_out, progress)[:, :, 0]
-        return restore_flat_alpha(enlarged, alpha, _ALPHA_CONTEXT) if self.walk.route == "apart" else enlarged
+        return within_neighbours(enlarged, alpha)
 
     def _placed(self, color: np.ndarray, alpha: np.ndarray | None, mode: str) -> Image.Image:
         """Cropped or padded to the output's size. Padding is transparent where the picture has alpha, else black."""

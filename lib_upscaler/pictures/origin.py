@@ -1,0 +1,53 @@
+"""Whose result a file is: told by a mark in it, not by its name, which two sources can want.
+
+The mark is the fingerprint of the source's file, not its name: it says nothing about where it lay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+__all__ = ["KEY", "fingerprint", "mark", "origin_of"]
+
+KEY = "TrueScale source"
+"""The name of the mark: a PNG's text, elsewhere the beginning of a comment or of a tag."""
+
+_END = 65_536  # bytes at both ends of a source that count
+_SEARCHED = 4 * 65_536  # bytes at both ends of a result: JPEG's mark follows EXIF, XMP and IPTC
+_MARK = re.compile(re.escape(KEY.encode()) + rb"[ \x00]([0-9a-f]{32})")
+
+
+def fingerprint(path: str | os.PathLike[str]) -> str | None:
+    """32 hexadecimal digits of a file's length and its ends; None where it cannot be read."""
+    try:
+        first, last, size = _ends(path, _END)
+    except OSError:
+        return None
+    return hashlib.blake2b(first + last + size.to_bytes(8, "big"), digest_size=16).hexdigest()
+
+
+def mark(digits: str) -> bytes:
+    """The mark as a comment."""
+    return f"{KEY} {digits}".encode("ascii")
+
+
+def origin_of(path: str | os.PathLike[str]) -> str | None:
+    """The fingerprint of the source that the file ``path`` is the result of; None where it does not tell."""
+    try:
+        first, last, _ = _ends(path, _SEARCHED)
+    except OSError:
+        return None
+    found = _MARK.search(first) or _MARK.search(last)
+    return found.group(1).decode("ascii") if found else None
+
+
+def _ends(path: str | os.PathLike[str], length: int) -> tuple[bytes, bytes, int]:
+    """The first and the last ``length`` bytes, and the size."""
+    with Path(path).open("rb") as file:
+        first = file.read(length)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - length))
+        return first, file.read(length), size
