@@ -24,6 +24,7 @@ __all__ = ["Jpeg", "first_missing_row", "take_apart"]
 _END_MARKER = b"\xff\xd9"
 _SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE, _ARITHMETIC = 0xC2, 0xC9  # the second and all that follow
 _XMP, _LONG_XMP = b"http://ns.adobe.com/xap/1.0/\x00", b"http://ns.adobe.com/xmp/extension/\x00"
 _PICTURES = 0xB001  # their number, in the index of a file of several (CIPA DC-007)
 
@@ -32,12 +33,13 @@ _PICTURES = 0xB001  # their number, in the index of a file of several (CIPA DC-0
 class Jpeg:
     """pixels: a JPEG without an end marker, of nothing but what the pixels need. complete: whether the file's own end
     marker is there. planned: whether all scans are there that the picture needs.
+    frame: the marker that tells how its pixels are coded.
     """
 
     pixels: bytes
     complete: bool
     planned: bool
-    arithmetic: bool
+    frame: int
 
     def file(self) -> BytesIO:
         return BytesIO(self.pixels + _END_MARKER)
@@ -50,7 +52,7 @@ class _Outline:
     needed: list[bytes] = field(default_factory=lambda: [b"\xff\xd8"])
     told: list[tuple[int, bytes]] = field(default_factory=list)
     coefficients: dict[int, list[int]] = field(default_factory=dict)  # by component, how many bits are to come; -1: all
-    arithmetic: bool = False
+    frame: int = 0
     end: int | None = None  # behind the end marker
 
 
@@ -61,20 +63,22 @@ def take_apart(data: bytes) -> tuple[Jpeg, Found]:
     behind = data[outline.end :] if outline.end is not None else b""
     _name_others(found, outline.told, behind)
     complete = outline.end is not None
-    return Jpeg(b"".join(outline.needed), complete, _all_scans(outline, complete), outline.arithmetic), found
+    return Jpeg(b"".join(outline.needed), complete, _all_scans(outline, complete), outline.frame), found
 
 
 def first_missing_row(jpeg: Jpeg, size: tuple[int, int]) -> int | None:
     """The row, px, from which on pixels are missing; None where all are there.
 
-    size: of the picture, px. Where the end marker is there, an eighth of the size is looked at, which is quick.
+    size: of the picture, px. Where the end marker is there, an eighth of the size is looked at, which is quick; not in
+    progressive files, whose last data are of fine detail.
     """
-    if jpeg.arithmetic:  # its data may leave out zeros at the end, so what follows them matters
+    if jpeg.frame >= _ARITHMETIC:  # its data may leave out zeros at the end, so what follows them matters
         return None if jpeg.complete else 0
     if not jpeg.planned:
         return 0
     noise = np.random.default_rng(0).integers(0, 255, 8192, dtype=np.uint8).tobytes()  # no 255: no marker
-    first, second = (_decoded(jpeg.pixels + filler + _END_MARKER, size, jpeg.complete) for filler in (b"", noise))
+    small = jpeg.complete and jpeg.frame != _PROGRESSIVE
+    first, second = (_decoded(jpeg.pixels + filler + _END_MARKER, size, small) for filler in (b"", noise))
     rows = np.flatnonzero((first != second).reshape(len(first), -1).any(axis=1))
     return int(rows[0]) * size[1] // len(first) if len(rows) else None
 
@@ -109,7 +113,7 @@ def _outlined(data: bytes) -> _Outline:
             continue
         outline.needed.append(data[start:position])
         if marker in _FRAMES and not outline.coefficients:
-            outline.arithmetic = marker >= 0xC9
+            outline.frame = marker
             outline.coefficients = {number: [-1] * 64 for number in content[6::3]}
         elif marker == 0xDA:
             position = _scan(data, position, content, outline)

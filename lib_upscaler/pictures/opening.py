@@ -22,6 +22,7 @@ from .metadata import Found
 __all__ = ["Opened", "collected_warnings", "open_picture", "opened_file"]
 
 _AGAIN = "download or export it again"
+_SIGNATURES = {pngs.SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"BM": "BMP"}
 
 # Python's warning filters are shared by all threads; one reader at a time changes them.
 _warning_filters = threading.Lock()
@@ -84,6 +85,9 @@ def open_picture(file: BinaryIO, what: str, whole: bool) -> Opened:
     try:
         return _by_format(file, head, what, whole)
     except UnidentifiedImageError as error:
+        for signature, name in _SIGNATURES.items():
+            if head.startswith(signature):
+                raise PictureReadError(what, f"it begins as a {name}, but is damaged or ends early", _AGAIN) from error
         raise PictureReadError(what, _why_no_picture(head), f"use {', '.join(READ_FORMATS)} files") from error
 
 
@@ -124,7 +128,8 @@ def _tiff(file: BinaryIO, what: str) -> Opened:
     except UnidentifiedImageError:
         copy = tiffs.as_pillow_knows(file, kind) if kind else None
         if kind is None or (copy is None and kind.is_plain):
-            raise
+            why = "the file is damaged or incomplete: what describes its pixels is broken or missing"
+            raise PictureReadError(what, why, _AGAIN) from None
         if copy is None:
             convert = "convert it to 8-bit grey, RGB or RGBA in a picture editor first"
             raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", convert) from None

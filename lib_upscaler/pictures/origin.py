@@ -16,7 +16,7 @@ KEY = "TrueScale source"
 """The name of the mark: a PNG's text, elsewhere the beginning of a comment or of a tag."""
 
 _END = 65_536  # bytes at both ends of a source that count
-_SEARCHED = 4 * 65_536  # bytes at both ends of a result: JPEG's mark follows EXIF, XMP and IPTC
+_SEARCHED = 4 * _END  # bytes from the start of a result: JPEG's mark follows EXIF, XMP and IPTC
 _MARK = re.compile(re.escape(KEY.encode()) + rb"[ \x00]([0-9a-f]{32})")
 
 
@@ -37,10 +37,13 @@ def mark(digits: str) -> bytes:
 def origin_of(path: str | os.PathLike[str]) -> str | None:
     """The fingerprint of the source that the file ``path`` is the result of; None where it does not tell."""
     try:
-        first, last, _ = _ends(path, _SEARCHED)
+        first, last, _ = _ends(path, _END)
+        found = _MARK.search(first) or _MARK.search(last)
+        if found is None:
+            with Path(path).open("rb") as file:
+                found = _MARK.search(file.read(_SEARCHED))
     except OSError:
         return None
-    found = _MARK.search(first) or _MARK.search(last)
     return found.group(1).decode("ascii") if found else None
 
 

@@ -26,6 +26,7 @@ from .metadata import PARAMETERS, Metadata, settled
 from .opening import Opened, collected_warnings, open_picture, opened_file
 from .pixels import check_mode, is_nearly_opaque
 from .stealth import hidden_text
+from .tiffs import cut_strips
 
 __all__ = [
     "MAX_PIXELS",
@@ -158,8 +159,9 @@ def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[O
         raise PictureReadError(what, "it is too large to open", "make it smaller first") from error
     except Exception as error:
         # Pillow's decoders raise almost anything on damaged data; whatever it is, the file cannot be read.
+        detail = "" if re.fullmatch(r"-?\d*", str(error)) else f" ({error})"  # libtiff's are numbers
         raise PictureReadError(
-            what, f"the file is damaged or incomplete ({error})", "download or export it again"
+            what, f"the file is damaged or incomplete{detail}", "download or export it again"
         ) from error
 
 
@@ -202,10 +204,13 @@ def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image:
     if opened.jpeg is not None:
         row = first_missing_row(opened.jpeg, image.size)
         if row is not None:
-            why = f"the file ends early: of its {image.height} rows of pixels those from {row + 1} on are not there"
+            why = f"the file ends early: of {image.height} rows of pixels those from {row + 1} on are not there in full"
             raise PictureReadError(what, why, "download or export it again")
         if not opened.jpeg.complete:
             notes.append("its end marker is missing; all its pixels are there")
+    if opened.tiff is not None and (strips := cut_strips(opened.file, opened.tiff)):
+        notes.append(f"rows of its pixels may be missing: {strips} of its strips end early")
+        opened.file.seek(0)
     image.load()
     plain = image.copy()
     plain.info = _transparency(image, raw_mode)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from .metadata import Found
 
-__all__ = ["TiffKind", "as_pillow_knows", "found_in_tiff", "kind_of"]
+__all__ = ["TiffKind", "as_pillow_knows", "cut_strips", "found_in_tiff", "kind_of"]
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 259, 262, 277, 338, 339
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _ORIENTATION = 282, 283, 296, 274
@@ -25,6 +25,10 @@ _SIZES, _LETTERS = {1: 1, 3: 2, 4: 4}, {1: "B", 3: "H", 4: "I"}
 _NAMES = {0: "grey", 1: "grey", 2: "RGB", 3: "a palette", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*", 32803: "raw data"}
 _COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 _MOST_DIRECTORIES = 10_000
+_LONGEST = 1 << 20  # bytes of a row of numbers, such as where 262,144 strips lie
+_STRIPS = ((273, 279), (324, 325))  # where strips and tiles lie, and their bytes
+_JPEG = 7
+_PADDING = 16  # bytes that may follow the end of a strip
 
 UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2
 
@@ -33,7 +37,8 @@ UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2
 class TiffKind:
     """How the samples of the first picture lie. Numbers as in the file.
 
-    extra: what the channels beyond the colours are, one number each. places: where the numbers under a tag lie.
+    extra: what the channels beyond the colours are, one number each. numbers: all whole ones by their tags; places:
+    where those under a tag lie.
     """
 
     photometric: int
@@ -43,6 +48,7 @@ class TiffKind:
     extra: tuple[int, ...]
     order: str
     places: dict[int, int]
+    numbers: dict[int, tuple[int, ...]]
     pictures: int
 
     @property
@@ -81,6 +87,7 @@ def kind_of(file: BinaryIO) -> TiffKind | None:
         numbers.get(_EXTRA) or (),
         order,
         places,
+        numbers,
         _count(file, order, start, following),
     )
 
@@ -102,6 +109,18 @@ def as_pillow_knows(file: BinaryIO, kind: TiffKind) -> BinaryIO | None:
     if grey:
         struct.pack_into(kind.order + "H", data, kind.places[_PHOTOMETRIC], 1)
     return BytesIO(bytes(data))
+
+
+def cut_strips(file: BinaryIO, kind: TiffKind) -> int:
+    """How many strips or tiles of JPEG end without its end marker: libtiff fills up their rows in silence."""
+    if kind.numbers.get(_COMPRESSION) != (_JPEG,):
+        return 0
+    cut = 0
+    for places, lengths in _STRIPS:
+        for place, length in zip(kind.numbers.get(places, ()), kind.numbers.get(lengths, ())):
+            file.seek(place + max(0, length - _PADDING))
+            cut += length > 0 and b"\xff\xd9" not in file.read(min(length, _PADDING))
+    return cut
 
 
 def found_in_tiff(image: Image.Image) -> Found:
@@ -162,7 +181,7 @@ def _directory(file: BinaryIO, order: str, start: int) -> tuple[dict[int, tuple[
     for row in range(min(count, len(table) // 12)):
         tag, kind, length, value = struct.unpack_from(order + "HHII", table, 12 * row)
         size = _SIZES.get(kind, 0) * length
-        if not 0 < size <= 4096:
+        if not 0 < size <= _LONGEST:
             continue
         places[tag] = start + 10 + 12 * row if size <= 4 else value
         file.seek(places[tag])
