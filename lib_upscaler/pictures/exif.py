@@ -21,6 +21,7 @@ __all__ = [
     "with_text",
     "with_user_comment",
     "without_structure",
+    "without_value",
 ]
 
 PREFIX = b"Exif\x00\x00"
@@ -206,13 +207,18 @@ def directory_number(data: bytes, tag: int) -> int | None:
     return parsed.integer(entry) if entry else None
 
 
-def with_text(exif: bytes | None, tag: int, text: str | None) -> bytes:
-    """With ``text`` (ASCII, more than three characters) in the main directory; None: without. Raises as above."""
+def with_text(exif: bytes | None, tag: int, text: str) -> bytes:
+    """With ``text`` (ASCII, more than three characters) under ``tag`` in the main directory. Raises as above."""
     parsed = _Exif(exif or _EMPTY)
-    parsed.main.pop(tag, None)
-    if text is not None:
-        parsed.set_ascii(parsed.main, tag, text)
+    parsed.set_ascii(parsed.main, tag, text)
     return parsed.tobytes()
+
+
+def without_value(exif: bytes, tag: int) -> bytes | None:
+    """Without what is under ``tag`` in the main directory; None where nothing else is there. Raises as above."""
+    parsed = _Exif(exif)
+    parsed.main.pop(tag, None)
+    return parsed.tobytes() if parsed.main or parsed.details else None
 
 
 def with_size(exif: bytes, width: int, height: int) -> bytes:

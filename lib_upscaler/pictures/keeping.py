@@ -21,7 +21,6 @@ _SEGMENT = 65_533
 """Bytes that one segment of a JPEG holds."""
 
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
-_PROCESSING_SOFTWARE = 0x000B
 _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION, _XMP_TAG, _IPTC_TAG = 296, 282, 283, 700, 33723
 
 
@@ -172,7 +171,7 @@ def _for_jpeg(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: 
 def _for_webp(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: list[str]) -> None:
     exif = _exif(metadata, keeping, text.get(PARAMETERS))
     if metadata.origin:
-        exif = with_text(exif, _PROCESSING_SOFTWARE, origin.mark(metadata.origin).decode())
+        exif = with_text(exif, origin.TAG, origin.mark(metadata.origin).decode())
     if exif:
         keeping.options["exif"] = exif
     if xmp.PNG_KEY in text:
@@ -188,7 +187,7 @@ def _for_tiff(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: 
     if metadata.iptc:
         tags[_IPTC_TAG] = metadata.iptc
     if metadata.origin:
-        tags[_PROCESSING_SOFTWARE] = origin.mark(metadata.origin).decode()
+        tags[origin.TAG] = origin.mark(metadata.origin).decode()
     if data := _exif(metadata, keeping, text.get(PARAMETERS)):
         exif = Image.Exif()
         exif.load(data)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from PIL.PngImagePlugin import iTXt
 
-from . import iptc, xmp
+from . import iptc, origin, xmp
 from .colours import ColorTags
 from .exif import read_exif
 
@@ -148,7 +148,7 @@ def _exif(
         return None, 1, None
     if source.broken:
         notes.append(f"its EXIF data is damaged in places; left out: {', '.join(source.broken)}")
-    return source.data, source.orientation, source.dpi
+    return origin.without_mark(source.data), source.orientation, source.dpi
 
 
 def _iptc(text: dict[str, str], notes: list[str]) -> bytes | None:

@@ -10,10 +10,15 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["KEY", "fingerprint", "mark", "origin_of"]
+from .exif import without_value
+
+__all__ = ["KEY", "TAG", "fingerprint", "mark", "origin_of", "without_mark"]
 
 KEY = "TrueScale source"
 """The name of the mark: a PNG's text, elsewhere the beginning of a comment or of a tag."""
+
+TAG = 0x000B
+"""Of EXIF and TIFF, "ProcessingSoftware", where the mark is in formats without comments."""
 
 _END = 65_536  # bytes at both ends of a source that count
 _SEARCHED = 4 * _END  # bytes from the start of a result: JPEG's mark follows EXIF, XMP and IPTC
@@ -32,6 +37,14 @@ def fingerprint(path: str | os.PathLike[str]) -> str | None:
 def mark(digits: str) -> bytes:
     """The mark as a comment."""
     return f"{KEY} {digits}".encode("ascii")
+
+
+def without_mark(exif: bytes) -> bytes | None:
+    """EXIF without the mark, also where it stands in bytes that nothing points to any more; None: it held no more."""
+    if not _MARK.search(exif):
+        return exif
+    blank = _MARK.sub(lambda found: bytes(len(found.group(0))), exif)
+    return without_value(blank, TAG)
 
 
 def origin_of(path: str | os.PathLike[str]) -> str | None:

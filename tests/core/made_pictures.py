@@ -176,10 +176,7 @@ def tga(
         "<BBBHHBHHHHBB", len(name), 0, 10 if rle else 2, 0, 0, 0, 0, 0, width, height, 32, 0x20 | alpha_bits
     )
     colors = pixels[:, :, [2, 1, 0, 3]]
-    if rle:
-        body = b"".join(b"\x00" + pixel.tobytes() for pixel in colors.reshape(-1, 4))
-    else:
-        body = colors.tobytes()
+    body = b"".join(b"\x00" + pixel.tobytes() for pixel in colors.reshape(-1, 4)) if rle else colors.tobytes()
     data = head + name + body
     if attribute is None:
         return data

@@ -552,7 +552,7 @@ def test_a_frame_that_covers_all_is_as_before(tmp_path: Path) -> None:
     assert picture.metadata.text == {"Comment": "hello", "XML:com.adobe.xmp": "<x/>"}
 
 
-# -- handed over by somebody else ----------------------------------------------------------------------------------------
+# -- handed over by somebody else --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("image", [Image.new("I", (4, 4)), Image.fromarray(np.zeros((4, 4), np.uint16))])
