@@ -26,14 +26,15 @@ def declared_alpha(kind: TiffKind | None) -> bool:
 
 def of_tiff(image: Image.Image, kind: TiffKind, notes: list[str]) -> Image.Image:
     """A loaded TIFF of the mode LA, RGBX or RGBA with its extra channel taken for what it is."""
-    name = "second" if image.mode == "LA" else "fourth"
-    if len(kind.extra) > 1:
-        notes.append(f"it has {len(kind.extra)} channels beyond its colours; only the first of them was looked at")
     if image.mode == "LA" and kind.photometric == 0:  # white is zero
         grey, alpha = image.split()
         image = Image.merge("LA", (grey.point(lambda value: 255 - value), alpha))
-    if kind.extra and kind.extra[0] == UNSPECIFIED and image.mode in ("LA", "RGBX", "RGBA"):
-        notes.append(_NOT_TRANSPARENCY.format(name))
+    others = kind.extra[1:] if declared_alpha(kind) else kind.extra
+    if len(others) == 1 and others == kind.extra:
+        notes.append(_NOT_TRANSPARENCY.format("second" if image.mode in ("L", "LA") else "fourth"))
+    elif others:
+        notes.append(f"{len(others)} of its channels are no transparency, as the file says; left out")
+    if not declared_alpha(kind) and image.mode not in ("L", "RGB"):  # newer Pillow leaves such channels out itself
         return image.getchannel("L") if image.mode == "LA" else image.convert("RGB")
     if image.mode == "LA" and kind.extra and kind.extra[0] == PREMULTIPLIED:
         return _divided(image)

@@ -421,6 +421,13 @@ TIFFS = {
         np.dstack([PHOTO, GREY_ALPHA[:, :, 1]]),
         False,
     ),
+    "RGB with alpha and another": (
+        np.dstack([PHOTO, PHOTO[:, :, :2]]),
+        2,
+        (2, 0),
+        np.dstack([PHOTO, PHOTO[:, :, 0]]),
+        True,
+    ),
     "RGB with a fourth, not called anything, all zero": (np.dstack([PHOTO, 0 * PHOTO[:, :, 0]]), 2, (), PHOTO, True),
 }
 
