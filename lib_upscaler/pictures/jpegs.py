@@ -15,7 +15,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from . import iptc, origin
+from . import iptc, origin, xmp
 from .exif import PREFIX, directory_number
 from .metadata import Found
 
@@ -25,7 +25,7 @@ _END_MARKER = b"\xff\xd9"
 _SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _ARITHMETIC = 0xC2, 0xC9  # the second and all that follow
-_XMP, _LONG_XMP = b"http://ns.adobe.com/xap/1.0/\x00", b"http://ns.adobe.com/xmp/extension/\x00"
+_LONG_XMP = b"http://ns.adobe.com/xmp/extension/\x00"
 _PICTURES = 0xB001  # their number, in the index of a file of several (CIPA DC-007)
 
 
@@ -151,8 +151,8 @@ def _found(told: list[tuple[int, bytes]]) -> Found:
         if marker == 0xE1 and content.startswith(b"Exif\x00"):
             # More than one segment holds is continued in the next one.
             found.exif = content if found.exif is None else found.exif + content[len(PREFIX) :]
-        elif marker == 0xE1 and content.startswith(_XMP):
-            found.add_xmp(content[len(_XMP) :])
+        elif marker == 0xE1 and content.startswith(xmp.JPEG_HEADER):
+            found.add_xmp(content[len(xmp.JPEG_HEADER) :])
         elif marker == 0xE2 and content.startswith(b"ICC_PROFILE\x00") and len(content) > 14:
             profile[content[12]], count = content[14:], content[13]
         elif marker == 0xED and content.startswith(iptc.PHOTOSHOP):

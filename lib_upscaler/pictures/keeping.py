@@ -20,7 +20,6 @@ __all__ = ["Keeping", "kept"]
 _SEGMENT = 65_533
 """Bytes that one segment of a JPEG holds."""
 
-_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
 _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION, _XMP_TAG, _IPTC_TAG = 296, 282, 283, 700, 33723
 
 
@@ -155,7 +154,7 @@ def _for_png(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: l
 def _for_jpeg(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: list[str]) -> None:
     extra = b""
     if xmp.PNG_KEY in text:
-        extra += _segment(0xE1, _XMP_HEADER + text[xmp.PNG_KEY].encode(), "its XMP", keeping.notes)
+        extra += _segment(0xE1, xmp.JPEG_HEADER + text[xmp.PNG_KEY].encode(), "its XMP", keeping.notes)
     if metadata.iptc:
         extra += _segment(0xED, iptc.to_photoshop(metadata.iptc), "its IPTC data", keeping.notes)
     if COMMENT in text:

@@ -137,9 +137,12 @@ def _exif(
     """
     try:
         for key in _RAW_EXIF:
-            if key in text and text[key].split("\n")[1:2] != ["xmp"]:
-                hexadecimal = iptc.from_raw_profile(text.pop(key))
-                raw = raw or hexadecimal
+            if key in text:
+                profile = iptc.from_raw_profile(text.pop(key))
+                if profile.startswith(xmp.JPEG_HEADER):  # as the segment APP1 of a JPEG may
+                    text.setdefault(xmp.PNG_KEY, profile[len(xmp.JPEG_HEADER) :].decode("utf-8"))
+                else:
+                    raw = raw or profile
         if not raw:
             return None, 1, None
         source = read_exif(raw)

@@ -41,6 +41,7 @@ _MODE_NAMES = {
 
 BAND_PIXELS = 1 << 20
 NEARLY_OPAQUE = 254
+"""The least alpha that no eye can tell from opaque."""
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from PIL import Image
 from ..errors import PictureReadError, UnsupportedPictureError
 from ..geometry import Size
 from . import fourth
+from .colours import is_srgb, tags_to_srgb
 from .formats import READ_FORMATS
 from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
 from .opening import Opened, collected_warnings, open_picture, opened_file
-from .pixels import check_mode, is_nearly_opaque
+from .pixels import NEARLY_OPAQUE, check_mode, compose, decompose
 from .stealth import hidden_text
 from .tiffs import cut_strips
 
@@ -33,6 +34,7 @@ __all__ = [
     "READ_FORMATS",
     "PictureHeader",
     "SourcePicture",
+    "as_srgb",
     "picture_of",
     "read_header",
     "read_picture",
@@ -113,6 +115,24 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
         plain = _turned(plain, orientation)
     plain, metadata = _without_hidden_text(plain, metadata, notes)
     return SourcePicture(plain, metadata, image.format or "", tuple(dict.fromkeys(notes)))
+
+
+def as_srgb(picture: SourcePicture) -> SourcePicture:
+    """For whoever can keep a profile but not a PNG's colour tags: the picture in sRGB, and that said.
+
+    Unchanged where nothing is told of its colours, or a profile tells it.
+    """
+    tags, metadata = picture.metadata.colors, picture.metadata
+    if tags is None or is_srgb(tags) or (metadata.icc_profile is not None and tags.code is None):
+        return picture
+    pixels = decompose(picture.image)
+    converted = tags_to_srgb(compose(pixels.color, pixels.alpha, pixels.mode), tags)
+    if converted is None:
+        note = f"its colours ({tags.names()}) cannot be converted to sRGB here; they will look different"
+        return replace(picture, warnings=(*picture.warnings, note))
+    note = f"its colours ({tags.names()}) were converted to sRGB"
+    metadata = replace(metadata, colors=None, icc_profile=None)
+    return replace(picture, image=converted, metadata=metadata, warnings=(*picture.warnings, note))
 
 
 def read_header(path: str | os.PathLike[str]) -> PictureHeader:
@@ -272,6 +292,6 @@ def _without_hidden_text(image: Image.Image, metadata: Metadata, notes: list[str
     else:
         notes.append("the text hidden in its pixels was read and is kept as 'parameters'")
         metadata = replace(metadata, text={**metadata.text, PARAMETERS: text})
-    if image.mode == "RGBA" and is_nearly_opaque(np.asarray(image)[:, :, 3]):
+    if image.mode == "RGBA" and image.getextrema()[3][0] >= NEARLY_OPAQUE:
         image = image.convert("RGB")
     return image, metadata

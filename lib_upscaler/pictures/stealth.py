@@ -27,24 +27,22 @@ def hidden_text(image: Image.Image) -> str | None:
     """The text hidden in a picture of the mode RGB or RGBA, or None."""
     if image.mode not in ("RGB", "RGBA"):
         return None
-    planes = np.asarray(image)
-    return (_text_in(planes[:, :, 3:]) if image.mode == "RGBA" else None) or _text_in(planes[:, :, :3])
+    return (_text_in(image, "A") if image.mode == "RGBA" else None) or _text_in(image, "RGB")
 
 
-def _text_in(planes: np.ndarray) -> str | None:
-    """planes: (H, W, C) uint8."""
+def _text_in(image: Image.Image, channels: str) -> str | None:
     head = (_LETTERS + 4) * 8
-    start = _bits(planes, head)
+    start = _bits(image, channels, head)
     if len(start) < head:
         return None
     data = np.packbits(start).tobytes()
     compressed = _SIGNATURES.get(data[:_LETTERS])
     if compressed is None:
         return None
-    bits = head + int.from_bytes(data[_LETTERS:], "big")
-    if bits > planes.size:
+    count = head + int.from_bytes(data[_LETTERS:], "big")
+    if count > image.width * image.height * len(channels):
         return None
-    text = np.packbits(_bits(planes, bits)).tobytes()[_LETTERS + 4 :]
+    text = np.packbits(_bits(image, channels, count)).tobytes()[_LETTERS + 4 :]
     try:
         if compressed:
             text = zlib.decompressobj(wbits=31).decompress(text, _MOST_TEXT)
@@ -53,7 +51,9 @@ def _text_in(planes: np.ndarray) -> str | None:
         return None
 
 
-def _bits(planes: np.ndarray, count: int) -> np.ndarray:
+def _bits(image: Image.Image, channels: str, count: int) -> np.ndarray:
     """The first ``count`` lowest bits, column by column; fewer where there are not as many."""
-    columns = -(-count // (planes.shape[0] * planes.shape[2]))
-    return (planes[:, :columns].transpose(1, 0, 2).reshape(-1) & 1)[:count]
+    columns = min(image.width, -(-count // (image.height * len(channels))))
+    part = image.crop((0, 0, columns, image.height))  # the rest is not worth a copy
+    planes = np.stack([np.asarray(part.getchannel(channel)) for channel in channels], axis=2)
+    return (planes.transpose(1, 0, 2).reshape(-1) & 1)[:count]

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from . import iptc
 from .metadata import Found
 
 __all__ = ["TiffKind", "as_pillow_knows", "cut_strips", "found_in_tiff", "kind_of"]
@@ -24,6 +25,13 @@ _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
 _SIZES, _LETTERS = {1: 1, 3: 2, 4: 4}, {1: "B", 3: "H", 4: "I"}
 _NAMES = {0: "grey", 1: "grey", 2: "RGB", 3: "a palette", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*", 32803: "raw data"}
 _COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+_OTHERS = {
+    **dict.fromkeys((33550, 33922, 34264, 34735), "its place on a map (GeoTIFF)"),
+    37724: "its Photoshop layers",
+    **dict.fromkeys((50838, 50839), "what ImageJ says of it"),
+}
+"""What no result can keep, by tags."""
+
 _MOST_DIRECTORIES = 10_000
 _LONGEST = 1 << 20  # bytes of a row of numbers, such as where 262,144 strips lie
 _STRIPS = ((273, 279), (324, 325))  # where strips and tiles lie, and their bytes
@@ -129,11 +137,18 @@ def found_in_tiff(image: Image.Image) -> Found:
     tags = image.tag_v2  # type: ignore[attr-defined]
     found.icc = image.info.get("icc_profile")
     found.exif = _exif(image, found)
-    for tag, name in ((_XMP, "its XMP"), (_IPTC, "its IPTC data"), (_UNIT, "its density")):
+    for tag, name in (
+        (_XMP, "its XMP"),
+        (_IPTC, "its IPTC data"),
+        (_PHOTOSHOP, "Photoshop data"),
+        (_UNIT, "its density"),
+    ):
         try:
             value = tags.get(tag)
             if tag == _XMP and isinstance(value, bytes):
                 found.add_xmp(value)
+            elif tag == _PHOTOSHOP and isinstance(value, bytes):
+                found.iptc = found.iptc or iptc.from_photoshop(value)
             elif tag == _IPTC and value is not None:
                 found.iptc = _as_bytes(value, image.tag_v2._endian)  # type: ignore[attr-defined]
             elif tag == _UNIT and _X_RESOLUTION in tags and _Y_RESOLUTION in tags:
@@ -141,6 +156,7 @@ def found_in_tiff(image: Image.Image) -> Found:
                 found.add_density(float(tags[_X_RESOLUTION]), float(tags[_Y_RESOLUTION]), inches)
         except Exception:  # noqa: BLE001 - Pillow's reader of values raises anything; no single one is worth the others
             found.notes.append(f"{name} is damaged and was left out")
+    found.lost += sorted({name for tag, name in _OTHERS.items() if tag in tags})
     return found
 
 

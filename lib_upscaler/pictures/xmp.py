@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PNG_KEY", "upright", "with_size", "without_further_parts"]
+__all__ = ["JPEG_HEADER", "PNG_KEY", "upright", "with_size", "without_further_parts"]
 
 PNG_KEY = "XML:com.adobe.xmp"
 """The text of a PNG that holds it, and its name in ``Metadata.text`` whatever the format."""
+
+JPEG_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
+"""What a JPEG's segment with XMP begins with."""
 
 
 def _property(name: str) -> str:
@@ -19,6 +22,7 @@ _ORIENTATION = re.compile(_property("tiff:Orientation"), re.DOTALL)
 _DIGIT = re.compile(r"[1-8](?!.*\d)", re.DOTALL)
 _GAIN_MAP = re.compile(_property(r"hdrgm:\w+"), re.DOTALL)
 _VIDEO = re.compile(_property(r"(?:GCamera|Camera):(?:MotionPhoto|MicroVideo)\w*"), re.DOTALL)
+_EXTENDED = re.compile(_property("xmpNote:HasExtendedXMP"), re.DOTALL)
 _CONTAINER = re.compile(_property(r"(?:G?Container):Directory"), re.DOTALL)
 _PANORAMA = re.compile(_property(r"GPano:\w+"), re.DOTALL)
 
@@ -37,7 +41,10 @@ def upright(xmp: str) -> tuple[str, int | None]:
 
 
 def without_further_parts(xmp: str) -> tuple[str, list[str]]:
-    """Without what it says of pictures and films that lie behind the first picture, and their names for people."""
+    """Without what it says of what lies elsewhere in the file, and the names of pictures and films there, for people.
+
+    A continuation of the XMP in further segments of a JPEG is not told of any more either.
+    """
     names = []
     if _GAIN_MAP.search(xmp):
         names.append("its HDR gain map")
@@ -46,7 +53,7 @@ def without_further_parts(xmp: str) -> tuple[str, list[str]]:
     if names:
         for pattern in (_GAIN_MAP, _VIDEO, _CONTAINER):
             xmp = pattern.sub("", xmp)
-    return xmp, names
+    return _EXTENDED.sub("", xmp), names
 
 
 def with_size(xmp: str, before: tuple[int, int], after: tuple[int, int]) -> tuple[str, bool]:

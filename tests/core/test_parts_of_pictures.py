@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 
 from lib_upscaler.errors import PictureReadError, UnsupportedPictureError
 from lib_upscaler.pictures.metadata import Metadata
-from lib_upscaler.pictures.reading import picture_of, read_header, read_picture
+from lib_upscaler.pictures.reading import as_srgb, picture_of, read_header, read_picture
 from lib_upscaler.pictures.writing import write_picture
 from made_pictures import (
     chunk,
@@ -466,6 +466,14 @@ def test_a_tiff_that_cannot_be_read_is_called_what_it_is(
         given(tmp_path, tiff(pixels, photometric, extra, format=format), "a.tif")
 
 
+def test_what_a_tiff_says_beyond_is_named_or_kept(tmp_path: Path) -> None:
+    resources = b"8BIM\x04\x04\x00\x00\x00\x00\x00\x0c\x1c\x02P\x00\x07A Photo"
+    data = tiff(PHOTO, 2, t33550=(4, (1, 2, 3)), t37724=(1, tuple(b"layers")), t34377=(1, tuple(resources)))
+    picture = given(tmp_path, data, "a.tif")
+    assert picture.warnings == ("its Photoshop layers, its place on a map (GeoTIFF) cannot be kept; left out",)
+    assert picture.metadata.iptc == b"\x1c\x02P\x00\x07A Photo"
+
+
 def test_a_broken_value_of_a_tiff_costs_itself_alone(tmp_path: Path) -> None:
     data = tiff(PHOTO, 2, t271=(2, tuple(b"Camera\x00")), t34665=(4, (99_999,)), t700=(1, tuple(b"\xff\xfe\xfd")))
     picture = given(tmp_path, data, "a.tif")
@@ -579,6 +587,17 @@ def test_a_pillow_image_says_what_its_file_did(tmp_path: Path) -> None:
         handed = picture_of(image)
     assert handed.metadata == read_picture(tmp_path / "a.png").metadata
     np.testing.assert_array_equal(np.asarray(handed.image), PHOTO)
+
+
+def test_whoever_cannot_keep_colour_tags_gets_srgb() -> None:
+    image = Image.fromarray(np.full((4, 4, 3), 128, np.uint8))
+    image.info["gamma"] = 1.0
+    picture = as_srgb(picture_of(image))
+    assert picture.image.getpixel((0, 0)) == (188, 188, 188)  # half the light
+    assert picture.metadata.colors is None
+    assert "gAMA" in picture.warnings[-1]
+    image.info["icc_profile"] = ICC
+    assert as_srgb(picture_of(image)).image.getpixel((0, 0)) == (128, 128, 128)
 
 
 @pytest.mark.parametrize("turn", [False, True])
