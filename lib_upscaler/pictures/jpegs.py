@@ -15,7 +15,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from . import iptc, origin, xmp
+from . import iptc, xmp
 from .exif import PREFIX, directory_number
 from .metadata import Found
 
@@ -157,7 +157,7 @@ def _found(told: list[tuple[int, bytes]]) -> Found:
             profile[content[12]], count = content[14:], content[13]
         elif marker == 0xED and content.startswith(iptc.PHOTOSHOP):
             found.iptc = found.iptc or iptc.from_photoshop(content)
-        elif marker == 0xFE and not content.startswith(origin.KEY.encode()):
+        elif marker == 0xFE:
             found.add_comment(content)
     if profile and sorted(profile) == list(range(1, count + 1)):
         found.icc = b"".join(profile[number] for number in sorted(profile))

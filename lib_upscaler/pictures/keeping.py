@@ -20,6 +20,9 @@ __all__ = ["Keeping", "kept"]
 _SEGMENT = 65_533
 """Bytes that one segment of a JPEG holds."""
 
+_OWN = 0xE9
+"""The segment (APP9) of a JPEG that tells its origin; as a comment, the WebUI would show it as generation data."""
+
 _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION, _XMP_TAG, _IPTC_TAG = 296, 282, 283, 700, 33723
 
 
@@ -160,7 +163,7 @@ def _for_jpeg(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: 
     if COMMENT in text:
         extra += _segment(0xFE, text[COMMENT].encode("utf-8", "replace"), "its comment", keeping.notes)
     if metadata.origin:
-        extra += _segment(0xFE, origin.mark(metadata.origin), "", keeping.notes)
+        extra += _segment(_OWN, origin.mark(metadata.origin), "", keeping.notes)
     keeping.options["extra"] = extra
     if exif := _exif(metadata, keeping, text.get(PARAMETERS), _SEGMENT):
         keeping.options["exif"] = exif

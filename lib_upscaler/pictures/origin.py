@@ -15,7 +15,7 @@ from .exif import without_value
 __all__ = ["KEY", "TAG", "fingerprint", "mark", "origin_of", "without_mark"]
 
 KEY = "TrueScale source"
-"""The name of the mark: a PNG's text, elsewhere the beginning of a comment or of a tag."""
+"""The name of the mark: of a PNG's text, elsewhere what a segment or a tag begins with."""
 
 TAG = 0x000B
 """Of EXIF and TIFF, "ProcessingSoftware", where the mark is in formats without comments."""
@@ -35,7 +35,7 @@ def fingerprint(path: str | os.PathLike[str]) -> str | None:
 
 
 def mark(digits: str) -> bytes:
-    """The mark as a comment."""
+    """The mark where it is no text of a PNG."""
     return f"{KEY} {digits}".encode("ascii")
 
 

@@ -55,6 +55,7 @@ def test_every_format_tells_whose_result_it_is(format: str, model: Path) -> None
     assert origin_of(f"out.{format}") == fingerprint(source)
     with Image.open(f"out.{format}") as image:
         assert image.size == (16, 16)
+        assert "comment" not in image.info, "the WebUI takes that for generation data"
 
 
 @pytest.mark.parametrize("format", FORMATS)
