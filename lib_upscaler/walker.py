@@ -14,7 +14,16 @@ from PIL import Image
 from .errors import Cancelled, MemoryLimitError
 from .geometry import Region
 from .models.network import UpscaleModel
-from .pictures.pixels import Pixels, bleed, compose, constant_alpha, flatten, mix, restore_flat_alpha
+from .pictures.pixels import (
+    Pixels,
+    bleed,
+    compose,
+    constant_alpha,
+    flatten,
+    is_nearly_opaque,
+    mix,
+    within_neighbours,
+)
 from .pictures.resample import lanczos
 from .planning.job import Foreign, JobPlan, Resample, Run, Step, Walk, alpha_route
 from .progress import Progress, SubProgress
@@ -31,10 +40,6 @@ Chains = list[tuple[list[Union[UpscaleModel, Enlarger]], float]]
 
 FOREIGN = "foreign"
 """The device under which the speeds of others' upscalers are kept, in px of the result."""
-
-_ALPHA_CONTEXT = 16
-"""px of the source. Alpha that is 0 or 255 throughout this far around stays exactly so; the networks' influence
-beyond is far below a level."""
 
 _NO_PIXELS = np.empty((0, 0, 1), np.uint8)
 
@@ -82,7 +87,8 @@ class Walker:
             color, alpha = flatten(color, alpha), None
             mode = "L" if color.shape[2] == 1 else "RGB"
         same = constant_alpha(alpha) if alpha is not None else None
-        route = alpha_route(alpha is not None, same is not None, self.request.alpha, color.shape[2], self.plan.chains)
+        choice = "fast" if alpha is not None and is_nearly_opaque(alpha) else self.request.alpha
+        route = alpha_route(alpha is not None, same is not None, choice, color.shape[2], self.plan.chains)
         walk = self.plan.walk(color.shape[2], route)
         for_color, for_alpha = _stretches(walk, self.progress)
         if route == "together" and alpha is not None:  # networks that take RGBA and give RGBA
@@ -91,7 +97,7 @@ class Walker:
             color = bleed(color, alpha)
         enlarged = planes = self._enlarged(color, walk.color, self._steps, for_color)
         if route == "together" and alpha is not None:
-            planes, alpha = enlarged[:, :, :3], restore_flat_alpha(enlarged[:, :, 3], alpha, _ALPHA_CONTEXT)
+            planes, alpha = enlarged[:, :, :3], within_neighbours(enlarged[:, :, 3], alpha)
         elif alpha is not None:
             alpha = self._alpha(alpha, same, walk, for_alpha)
         return Walked(self._placed(planes, alpha, mode), color, enlarged, walk)
@@ -112,7 +118,7 @@ class Walker:
         if same is not None:
             return np.full((size.height, size.width), same, np.uint8)
         enlarged = self._enlarged(alpha[:, :, None], walk.alpha, self._steps, progress)[:, :, 0]
-        return restore_flat_alpha(enlarged, alpha, _ALPHA_CONTEXT) if walk.route == "apart" else enlarged
+        return within_neighbours(enlarged, alpha)
 
     def _placed(self, color: np.ndarray, alpha: np.ndarray | None, mode: str) -> Image.Image:
         """Cropped or padded to the output's size. Padding is transparent where the picture has alpha, else black."""

@@ -26,6 +26,7 @@ from ..errors import (
 from ..geometry import Size
 from ..models.library import SUFFIXES
 from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
+from ..pictures.origin import fingerprint
 from ..pictures.reading import read_picture
 from ..pictures.writing import write_picture
 from ..pipeline import Plan, Upscaler
@@ -249,7 +250,8 @@ class _Batch:
     def _written(self, task: Task) -> tuple[UpscaleResult, tuple[str, ...]]:
         """Read, upscale and write one picture; the result, and all warnings."""
         source = read_picture(task.source)
-        image, metadata, notes = source.image, source.metadata, list(source.warnings)
+        image, notes = source.image, list(source.warnings)
+        metadata = replace(source.metadata, origin=fingerprint(task.source))
         target = output_format(task.output)
         plan = self._planned(image, target, notes)
         del source

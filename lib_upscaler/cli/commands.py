@@ -88,11 +88,14 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
 def _plan(options: argparse.Namespace, console: Console) -> BatchPlan:
     """What to read and write; what is wrong with the inputs is told. Raises RequestError where nothing is left."""
     inputs = named_paths(options.inputs)
-    plan = plan_batch(inputs, destination_of(inputs, options.output, options.format), options.recursive)
+    destination = destination_of(inputs, options.output, options.format)
+    plan = plan_batch(inputs, destination, options.recursive, recognise=options.skip_existing)
     for _, error in plan.unreadable:
         console.complain(str(error))
     for folder in plan.empty:
         console.warn(f"no pictures to upscale in the folder '{folder}'")
+    if remainder := plan.remainder():
+        (console.warn if plan.left_out else console.inform)(remainder)
     if not plan.tasks:
         todo = "" if options.recursive else "sub-folders are looked into with --recursive"
         raise RequestError("there is nothing to do", "no picture was found", todo)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 from ..errors import PictureReadError, RequestError
-from ..pictures.formats import is_picture_path, output_format
+from ..pictures.formats import is_picture_path, kind_by_name, output_format
+from ..pictures.origin import fingerprint, origin_of
 
 __all__ = ["BatchPlan", "Destination", "Task", "destination_of", "named_paths", "plan_batch"]
 
 RESULT_SUFFIX = "-upscaled"
-_RESULT_STEM = re.compile(re.escape(RESULT_SUFFIX) + r"(-\d+)?")
+_RESULT_STEM = re.compile(f".+{re.escape(RESULT_SUFFIX)}" + r"(-\d+)?", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,29 @@ class Destination:
 class BatchPlan:
     """What there is to do.
 
-    unreadable: folders that could not be looked into. empty: folders that hold no pictures.
+    unreadable: folders that could not be looked into. empty: folders that hold no pictures. left_out: how many files
+    of folders are no pictures that can be read, by kind. results: how many are results of earlier runs, by their
+    names. closed: how many sub-folders were not looked into.
     """
 
     tasks: list[Task] = field(default_factory=list)
     unreadable: list[tuple[Path, PictureReadError]] = field(default_factory=list)
     empty: list[Path] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    results: int = 0
+    closed: int = 0
+
+    def remainder(self) -> str:
+        """What of the folders is not among the tasks, in a line; empty where all is."""
+        parts = []
+        if self.left_out:
+            kinds = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+            parts.append(f"{_counted(sum(self.left_out.values()), 'file')} ({', '.join(f'{n} {k}' for k, n in kinds)})")
+        if self.results:
+            parts.append(f"{_counted(self.results, 'result')} of earlier runs (named ...{RESULT_SUFFIX})")
+        if self.closed:
+            parts.append(f"{_counted(self.closed, 'sub-folder')} (--recursive looks into them)")
+        return f"left out: {', '.join(parts)}" if parts else ""
 
 
 @dataclass(frozen=True)
@@ -110,13 +129,18 @@ def destination_of(inputs: Sequence[Path], output: str | None, format: str | Non
     return Destination(path.suffix, file=path)
 
 
-def plan_batch(inputs: Sequence[Path], destination: Destination, recursive: bool = False) -> BatchPlan:
+def plan_batch(
+    inputs: Sequence[Path], destination: Destination, recursive: bool = False, recognise: bool = False
+) -> BatchPlan:
     """The pictures in ``inputs`` (files and folders) in order, each once, with the file for each result.
 
     A folder stands for the pictures in it, sorted; its sub-folders count with ``recursive`` and are kept below the
     destination. Results that go into their input's own folder are called ``<stem>-upscaled``, and files called so are
     left out there, as is the destination below a folder. No result has the name of an input, nor that of another
     result in any letter case: later ones get ``-2``, ``-3`` ... behind it.
+
+    recognise: whether results that are there already are found by the mark in them (``pictures.origin``), under
+    whatever number; a file that is marked as another picture's result then keeps its name.
     """
     plan = BatchPlan()
     found: dict[str, _Found] = {}
@@ -130,7 +154,7 @@ def plan_batch(inputs: Sequence[Path], destination: Destination, recursive: bool
         for each in inside:
             found.setdefault(_place(each.path), each)
     sources = list(found.values())
-    outputs = [destination.file] if destination.file is not None else _outputs(sources, destination)
+    outputs = [destination.file] if destination.file is not None else _outputs(sources, destination, recognise)
     plan.tasks = [Task(source.path, output) for source, output in zip(sources, outputs)]
     return plan
 
@@ -146,27 +170,38 @@ def _scan(folder: Path, destination: Destination, recursive: bool, plan: BatchPl
     output = None if destination.folder is None else _real(destination.folder)
     results_come_here = output in (None, _real(folder))
     for current, folders, files in os.walk(folder, onerror=note):
-        folders[:] = sorted((name for name in folders if recursive and not name.startswith(".")), key=_sorted_by_name)
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=_sorted_by_name)
         if output is not None:
             folders[:] = [name for name in folders if _real(os.path.join(current, name)) != output]
+        if not recursive:
+            plan.closed += len(folders)
+            folders.clear()
         for name in sorted(files, key=_sorted_by_name):
-            is_result = results_come_here and _RESULT_STEM.search(Path(name).stem) is not None
-            if is_picture_path(name) and not is_result:
+            is_result = results_come_here and _RESULT_STEM.fullmatch(Path(name).stem) is not None
+            if not is_picture_path(name):
+                plan.left_out.update([] if name.startswith(".") else [kind_by_name(name)])
+            elif is_result:
+                plan.results += 1
+            else:
                 yield Path(current, name)
 
 
-def _outputs(sources: Sequence[_Found], destination: Destination) -> list[Path]:
+def _outputs(sources: Sequence[_Found], destination: Destination, recognise: bool) -> list[Path]:
     """A file for each result, all different from each other and from all sources."""
     protected = {identity for source in sources for identity in _identities(source.path)}
     wanted = [_natural_output(source, destination) for source in sources]
     taken: set[str] = set()
+    own = [_own_result(source, path, taken) if recognise else None for source, path in zip(sources, wanted)]
 
     def is_free(path: Path) -> bool:
-        return _folded(path) not in taken and not protected & _identities(path)
+        if _folded(path) in taken or protected & _identities(path):
+            return False
+        return not recognise or origin_of(path) is None
 
+    wanted = [result or path for result, path in zip(own, wanted)]
     has_plain_name = []
-    for path in wanted:  # who comes first has the plain name, whatever numbers the others get
-        has_plain_name.append(is_free(path))
+    for result, path in zip(own, wanted):  # who comes first has the plain name, whatever numbers the others get
+        has_plain_name.append(result is not None or is_free(path))
         if has_plain_name[-1]:
             taken.add(_folded(path))
     numbers: dict[str, Iterator[int]] = {}
@@ -174,10 +209,28 @@ def _outputs(sources: Sequence[_Found], destination: Destination) -> list[Path]:
     for path, is_plain in zip(wanted, has_plain_name):
         if not is_plain:
             numbered = numbers.setdefault(_folded(path), count(2))
-            path = next(filter(is_free, (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in numbered)))
+            path = next(filter(is_free, (_numbered(path, number) for number in numbered)))
             taken.add(_folded(path))
         outputs.append(path)
     return outputs
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+
+def _own_result(source: _Found, wanted: Path, taken: set[str]) -> Path | None:
+    """The file that is marked as this source's result, under the name that it wants or a numbered one; now taken."""
+    digits = fingerprint(source.path) if os.path.lexists(wanted) else None
+    path = wanted
+    for number in count(2):
+        if digits is None or not os.path.lexists(path):
+            return None
+        if _folded(path) not in taken and origin_of(path) == digits:
+            taken.add(_folded(path))
+            return path
+        path = _numbered(wanted, number)
+    return None
 
 
 def _natural_output(source: _Found, destination: Destination) -> Path:
@@ -189,6 +242,10 @@ def _natural_output(source: _Found, destination: Destination) -> Path:
     folder = destination.folder / below
     mark = RESULT_SUFFIX if _real(folder) == _real(own_folder) else ""
     return folder / f"{source.path.stem}{mark}{destination.suffix}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _real(folder: str | os.PathLike[str]) -> str:

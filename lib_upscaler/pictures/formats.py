@@ -21,6 +21,7 @@ __all__ = [
     "OutputFormat",
     "check_format",
     "is_picture_path",
+    "kind_by_name",
     "output_format",
     "output_formats",
 ]
@@ -33,6 +34,19 @@ READ_SUFFIXES = frozenset((
     ".ppm", ".pgm", ".pbm", ".pnm", ".tga",
 ))
 # fmt: on
+
+
+_OTHER_KINDS = {
+    ".heic": "HEIC",
+    ".heif": "HEIF",
+    ".hif": "HEIF",
+    ".avif": "AVIF",
+    ".jxl": "JPEG XL",
+    ".jp2": "JPEG 2000",
+    ".j2k": "JPEG 2000",
+    ".jpx": "JPEG 2000",
+}
+"""Pictures that are not read, by their suffixes."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,12 @@ def is_picture_path(path: str | os.PathLike[str]) -> bool:
     """Whether the name is that of a picture that can be read; not hidden files, such as macOS's ``._*``."""
     path = Path(path)
     return path.suffix.lower() in READ_SUFFIXES and not path.name.startswith(".")
+
+
+def kind_by_name(path: str | os.PathLike[str]) -> str:
+    """What a file that is not read is called where such files are counted: "HEIC", ".txt" or "without a suffix"."""
+    suffix = Path(path).suffix
+    return _OTHER_KINDS.get(suffix.lower(), suffix or "without a suffix")
 
 
 def output_formats() -> tuple[str, ...]:

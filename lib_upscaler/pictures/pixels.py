@@ -18,9 +18,10 @@ __all__ = [
     "constant_alpha",
     "decompose",
     "flatten",
+    "is_nearly_opaque",
     "mix",
     "quantise",
-    "restore_flat_alpha",
+    "within_neighbours",
 ]
 
 SUPPORTED_MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
@@ -39,6 +40,8 @@ _MODE_NAMES = {
 }
 
 BAND_PIXELS = 1 << 20
+NEARLY_OPAQUE = 254
+"""The least alpha that no eye can tell from opaque."""
 
 
 @dataclass(frozen=True)
@@ -152,24 +155,31 @@ def bleed(color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return filled
 
 
-def restore_flat_alpha(result: np.ndarray, source: np.ndarray, context: int) -> np.ndarray:
-    """``result`` (h, w) uint8 with exactly 0 or 255 where the source is so throughout the network's context.
+def is_nearly_opaque(alpha: np.ndarray) -> bool:
+    """Whether no eye can tell ``alpha`` (H, W) uint8 from opaque: 254 and 255 alone.
 
-    Networks give 1 for 0 and 254 for 255. source: (H, W) uint8, the alpha before scaling. context: px of the source
-    that an output pixel depends on in each direction (a square window, cut off at the borders).
+    Such an alpha is worth no run of a network, and no restorer needs to be told of it; its values stay true.
+    """
+    return bool(alpha.min() >= NEARLY_OPAQUE)
+
+
+def within_neighbours(result: np.ndarray, source: np.ndarray, radius: int = 2) -> np.ndarray:
+    """``result`` (h, w) uint8 kept within the range of the source's pixels around each place.
+
+    Networks and resampling overshoot beside edges, and give 1 for 0 and 254 for 255: transparency that nobody drew.
+    source: (H, W) uint8, the alpha before scaling. radius: px of the source that count in each direction beside those
+    that the pixel of the result lies on; what is flat that far stays exactly so.
     """
     height, width = result.shape
-    source_height, source_width = source.shape
-    rows = (2 * np.arange(height) + 1) * source_height // (2 * height)
-    columns = (2 * np.arange(width) + 1) * source_width // (2 * width)
-    restored = result.copy()
-    for value in (0, 255):
-        flat = ~_any_within(source != value, context)
-        if not flat.any():
-            continue
-        for band in _bands(height, width):
-            restored[band][flat[rows[band]][:, columns]] = value
-    return restored
+    reach = tuple(radius + before // (2 * after) for before, after in zip(source.shape, result.shape))
+    low, high = _extremes(source, reach)
+    rows = (2 * np.arange(height) + 1) * source.shape[0] // (2 * height)
+    columns = (2 * np.arange(width) + 1) * source.shape[1] // (2 * width)
+    kept = np.empty_like(result)
+    for band in _bands(height, width):
+        lowest, highest = (plane[rows[band]][:, columns] for plane in (low, high))
+        np.clip(result[band], lowest, highest, out=kept[band])
+    return kept
 
 
 def _palette_has_alpha(image: Image.Image) -> bool:
@@ -237,18 +247,30 @@ def _doubled(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
-def _any_within(mask: np.ndarray, radius: int) -> np.ndarray:
-    """Whether ``mask`` (H, W) is true anywhere in the square window of ``radius`` around each pixel."""
-    return _any_along_rows(_any_along_rows(mask, radius).T, radius).T
+def _extremes(plane: np.ndarray, reach: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest value in the window of ``reach`` (rows, columns) around each pixel, (H, W) each."""
+    low, high = plane, plane
+    for axis, radius in enumerate(reach):
+        low, high = _along(low, radius, axis, np.minimum), _along(high, radius, axis, np.maximum)
+    return low, high
 
 
-def _any_along_rows(mask: np.ndarray, radius: int) -> np.ndarray:
-    height, width = mask.shape
-    counts = np.zeros((height, width + 1), dtype=np.int32)
-    np.cumsum(mask, axis=1, out=counts[:, 1:])
-    last = np.minimum(np.arange(width) + radius + 1, width)
-    first = np.maximum(np.arange(width) - radius, 0)
-    return counts[:, last] > counts[:, first]
+def _along(plane: np.ndarray, radius: int, axis: int, extreme: np.ufunc) -> np.ndarray:
+    """The extreme within ``radius`` along one axis, in steps that double."""
+    reached = 0
+    while reached < radius:
+        step = min(reached + 1, radius - reached) if reached else 1
+        step = min(step, plane.shape[axis] - 1)
+        if step < 1:
+            break
+        ahead = [slice(None)] * 2
+        behind = [slice(None)] * 2
+        ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
+        wider = plane.copy()
+        wider[tuple(behind)] = extreme(wider[tuple(behind)], plane[tuple(ahead)])
+        wider[tuple(ahead)] = extreme(wider[tuple(ahead)], plane[tuple(behind)])
+        plane, reached = wider, reached + step
+    return plane
 
 
 _CHUNK_ROWS = 256

@@ -1,6 +1,7 @@
-"""Picture files read with everything worth keeping.
+"""Picture files read with everything worth keeping, part by part: what is damaged costs itself alone, and is told.
 
-Nothing here changes a pixel, except that the EXIF orientation is applied, once.
+No pixel is changed, except that the orientation is applied, once, and that a channel which is no transparency is left
+out.
 """
 
 from __future__ import annotations
@@ -8,27 +9,33 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import struct
-import threading
-import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image
 
 from ..errors import PictureReadError, UnsupportedPictureError
 from ..geometry import Size
+from . import fourth
+from .colours import is_srgb, tags_to_srgb
 from .formats import READ_FORMATS
-from .metadata import Metadata, exif_of_tiff, metadata_of
-from .pixels import check_mode
+from .handed import found_in_info
+from .jpegs import first_missing_row
+from .metadata import PARAMETERS, Metadata, settled
+from .opening import Opened, collected_warnings, open_picture, opened_file
+from .pixels import NEARLY_OPAQUE, check_mode, compose, decompose
+from .stealth import hidden_text
+from .tiffs import cut_strips
 
 __all__ = [
     "MAX_PIXELS",
+    "READ_FORMATS",
     "PictureHeader",
     "SourcePicture",
+    "as_srgb",
+    "picture_of",
     "read_header",
     "read_picture",
 ]
@@ -45,9 +52,6 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-# Python's warning filters are shared by all threads; one reader at a time changes them.
-_warning_filters = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,57 @@ class PictureHeader:
 def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
     """Read a picture file whole: its first frame upright, its metadata, and warnings.
 
-    Broken metadata costs a warning, broken pixels the picture. Raises PictureReadError (missing, a folder, empty,
-    truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel, CMYK and the like).
+    Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
+    empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel, CMYK ...).
     """
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
-    with _opening(path, what, notes) as image:
-        format_name = "JPEG" if image.format == "MPO" else image.format
-        upright, metadata = _loaded(image, path.name, what, notes)
-    return SourcePicture(upright, metadata, format_name, tuple(notes))
+    with _opening(path, what, notes, whole=True) as opened:
+        if opened.found.frames > 1:
+            notes.append(f"{path.name} has {opened.found.frames} frames; only the first is upscaled")
+        image = _pixels(opened, what, notes)
+        upright, metadata = _settled(image, opened, notes)
+    return SourcePicture(upright, metadata, opened.image.format or "", tuple(dict.fromkeys(notes)))
+
+
+def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
+    """A picture that somebody else has opened, treated as one that is read from its file, as far as Pillow keeps it.
+
+    turn: whether the orientation in its EXIF is still to be applied. Raises UnsupportedPictureError, as for files.
+    """
+    check_mode(image.mode)
+    _check_depth(image)
+    notes: list[str] = []
+    raw_mode = _raw_modes(image)[0]
+    found = found_in_info(image)
+    plain = image.copy()
+    plain.info = _transparency(image, raw_mode)
+    metadata, orientation = settled(found, image.size, notes)
+    if not turn:
+        metadata = replace(metadata, size=image.size)
+    elif orientation in _TRANSPOSE:
+        plain = _turned(plain, orientation)
+    plain, metadata = _without_hidden_text(plain, metadata, notes)
+    return SourcePicture(plain, metadata, image.format or "", tuple(dict.fromkeys(notes)))
+
+
+def as_srgb(picture: SourcePicture) -> SourcePicture:
+    """For whoever can keep a profile but not a PNG's colour tags: the picture in sRGB, and that said.
+
+    Unchanged where nothing is told of its colours, or a profile tells it.
+    """
+    tags, metadata = picture.metadata.colors, picture.metadata
+    if tags is None or is_srgb(tags) or (metadata.icc_profile is not None and tags.code is None):
+        return picture
+    pixels = decompose(picture.image)
+    converted = tags_to_srgb(compose(pixels.color, pixels.alpha, pixels.mode), tags)
+    if converted is None:
+        note = f"its colours ({tags.names()}) cannot be converted to sRGB here; they will look different"
+        return replace(picture, warnings=(*picture.warnings, note))
+    note = f"its colours ({tags.names()}) were converted to sRGB"
+    metadata = replace(metadata, colors=None, icc_profile=None)
+    return replace(picture, image=converted, metadata=metadata, warnings=(*picture.warnings, note))
 
 
 def read_header(path: str | os.PathLike[str]) -> PictureHeader:
@@ -98,130 +143,46 @@ def read_header(path: str | os.PathLike[str]) -> PictureHeader:
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
-    with _opening(path, what, notes) as image:
-        _check(image, what)
-        alpha = image.mode.endswith("A") or "transparency" in image.info
-        return PictureHeader(_upright_size(image, notes), 1 if image.mode in ("1", "L", "LA") else 3, alpha)
+    with _opening(path, what, notes, whole=False) as opened:
+        image = opened.image
+        alpha = (image.mode.endswith("A") and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
+        outside = opened.box is not None and not _covers(opened.box, image.size)
+        return PictureHeader(_upright_size(opened, notes), 1 if image.mode in ("1", "L", "LA") else 3, alpha or outside)
 
 
-def _upright_size(image: Image.Image, notes: list[str]) -> Size:
-    """Of an image that is not loaded."""
+def _upright_size(opened: Opened, notes: list[str]) -> Size:
+    image = opened.image
     if image.format == "TIFF":  # Pillow turns it by itself, some versions when it is loaded, others before
-        width, height, orientation = image.tag_v2[256], image.tag_v2[257], image.tag_v2.get(274, 1)
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        width, height, orientation = tags[256], tags[257], tags.get(274, 1)
     else:
         width, height = image.size
-        _, orientation = metadata_of(image, True, notes)
+        _, orientation = settled(opened.found, image.size, notes)
     return Size(height, width) if orientation in (5, 6, 7, 8) else Size(width, height)
 
 
+# -- opening -----------------------------------------------------------------------------------------------------------
+
+
 @contextlib.contextmanager
-def _opening(path: Path, what: str, notes: list[str]) -> Iterator[Image.Image]:
-    """The image, not loaded; whatever Pillow raises on it comes out in words."""
+def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[Opened]:
+    """The picture, checked and not loaded; whatever Pillow raises on it comes out in words."""
     try:
-        with _opened(path, what) as file, _collected_warnings(notes), _identified(file, what, notes) as image:
-            yield image
+        with opened_file(path, what) as file, collected_warnings(notes):
+            opened = open_picture(file, what, whole)
+            with opened.image:
+                _check(opened.image, what)
+                yield opened
     except (PictureReadError, UnsupportedPictureError):
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise PictureReadError(what, "it is too large to open", "make it smaller first") from error
     except Exception as error:
         # Pillow's decoders raise almost anything on damaged data; whatever it is, the file cannot be read.
+        detail = "" if re.fullmatch(r"-?\d*", str(error)) else f" ({error})"  # libtiff's are numbers
         raise PictureReadError(
-            what, f"the file is damaged or incomplete ({error})", "download or export it again"
+            what, f"the file is damaged or incomplete{detail}", "download or export it again"
         ) from error
-
-
-@contextlib.contextmanager
-def _opened(path: Path, what: str) -> Iterator[BinaryIO]:
-    try:
-        if path.is_dir():
-            raise PictureReadError(what, "it is a folder", "name the pictures in it")
-        if path.exists() and not path.is_file():
-            raise PictureReadError(what, "it is not a regular file")
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise PictureReadError(what, f"there is no file {str(path)!r}", "check the name and the folder") from error
-    except PermissionError as error:
-        raise PictureReadError(what, "access is denied", "check the permissions of the file") from error
-    except (OSError, ValueError) as error:
-        raise PictureReadError(what, getattr(error, "strerror", None) or str(error)) from error
-    with file:
-        yield file
-
-
-@contextlib.contextmanager
-def _collected_warnings(notes: list[str]) -> Iterator[None]:
-    """Pillow's warnings become ``notes``, except that about large pictures: MAX_PIXELS is the rule for those."""
-    with _warning_filters, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        text = " ".join(str(warning.message).split()).rstrip(".")
-        # Pillow's notes on its own future are for programmers.
-        if not issubclass(warning.category, (Image.DecompressionBombWarning, DeprecationWarning)) and text not in notes:
-            notes.append(text)
-
-
-def _identified(file: BinaryIO, what: str, notes: list[str]) -> Image.Image:
-    """The image, opened but not loaded."""
-    head = file.read(1024)
-    file.seek(0)
-    if not head:
-        raise PictureReadError(what, "the file is empty", "download or export it again")
-    Image.init()
-    formats = [name for name in READ_FORMATS if name in Image.OPEN]
-    try:
-        return Image.open(file, formats=formats)
-    except Image.DecompressionBombError:
-        raise
-    except (UnidentifiedImageError, ValueError, SyntaxError, OSError) as error:
-        if head.startswith(b"\x89PNG\r\n\x1a\n"):
-            file.seek(0)
-            with contextlib.suppress(UnidentifiedImageError, ValueError, SyntaxError, OSError):
-                image = Image.open(BytesIO(_png_without_metadata(file.read())), formats=["PNG"])
-                notes.append("its metadata is damaged and was left out")
-                return image
-        if not isinstance(error, UnidentifiedImageError):
-            raise
-        raise PictureReadError(what, _why_no_picture(head), f"use {', '.join(READ_FORMATS)} files") from error
-
-
-def _why_no_picture(head: bytes) -> str:
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "it is a web page, not a picture"
-    if start.startswith((b"<svg", b"<?xml")):
-        return "it is a drawing or text in XML, not a picture made of pixels"
-    if not re.search(rb"[\x00-\x08\x0e-\x1f]", head):
-        return "it is text, not a picture"
-    return "it is not a picture of a known kind, or its beginning is damaged"
-
-
-def _png_without_metadata(data: bytes) -> bytes:
-    """The PNG with nothing but the chunks that its pixels need."""
-    kept, position = [data[:8]], 8
-    while position + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            kept.append(data[position : position + 12 + length])
-        position += 12 + length
-    return b"".join(kept)
-
-
-def _loaded(image: Image.Image, name: str, what: str, notes: list[str]) -> tuple[Image.Image, Metadata]:
-    """The pixels, upright and free of ``info`` but for a transparent colour, and the metadata."""
-    _check(image, what)
-    raw_mode = _raw_modes(image)[0]
-    frames = _frame_count(image)
-    if frames > 1:
-        notes.append(f"{name} has {frames} frames; only the first is upscaled")
-    if image.format == "TIFF":
-        image.info["exif"] = exif_of_tiff(image)
-    image.load()
-    metadata, orientation = metadata_of(image, frames > 1, notes)
-    upright = image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image.copy()
-    upright.info = _transparency(image, raw_mode)
-    return upright, metadata
 
 
 def _check(image: Image.Image, what: str) -> None:
@@ -230,34 +191,68 @@ def _check(image: Image.Image, what: str) -> None:
         raise PictureReadError(
             what, f"{image.width}x{image.height} px are more than can be opened safely", "make it smaller first"
         )
-    check_mode(image.mode)
+    if not (image.mode == "RGBX" and image.format == "TIFF"):
+        check_mode(image.mode)
     _check_depth(image)
-
-
-def _frame_count(image: Image.Image) -> int:
-    if image.format == "MPO":  # a photo with previews or a gain map behind it, not an animation
-        return 1
-    try:
-        return getattr(image, "n_frames", 1)
-    except (EOFError, OSError, ValueError, SyntaxError):  # a later frame is damaged; the first need not be
-        return 1
-
-
-def _raw_modes(image: Image.Image) -> list[str]:
-    """How the pixels lie in the file, in Pillow's words, one for each tile."""
-    arguments = [tile[3] for tile in image.tile]
-    return [str(a[0] if isinstance(a, tuple) and a else a) for a in arguments] or [""]
 
 
 def _check_depth(image: Image.Image) -> None:
     """Refuse 16 bits per channel, which Pillow reduces to 8 without a word (``BGR;16`` is 5-6-5 bits, and fine)."""
     deep = any(re.search(r";(16[BLN]|32)", mode) for mode in _raw_modes(image))
     if image.format == "PPM":
-        deep = deep or any(isinstance(t[3], tuple) and isinstance(t[3][-1], int) and t[3][-1] > 255 for t in image.tile)
+        tiles = getattr(image, "tile", [])
+        deep = deep or any(isinstance(t[3], tuple) and isinstance(t[3][-1], int) and t[3][-1] > 255 for t in tiles)
     if deep:
         raise UnsupportedPictureError(
             "cannot upscale this picture", "it has 16 bits per channel", "convert it to 8 bits per channel first"
         )
+
+
+def _raw_modes(image: Image.Image) -> list[str]:
+    """How the pixels lie in the file, in Pillow's words, one for each tile."""
+    arguments = [tile[3] for tile in getattr(image, "tile", [])]
+    return [str(a[0] if isinstance(a, tuple) and a else a) for a in arguments] or [""]
+
+
+# -- pixels ------------------------------------------------------------------------------------------------------------
+
+
+def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image:
+    """Loaded, with its channels taken for what they are, as it lies in the file. Raises PictureReadError."""
+    image = opened.image
+    raw_mode = _raw_modes(image)[0]
+    if opened.jpeg is not None:
+        row = first_missing_row(opened.jpeg, image.size)
+        if row is not None:
+            why = f"the file ends early: of {image.height} rows of pixels those from {row + 1} on are not there in full"
+            raise PictureReadError(what, why, "download or export it again")
+        if not opened.jpeg.complete:
+            notes.append("its end marker is missing; all its pixels are there")
+    if opened.tiff is not None and (strips := cut_strips(opened.file, opened.tiff)):
+        notes.append(f"rows of its pixels may be missing: {strips} of its strips end early")
+        opened.file.seek(0)
+    image.load()
+    plain = image.copy()
+    plain.info = _transparency(image, raw_mode)
+    if opened.tiff is not None:
+        return fourth.of_tiff(plain, opened.tiff, notes)
+    if image.format == "TGA" and image.mode == "RGBA":
+        return fourth.of_tga(plain, opened.file, notes)
+    if opened.box is not None and not _covers(opened.box, image.size):
+        notes.append("its first frame covers a part of the picture; what lies around it is transparent")
+        return _on_empty_canvas(plain, opened.box)
+    return plain
+
+
+def _covers(box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
+    return box[0] <= 0 and box[1] <= 0 and box[2] >= size[0] and box[3] >= size[1]
+
+
+def _on_empty_canvas(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    planes = np.zeros((image.height, image.width, 4), np.uint8)
+    left, top, right, bottom = box
+    planes[top:bottom, left:right] = np.asarray(image.convert("RGBA"))[top:bottom, left:right]
+    return Image.fromarray(planes)
 
 
 def _transparency(image: Image.Image, raw_mode: str) -> dict[str, object]:
@@ -269,3 +264,34 @@ def _transparency(image: Image.Image, raw_mode: str) -> dict[str, object]:
         # Pillow scales grey of 2 and 4 bits to 8, but not the grey that is transparent.
         key *= {"L;2": 85, "L;4": 17}.get(raw_mode, 1)
     return {"transparency": key}
+
+
+# -- what stands beside them -------------------------------------------------------------------------------------------
+
+
+def _settled(image: Image.Image, opened: Opened, notes: list[str]) -> tuple[Image.Image, Metadata]:
+    """Upright, and the metadata."""
+    metadata, orientation = settled(opened.found, image.size, notes)
+    upright = _turned(image, orientation) if orientation in _TRANSPOSE else image
+    return _without_hidden_text(upright, metadata, notes)
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    turned = image.transpose(_TRANSPOSE[orientation])
+    turned.info = dict(image.info)
+    return turned
+
+
+def _without_hidden_text(image: Image.Image, metadata: Metadata, notes: list[str]) -> tuple[Image.Image, Metadata]:
+    """With what is hidden in the lowest bits as ``parameters``; an alpha that held nothing else is gone."""
+    text = hidden_text(image)
+    if text is None:
+        return image, metadata
+    if PARAMETERS in metadata.text:
+        notes.append("the text hidden in its pixels cannot be kept there; it has 'parameters' as well, which are kept")
+    else:
+        notes.append("the text hidden in its pixels was read and is kept as 'parameters'")
+        metadata = replace(metadata, text={**metadata.text, PARAMETERS: text})
+    if image.mode == "RGBA" and image.getextrema()[3][0] >= NEARLY_OPAQUE:
+        image = image.convert("RGB")
+    return image, metadata

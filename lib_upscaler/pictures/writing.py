@@ -9,13 +9,15 @@ import struct
 import uuid
 import zlib
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from PIL import Image
 
 from ..errors import PictureWriteError, RequestError
 from ..geometry import Size
 from .formats import JPEG, PNG, TIFF, WEBP, OutputFormat, check_format, output_format
-from .metadata import Metadata, metadata_options
+from .keeping import Keeping, kept
+from .metadata import Metadata
 
 __all__ = ["DEFAULT_JPEG_QUALITY", "write_picture"]
 
@@ -24,6 +26,9 @@ DEFAULT_JPEG_QUALITY = 95
 # Run-length matching on the filtered rows. Real photos enlarged to 2048x2048: 0.11 to 0.35 s and 0.98 / 3.05 / 1.03 MB;
 # zlib's usual matching took as long at level 1 (1.25 / 3.84 / 1.26 MB), 0.25 to 0.65 s at 4 (0.97 / 3.24 / 1.03 MB),
 # 0.4 to 1.7 s at 6, Pillow's default (0.90 / 3.14 / 0.96 MB).
+_PNG_HEADER = 8 + 25  # bytes: the signature, and the chunk IHDR
+_JFIF_UNIT = 13  # where in a JPEG of Pillow's the unit of its density stands
+
 _PNG_EFFORT = {"compress_level": 1, "compress_type": 3}
 
 # Lossless WebP at Pillow's defaults takes 3.4 s for 2048x2048, this 0.9 s, for 2% more bytes.
@@ -41,10 +46,11 @@ def write_picture(
 ) -> tuple[str, ...]:
     """Write ``image`` (L, LA, RGB, RGBA) beside ``path`` under another name and rename it; return warnings.
 
-    PNG keeps all metadata. JPEG (quality 95 unless given, 4:4:4) and TIFF (lossless) keep profile, EXIF and dpi, WebP
-    (lossless unless a quality is given) profile and EXIF; these keep the PNG text ``parameters`` as EXIF UserComment,
-    as the WebUI does. A TIFF with EXIF is uncompressed: libtiff takes none through Pillow. BMP keeps dpi alone.
-    ``quality`` is ignored by lossless formats. On any error, Ctrl-C included, nothing is left behind.
+    What each format keeps of ``metadata`` is in docs/formats.md, and what it does not is in the warnings. JPEG has a
+    quality of 95 unless one is given, and 4:4:4; WebP is lossless unless a quality is given. The PNG text
+    ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. A TIFF with EXIF is uncompressed: libtiff takes
+    none through Pillow. Colours that the format cannot tell become sRGB. ``quality`` is ignored by lossless formats.
+    On any error, Ctrl-C included, nothing is left behind.
     Raises RequestError (suffix, format, quality, alpha in JPEG or BMP), SizeError, PictureWriteError.
     """
     path = Path(path)
@@ -53,13 +59,12 @@ def write_picture(
     what = f"cannot write {path.name!r}"
     if not overwrite and os.path.lexists(path):
         raise _exists(what)
-    notes: list[str] = []
-    extras = metadata_options(image, target, metadata, notes)
-    encoder = _encoder_options(target, quality, with_exif="exif" in extras)
+    keeping = kept(image, target, metadata)
+    encoder = _encoder_options(target, quality, with_exif="exif" in keeping.options)
     # A short name of its own, hidden, so that neither a folder scan nor a limit on lengths trips over it.
     unfinished = path.with_name(f".truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
-        _save(image, unfinished, target, encoder, extras, notes)
+        _save(keeping, unfinished, target, encoder)
         if overwrite:
             os.replace(unfinished, path)
         else:
@@ -71,7 +76,7 @@ def write_picture(
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
-    return tuple(notes)
+    return tuple(keeping.notes)
 
 
 def _check_request(image: Image.Image, path: Path, target: OutputFormat, quality: int | None) -> None:
@@ -101,26 +106,53 @@ def _encoder_options(target: OutputFormat, quality: int | None, with_exif: bool)
     return {}
 
 
-def _save(
-    image: Image.Image,
-    path: Path,
-    target: OutputFormat,
-    encoder: dict[str, object],
-    extras: dict[str, object],
-    notes: list[str],
-) -> None:
-    """Encode into a new file; once more without ``extras``, the metadata, where the encoder chokes on it."""
+def _save(keeping: Keeping, path: Path, target: OutputFormat, encoder: dict[str, object]) -> None:
+    """Encode into a new file; once more without the metadata, where the encoder chokes on it."""
     with path.open("xb") as file:
         try:
-            image.save(file, format=target.name, **encoder, **extras)
+            _encode(keeping, file, target, encoder)
         except (ValueError, TypeError, KeyError, struct.error, RuntimeError, zlib.error):
             file.seek(0)
             file.truncate()
             try:
-                image.save(file, format=target.name, **encoder)
+                keeping.image.save(file, format=target.name, **encoder)
             except (ValueError, RuntimeError) as error:
                 raise PictureWriteError("cannot write the result", f"{target.name} failed ({error})") from error
-            notes.append(f"its metadata could not be written as {target.name} and was left out")
+            keeping.notes.append(f"its metadata could not be written as {target.name} and was left out")
+
+
+def _encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dict[str, Any]) -> None:
+    """With what Pillow has no option for: chunks behind a PNG's header, the shape of pixels in a JPEG."""
+    options: dict[str, Any] = {**encoder, **keeping.options}
+    if "tiffinfo" in options:
+        options["tiffinfo"] = {**encoder.get("tiffinfo", {}), **options["tiffinfo"]}
+    into = _BehindHeader(file, keeping.chunks) if keeping.chunks else file
+    keeping.image.save(into, format=target.name, **options)
+    if keeping.aspect is not None:
+        file.seek(_JFIF_UNIT)
+        file.write(b"\x00")
+        file.seek(0, os.SEEK_END)
+    file.write(keeping.trailer)
+
+
+class _BehindHeader:
+    """A file for Pillow's writer of PNG, in which ``chunks`` follow the first one."""
+
+    def __init__(self, file: BinaryIO, chunks: bytes) -> None:
+        self._file, self._chunks, self._room = file, chunks, _PNG_HEADER
+
+    def write(self, data: bytes) -> int:
+        if self._room and len(data) >= self._room:
+            self._file.write(bytes(data[: self._room]) + self._chunks)
+            self._file.write(data[self._room :])
+            self._room = 0
+        else:
+            self._file.write(data)
+            self._room -= min(self._room, len(data))
+        return len(data)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def _publish_new(unfinished: Path, path: Path) -> None:

@@ -272,17 +272,55 @@ def test_flat_alpha_stays_exactly_so(choice: str, upscaler: Upscaler, runs: list
     result = _do(upscaler, _with_alpha(alpha), alpha=choice)
 
     enlarged = np.asarray(result.image)[..., 3]
-    assert (enlarged[:, : 2 * 40] == 0).all()
-    assert (enlarged[:, 2 * 80 :] == 255).all()
+    assert (enlarged[:, : 2 * 58] == 0).all()
+    assert (enlarged[:, 2 * 62 :] == 255).all()
     assert len(runs) == {"network": 2, "fast": 1}[choice]
     assert result.image.mode == "RGBA"
+
+
+def _range_around(alpha: np.ndarray, times: int, radius: int) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the most of the source around each place of a result ``times`` as large."""
+    padded = np.pad(alpha, radius, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * radius + 1, 2 * radius + 1))
+    least, most = windows.min(axis=(2, 3)), windows.max(axis=(2, 3))
+    return np.kron(least, np.ones((times, times), int)), np.kron(most, np.ones((times, times), int))
+
+
+@pytest.mark.parametrize("choice", ["network", "fast"])
+@pytest.mark.parametrize("levels", [(0, 128), (40, 200), (255, 3)])
+def test_alpha_stays_within_what_the_source_has(choice: str, levels: tuple[int, int], upscaler: Upscaler) -> None:
+    """A game's alpha of 0 and 128, where 128 is opaque, must not come out as 160."""
+    alpha = np.full((24, 40), levels[0], np.uint8)
+    alpha[6:18, 9:30] = levels[1]
+    alpha[::7, ::5] = levels[1]
+    enlarged = np.asarray(_do(upscaler, _with_alpha(alpha), alpha=choice).image)[..., 3]
+    assert (enlarged.min(), enlarged.max()) == (min(levels), max(levels))
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("size", [None, ByScale(0.6)])
+def test_alpha_that_nobody_sees_costs_no_pass_and_stays_true(
+    mode: str, size: Any, upscaler: Upscaler, runs: list[str]
+) -> None:
+    alpha = np.full((20, 30), 255, np.uint8)
+    alpha[5:9, 10:20] = 254
+    image = _with_alpha(alpha).convert(mode)
+    result = _do(upscaler, image, size=size)
+    opaque = _do(upscaler, image.convert(mode[:-1]), size=size)
+
+    assert len(runs) == (2 if size is None else 0), "one each"
+    enlarged = np.asarray(result.image)
+    assert set(np.unique(enlarged[..., -1])) == {254, 255}
+    np.testing.assert_array_equal(np.squeeze(enlarged[..., :-1]), np.asarray(opaque.image))
 
 
 def test_a_network_for_rgba_gets_the_alpha_with_the_colours(upscaler: Upscaler, runs: list[str]) -> None:
     picture = photo(30, 20, 4)
     image = _do(upscaler, Image.fromarray(picture), "rgba", verify=True)
 
-    assert _off(image.image, true_output(STATES["rgba"], picture)) <= 1
+    true = true_output(STATES["rgba"], picture)
+    true[..., 3] = np.clip(true[..., 3], *_range_around(picture[..., 3], 2, 2))
+    assert _off(image.image, true) <= 1
     assert image.report.verify_max <= 1
     assert runs == ["rgba"]
 
@@ -304,7 +342,8 @@ def test_fast_alpha_is_resampled(upscaler: Upscaler) -> None:
     alpha = photo(30, 20, 1)[..., 0]
     result = _do(upscaler, _with_alpha(alpha), alpha="fast")
 
-    expected = np.asarray(Image.fromarray(alpha).resize((60, 40), Image.Resampling.LANCZOS))
+    resampled = np.asarray(Image.fromarray(alpha).resize((60, 40), Image.Resampling.LANCZOS))
+    expected = np.clip(resampled, *_range_around(alpha, 2, 2)).astype(int)
     assert np.abs(np.asarray(result.image)[..., 3].astype(int) - expected).max() <= 1
 
 

@@ -13,8 +13,9 @@ from lib_upscaler.pictures.pixels import (
     constant_alpha,
     decompose,
     flatten,
+    is_nearly_opaque,
     quantise,
-    restore_flat_alpha,
+    within_neighbours,
 )
 
 
@@ -192,29 +193,32 @@ def test_nothing_to_bleed_leaves_the_colour():
         np.testing.assert_array_equal(bleed(color, np.full((8, 8), level, np.uint8)), color)
 
 
-# ------------------------------------------------------------------------------------------------ flat alpha
+# ------------------------------------------------------------------------------------------------ range of alpha
 
 
-@pytest.mark.parametrize("value", [0, 255])
-@pytest.mark.parametrize("size", [(40, 60), (20, 30), (33, 17), (5, 7)])
-def test_alpha_is_exact_wherever_the_source_is_flat_around_it(value, size):
+@pytest.mark.parametrize("size", [(40, 60), (20, 30), (33, 17), (5, 7), (1, 1)])
+@pytest.mark.parametrize("radius", [1, 2, 5])
+def test_alpha_stays_within_the_range_of_its_neighbours(size, radius):
     rng = np.random.default_rng(3)
-    source = np.full((20, 30), value, dtype=np.uint8)
-    source[8:10, 4] = 128
-    source[15, 22] = 255 - value
-    context = 3
-    network = rng.integers(1, 255, size, dtype=np.uint8)  # never 0 or 255
-    got = restore_flat_alpha(network, source, context)
+    source = np.full((20, 30), 100, dtype=np.uint8)
+    source[8:10, 4], source[15, 22], source[0, 29] = 20, 190, 255
+    wild = rng.integers(0, 256, size, dtype=np.uint8)
+    got = within_neighbours(wild, source, radius)
+    down, across = radius + 20 // (2 * size[0]), radius + 30 // (2 * size[1])
     for y in range(size[0]):
         for x in range(size[1]):
             sy, sx = int((y + 0.5) * 20 / size[0]), int((x + 0.5) * 30 / size[1])
-            window = source[max(0, sy - context) : sy + context + 1, max(0, sx - context) : sx + context + 1]
-            assert got[y, x] == (value if (window == value).all() else network[y, x])
+            window = source[max(0, sy - down) : sy + down + 1, max(0, sx - across) : sx + across + 1]
+            assert got[y, x] == min(max(wild[y, x], window.min()), window.max())
 
 
-def test_a_context_wider_than_the_picture_counts_all_of_it():
-    network = random((8, 8))
-    assert (restore_flat_alpha(network, np.zeros((4, 4), np.uint8), 500) == 0).all()
-    mixed = np.zeros((4, 4), np.uint8)
-    mixed[0, 0] = 9
-    np.testing.assert_array_equal(restore_flat_alpha(network, mixed, 500), network)
+def test_a_range_wider_than_the_picture_counts_all_of_it():
+    wild = random((8, 8))
+    assert (within_neighbours(wild, np.zeros((4, 4), np.uint8), 500) == 0).all()
+    mixed = np.array([[0, 9], [5, 5]], np.uint8)
+    np.testing.assert_array_equal(within_neighbours(wild, mixed, 500), np.clip(wild, 0, 9))
+
+
+def test_nearly_opaque_is_what_no_eye_tells_from_opaque():
+    assert is_nearly_opaque(np.array([[254, 255]], np.uint8))
+    assert not is_nearly_opaque(np.array([[253, 255]], np.uint8))

@@ -58,7 +58,7 @@ def test_a_line_for_each_picture_and_nothing_is_written(
     photo("pics/a.png", 512, 768)
     photo("pics/b.jpg", 24, 18)
     before = files()
-    monkeypatch.setattr(reading, "_loaded", lambda *_: pytest.fail("pixels were read"))
+    monkeypatch.setattr(reading, "_pixels", lambda *_: pytest.fail("pixels were read"))
 
     assert plan("pics", "-o", "out", "--scale", 4) == 0
     first, second = capsys.readouterr().out.splitlines()

@@ -1,0 +1,223 @@
+"""What a TIFF says of its samples and beside them: kinds that Pillow does not know are read all the same, or named.
+
+Pillow looks a TIFF's kind up in a list, which lacks many a sound one, and then says that it is no picture. Here the
+first directory is read (TIFF 6.0; not BigTIFF), and where only the word for the extra channels is unknown to Pillow, it
+gets a copy that says what it knows.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from typing import BinaryIO
+
+from PIL import Image
+
+from . import iptc
+from .metadata import Found
+
+__all__ = ["TiffKind", "as_pillow_knows", "cut_strips", "found_in_tiff", "kind_of"]
+
+_BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 259, 262, 277, 338, 339
+_X_RESOLUTION, _Y_RESOLUTION, _UNIT, _ORIENTATION = 282, 283, 296, 274
+_XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
+_SIZES, _LETTERS = {1: 1, 3: 2, 4: 4}, {1: "B", 3: "H", 4: "I"}
+_NAMES = {0: "grey", 1: "grey", 2: "RGB", 3: "a palette", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*", 32803: "raw data"}
+_COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
+_OTHERS = {
+    **dict.fromkeys((33550, 33922, 34264, 34735), "its place on a map (GeoTIFF)"),
+    37724: "its Photoshop layers",
+    **dict.fromkeys((50838, 50839), "what ImageJ says of it"),
+}
+"""What no result can keep, by tags."""
+
+_MOST_DIRECTORIES = 10_000
+_LONGEST = 1 << 20  # bytes of a row of numbers, such as where 262,144 strips lie
+_STRIPS = ((273, 279), (324, 325))  # where strips and tiles lie, and their bytes
+_JPEG = 7
+_PADDING = 16  # bytes that may follow the end of a strip
+
+UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class TiffKind:
+    """How the samples of the first picture lie. Numbers as in the file.
+
+    extra: what the channels beyond the colours are, one number each. numbers: all whole ones by their tags; places:
+    where those under a tag lie.
+    """
+
+    photometric: int
+    bits: tuple[int, ...]
+    formats: tuple[int, ...]
+    samples: int
+    extra: tuple[int, ...]
+    order: str
+    places: dict[int, int]
+    numbers: dict[int, tuple[int, ...]]
+    pictures: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether Pillow should know it: what is wrong then is something else."""
+        plain = set(self.bits) == {8} and set(self.formats) == {1}
+        return plain and self.photometric in (0, 1, 2, 3) and self.samples == _COLORS[self.photometric]
+
+    def in_words(self) -> str:
+        """Such as "RGB in floating point of 32 bits"."""
+        name = _NAMES.get(self.photometric, f"of kind {self.photometric}")
+        extra = self.samples - _COLORS.get(self.photometric, self.samples)
+        also = f" with {extra} further channel{'s' if extra > 1 else ''}" if extra > 0 else ""
+        number = {1: "", 2: " with signs", 3: " in floating point"}.get(max(self.formats), " of an unknown form")
+        return f"{name}{also}{number} of {max(self.bits)} bits"
+
+
+def kind_of(file: BinaryIO) -> TiffKind | None:
+    """The kind of the first picture; None where the directory cannot be read here."""
+    file.seek(0)
+    head = file.read(8)
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(head[:4])
+    if order is None or len(head) < 8:
+        return None
+    (start,) = struct.unpack(order + "I", head[4:])
+    numbers, places, following = _directory(file, order, start)
+    bits = numbers.get(_BITS) or (1,)
+    samples = (numbers.get(_SAMPLES) or (1,))[0]
+    if not places or not 1 <= samples <= 64:
+        return None
+    return TiffKind(
+        (numbers.get(_PHOTOMETRIC) or (0,))[0],
+        bits * samples if len(bits) == 1 else bits[:samples],
+        numbers.get(_FORMAT) or (1,),
+        samples,
+        numbers.get(_EXTRA) or (),
+        order,
+        places,
+        numbers,
+        _count(file, order, start, following),
+    )
+
+
+def as_pillow_knows(file: BinaryIO, kind: TiffKind) -> BinaryIO | None:
+    """A copy in which the extra channels have a name that Pillow knows; None where that would not help.
+
+    Grey with one extra channel is called grey with alpha; what the channel truly is, ``kind.extra`` tells.
+    """
+    grey = kind.photometric in (0, 1) and kind.samples == 2
+    color = kind.photometric == 2 and 4 <= kind.samples <= 6
+    if not (grey or color) or set(kind.bits) != {8} or set(kind.formats) != {1} or _EXTRA not in kind.places:
+        return None
+    first = ALPHA if grey else kind.extra[0] if kind.extra[0] in (UNSPECIFIED, PREMULTIPLIED, ALPHA) else UNSPECIFIED
+    named = (first, *(UNSPECIFIED for _ in kind.extra[1:]))
+    file.seek(0)
+    data = bytearray(file.read())
+    struct.pack_into(f"{kind.order}{len(named)}H", data, kind.places[_EXTRA], *named)
+    if grey:
+        struct.pack_into(kind.order + "H", data, kind.places[_PHOTOMETRIC], 1)
+    return BytesIO(bytes(data))
+
+
+def cut_strips(file: BinaryIO, kind: TiffKind) -> int:
+    """How many strips or tiles of JPEG end without its end marker: libtiff fills up their rows in silence."""
+    if kind.numbers.get(_COMPRESSION) != (_JPEG,):
+        return 0
+    cut = 0
+    for places, lengths in _STRIPS:
+        for place, length in zip(kind.numbers.get(places, ()), kind.numbers.get(lengths, ())):
+            file.seek(place + max(0, length - _PADDING))
+            cut += length > 0 and b"\xff\xd9" not in file.read(min(length, _PADDING))
+    return cut
+
+
+def found_in_tiff(image: Image.Image) -> Found:
+    """What the directory of a TIFF says, before it is loaded: after that, older Pillow has closed the file."""
+    found = Found()
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    found.icc = image.info.get("icc_profile")
+    found.exif = _exif(image, found)
+    for tag, name in (
+        (_XMP, "its XMP"),
+        (_IPTC, "its IPTC data"),
+        (_PHOTOSHOP, "Photoshop data"),
+        (_UNIT, "its density"),
+    ):
+        try:
+            value = tags.get(tag)
+            if tag == _XMP and isinstance(value, bytes):
+                found.add_xmp(value)
+            elif tag == _PHOTOSHOP and isinstance(value, bytes):
+                found.iptc = found.iptc or iptc.from_photoshop(value)
+            elif tag == _IPTC and value is not None:
+                found.iptc = _as_bytes(value, image.tag_v2._endian)  # type: ignore[attr-defined]
+            elif tag == _UNIT and _X_RESOLUTION in tags and _Y_RESOLUTION in tags:
+                inches = {2: 1.0, 3: 2.54}.get(2 if value is None else value)
+                found.add_density(float(tags[_X_RESOLUTION]), float(tags[_Y_RESOLUTION]), inches)
+        except Exception:  # noqa: BLE001 - Pillow's reader of values raises anything; no single one is worth the others
+            found.notes.append(f"{name} is damaged and was left out")
+    found.lost += sorted({name for tag, name in _OTHERS.items() if tag in tags})
+    return found
+
+
+def _as_bytes(value: object, endian: str) -> bytes | None:
+    """IPTC is bytes, which many programs call numbers of 32 bits."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, int):
+        value = (value,)
+    return struct.pack(f"{endian}{len(value)}I", *value) if isinstance(value, tuple) else None
+
+
+def _exif(image: Image.Image, found: Found) -> bytes | None:
+    """A TIFF's own directory holds it together with the description of the file. Pillow applies the orientation."""
+    exif = Image.Exif()
+    source = image.getexif()
+    for tag in (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298, 0x8769, 0x8825):
+        try:
+            value = dict(source.get_ifd(tag)) if tag in (0x8769, 0x8825) else source.get(tag)
+            if not value:
+                continue
+            single = Image.Exif()
+            single[tag] = value
+            single.tobytes()  # what cannot be written costs itself alone
+            exif[tag] = value
+        except Exception:  # noqa: BLE001 - as above
+            found.notes.append(f"the value {tag:04X} of its EXIF data is damaged and was left out")
+    return exif.tobytes() if len(exif) else None
+
+
+def _directory(file: BinaryIO, order: str, start: int) -> tuple[dict[int, tuple[int, ...]], dict[int, int], int]:
+    """The whole numbers in a directory by their tags, where they lie, and where the next directory does (0: none)."""
+    file.seek(start)
+    count = int.from_bytes(file.read(2), "little" if order == "<" else "big")
+    table = file.read(12 * count + 4)
+    numbers: dict[int, tuple[int, ...]] = {}
+    places: dict[int, int] = {}
+    for row in range(min(count, len(table) // 12)):
+        tag, kind, length, value = struct.unpack_from(order + "HHII", table, 12 * row)
+        size = _SIZES.get(kind, 0) * length
+        if not 0 < size <= _LONGEST:
+            continue
+        places[tag] = start + 10 + 12 * row if size <= 4 else value
+        file.seek(places[tag])
+        data = file.read(size)
+        if len(data) == size:
+            numbers[tag] = struct.unpack(f"{order}{length}{_LETTERS[kind]}", data)
+    following = struct.unpack(order + "I", table[-4:])[0] if len(table) == 12 * count + 4 else 0
+    return numbers, places, following
+
+
+def _count(file: BinaryIO, order: str, first: int, following: int) -> int:
+    """The number of pictures; directories that come round to an earlier one end it."""
+    seen = {first}
+    while following and following not in seen and len(seen) < _MOST_DIRECTORIES:
+        file.seek(following)
+        rows = int.from_bytes(file.read(2), "little" if order == "<" else "big")
+        file.seek(following + 2 + 12 * rows)
+        pointer = file.read(4)
+        if not rows or len(pointer) < 4:
+            break
+        seen.add(following)
+        (following,) = struct.unpack(order + "I", pointer)
+    return len(seen)
