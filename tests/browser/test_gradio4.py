@@ -51,3 +51,14 @@ def test_in_the_browser(page: PanelsPage, server: Server) -> None:
     page.press("truescale_extras_swap")
     sides = ("truescale_extras_width", "truescale_extras_height")
     assert page.eventually(lambda: [page.number(side) for side in sides] == [700, 300])
+
+
+@pytest.mark.parametrize("server", ["gradio 4"], indirect=True)
+def test_the_statements_of_a_batch_are_below_the_files_names(page: PanelsPage) -> None:
+    page.show("#truescale_extras")
+    statements = "<ol class='truescale-statement'><li>a.png<p class='truescale-note'>4 MP</p></li></ol>"
+    page.page.evaluate(
+        "(html) => { document.querySelector('#truescale_extras_statement .prose').innerHTML = html; }", statements
+    )
+    told = page.page.locator("#truescale_extras_statement li > p")
+    assert told.evaluate("(one) => getComputedStyle(one).display") == "block"

@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("a real WebUI")
-    group.addoption("--webui", metavar="DIR", type=Path, help="folder of an AUTOMATIC1111 WebUI that works")
+    group.addoption("--webui", metavar="DIR", type=Path, help="folder of an AUTOMATIC1111 WebUI or Forge that works")
     group.addoption("--webui-python", metavar="PYTHON", type=Path, help="its Python (default: that of its venv)")
     group.addoption("--screenshots", metavar="FOLDER", type=Path, help="where screenshots go (default: pytest's own)")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from model_names import PLUS
-from webui_http import Background, as_base64
+from webui_http import OF_FORGE, Background, as_base64
 from webui_process import Server, wait_until
 
 Measured = Callable[[str], None]
@@ -20,7 +20,7 @@ def slow(server: Server, photo):
     """Bodies of jobs that take long, by what does them."""
     image = as_base64(photo(320, 240))
     hires = {"prompt": "a cat", "steps": 2, "width": 192, "height": 144, "seed": 1, "denoising_strength": 0.5}
-    hires |= {"enable_hr": True, "hr_scale": 2, "hr_upscaler": PLUS, "save_images": True}
+    hires |= {"enable_hr": True, "hr_scale": 2, "hr_upscaler": PLUS, "save_images": True, **OF_FORGE}
     return {
         "extras": ("/sdapi/v1/extra-single-image", {"image": image, "upscaler_1": PLUS, "upscaling_resize": 4}),
         "hires": ("/sdapi/v1/txt2img", hires),

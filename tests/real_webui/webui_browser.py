@@ -23,7 +23,7 @@ _ARGUMENTS = (
 _READY = """() => {
     const app = typeof gradioApp === 'function' && gradioApp();
     return app && app.querySelector('#tabs') && app.querySelector('#txt2img_prompt textarea')
-        && app.querySelector('#setting_sd_model_checkpoint');
+        && app.querySelector('#setting_sd_model_checkpoint, .model_selection');
 }"""
 _SHOW_TAB = """(id) => {
     const panes = [...gradioApp().querySelectorAll('#tabs > .tabitem')];
@@ -109,7 +109,7 @@ class Ui:
             radio.check()
         else:
             self.page.locator(f"#{elem_id} input").click()
-            self.page.locator(f"#{elem_id} ul.options > li[data-value='{value}']").click()
+            self.page.locator(f"#{elem_id} ul.options > li[aria-label='{value}']").click()
         self.page.wait_for_timeout(500)
 
     def value(self, elem_id: str) -> str:
@@ -127,7 +127,7 @@ class Ui:
 
     def upload(self, elem_id: str, *files: Path) -> None:
         """Into a picture or a list of files."""
-        self.page.locator(f"#{elem_id} input[type=file]").set_input_files([str(file) for file in files])
+        self.page.locator(f"#{elem_id} input[type=file]").first.set_input_files([str(file) for file in files])
         self.page.wait_for_timeout(1500)
 
     # -- jobs ----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,10 @@ from typing import Any
 
 from PIL import Image
 
-__all__ = ["Answer", "Background", "Http", "as_base64", "picture"]
+__all__ = ["OF_FORGE", "Answer", "Background", "Http", "as_base64", "picture"]
+
+OF_FORGE = {"hr_additional_modules": ["Use same choices"]}
+"""What Forge's txt2img needs for Hires Fix; another host ignores it."""
 
 
 def as_base64(image: Image.Image, **saving: Any) -> str:
@@ -100,7 +103,7 @@ class Http:
     def txt2img(self, **values: Any) -> tuple[list[Image.Image], list[str]]:
         """Pictures and their infotexts; small, of two steps and always the same unless ``values`` say otherwise."""
         plain = {"prompt": "a cat", "steps": 2, "width": 128, "height": 128, "seed": 1, "sampler_name": "Euler"}
-        answer = self.post("/sdapi/v1/txt2img", {**plain, **values})
+        answer = self.post("/sdapi/v1/txt2img", {**plain, **OF_FORGE, **values})
         return [picture(one) for one in answer["images"]], json.loads(answer["info"])["infotexts"]
 
     def extras(self, image: Image.Image, upscaler: str, scale: float = 4, **values: Any) -> Image.Image:

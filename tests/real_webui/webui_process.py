@@ -47,6 +47,10 @@ class Host:
     folder: Path
     python: Path
 
+    @property
+    def is_forge(self) -> bool:
+        return (self.folder / "modules_forge").is_dir()
+
     def run(self, *words: str | Path, **more: Any) -> str:
         """What a program run by the WebUI's Python says. Raises CalledProcessError."""
         command = [str(word) for word in (self.python, *words)]
@@ -137,7 +141,9 @@ class Server:
 
     def start(self) -> None:
         """Until the WebUI says that it has started; ``seconds`` is the time that took."""
-        words = ("launch.py", *_ARGUMENTS, "--port", str(self.port), "--data-dir", str(self.data.path))
+        words = ["launch.py", *_ARGUMENTS, "--port", str(self.port), "--data-dir", str(self.data.path)]
+        if self.host.is_forge:  # which else takes a GPU, and refuses its own page's scripts if the data lie elsewhere
+            words += ["--always-cpu", "--gradio-allowed-path", str(self.host.folder)]
         environment = {**os.environ, **_ENVIRONMENT, "TMPDIR": str(self.data.path / "tmp"), **self.environment}
         environment.setdefault("OMP_NUM_THREADS", "1")
         started = time.monotonic()
@@ -154,7 +160,8 @@ class Server:
         self.seconds, self.processor_seconds = time.monotonic() - started, self._processor_seconds()
         # Not asked before: the host adds to its API after it has begun to serve, which a request in between ends.
         wait_until(self.http.answers, 30, lambda: self.log[-3000:])
-        self.wait_for_log("Model loaded in", _START_SECONDS)
+        if not self.host.is_forge:  # which loads the checkpoint for the first picture
+            self.wait_for_log("Model loaded in", _START_SECONDS)
 
     def _processor_seconds(self) -> float:
         """Of the process, and of those that it started and that have ended."""
