@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import host
-from .host import health, hooks, saving
+from .host import health, hooks, saving, uploads
 from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
 from .panels import extras_tools, lists
@@ -62,6 +62,7 @@ def _before_ui() -> None:
 def _after_component(component: Any, **arguments: Any) -> None:
     elem_id = arguments.get("elem_id")
     lists.remember_component(component, elem_id)
+    uploads.watch(component, elem_id)
     if elem_id == extras_tools.STATEMENT_BELOW and not health.problem():
         extras_tools.add_statement()
 

@@ -140,6 +140,7 @@ def test_a_batch_of_uploads(ui: Ui, photo, tmp_path: Path) -> None:
     ui.page.locator("#mode_extras > .tab-nav > button").nth(1).click()
     ui.upload("extras_image_batch", *files)
     ui.run("extras")
+    _says(ui, f"{EXTRAS}_statement", "third")
     told = ui.text(f"#{EXTRAS}_statement")
     for number, file in enumerate(files):
         assert f"{file.name}" in told or file.stem in told

@@ -30,6 +30,7 @@ class Caller:
     processing: with "hires", the host's ``p``. scripts: in the Extras, (name, arguments) of the scripts of the run.
     position: of the picture in its batch, from 1. picture: its name, "" where it has none.
     pictures: with "batch", all of them: (picture or path of its file, name). batch: tells one batch from another.
+    source: in the Extras, the picture as it came, or the path of its file. image: the picture that the run began with.
     """
 
     kind: CallerKind = "other"
@@ -39,6 +40,8 @@ class Caller:
     picture: str = ""
     pictures: tuple[tuple[Any, Any], ...] = ()
     batch: int = 0
+    source: Any = None
+    image: Any = None
 
 
 def find_caller() -> Caller:
@@ -60,12 +63,15 @@ def find_caller() -> Caller:
 def _in_extras(values: dict[str, Any], scripts: tuple[tuple[str, dict[str, Any]], ...]) -> Caller:
     """values: the host's local variables."""
     # A host that gives no names to its pictures (1.6) does not know how to leave one out either.
+    image = values.get("image_data")
+    source = values.get("image_placeholder", image)
     if values.get("extras_mode", 0) == 0 or "image_placeholder" not in values:
-        return Caller("extras", scripts=scripts, position=1)
+        return Caller("extras", scripts=scripts, position=1, source=source, image=image)
     pictures, place = tuple(values.get("data_to_process") or ()), values["image_placeholder"]
     position = next((number for number, (one, _) in enumerate(pictures, 1) if one is place), len(pictures))
     name, batch = str(values.get("name") or ""), id(values.get("data_to_process"))
-    return Caller("batch", scripts=scripts, position=position, picture=name, pictures=pictures, batch=batch)
+    told = {"position": position, "picture": name, "pictures": pictures, "batch": batch}
+    return Caller("batch", scripts=scripts, source=source, image=image, **told)
 
 
 def _calls(frame: FrameType | None) -> Iterator[FrameType]:

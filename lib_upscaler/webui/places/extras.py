@@ -6,7 +6,6 @@ from itertools import count
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from ...errors import Cancelled, TrueScaleError
 from ...fields import Place, checked, size_of
@@ -14,7 +13,7 @@ from ...geometry import Size
 from ...planning.sizing import plan_size
 from ...request import UpscaleRequest
 from .. import host
-from ..host import health, saving
+from ..host import health
 from ..host.callers import Caller, find_caller
 from ..host.lives import PAGE
 from ..host.progress import shown_as_job
@@ -23,12 +22,12 @@ from ..panels.presets_bar import PresetsBar
 from ..panels.widgets import Widgets
 from ..takeover import cache, choices, results
 from ..takeover.failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
+from ..takeover.handed import give_back, received
 from ..takeover.requests import Find, request_of
 from ..upscaling.service import service
 
 __all__ = ["first_pass", "process", "ui"]
 
-_RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
 _ELEM_ID = "truescale_extras"
 PLACE: Place = "extras"
 
@@ -134,16 +133,17 @@ def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
                 raise TrueScaleError(health.problem())
             from ..panels.extras_text import infotext
 
-            result = service().upscale(pp.image, _request(values), progress)
+            image, metadata = received(pp.image, caller)
+            result = service().upscale(image, _request(values), progress)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
             _failed(pp, as_error(error, name), caller, name)
             return
     for text in result.report.warnings:
         host.warn(text)
     results.made(caller, result.report)
-    saving.carry_over(pp.image, result.image)
+    result.image.info.update(pp.image.info)
     pp.info.update(infotext(checked(PLACE, values), result.report))
-    pp.image = _for_restorers(result.image, caller)
+    pp.image = give_back(result.image, metadata, caller)
 
 
 def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:
@@ -153,22 +153,6 @@ def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:
         pp.info[HIRES_NOTE] = f"not upscaled by {name} ({reason})"
         return
     answer(error, caller, pp.image, 1, name)
-
-
-def _for_restorers(image: Image.Image, caller: Caller) -> Image.Image:
-    """Face restorers of the host crash on transparency below full visibility: without any, RGB; else a warning."""
-    if image.mode != "RGBA":
-        return image
-    for name, arguments in caller.scripts:
-        visibility = arguments.get(_RESTORERS.get(name, ""), None)
-        if not arguments.get("enable", True) or not visibility or visibility >= 1:
-            continue
-        if image.getchannel("A").getextrema() == (255, 255):
-            opaque = image.convert("RGB")
-            saving.carry_over(image, opaque)
-            return opaque
-        host.warn(f"{name} cannot take transparency below a visibility of 1; set Transparency to drop")
-    return image
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------

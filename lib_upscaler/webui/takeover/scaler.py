@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from ...fields import as_request
 from ...models.library import entry_of
+from ...pictures.metadata import Metadata
 from ...planning.sizing import ByScale
-from ..host.callers import find_caller
+from ...request import Alpha
+from .. import host
+from ..host.callers import Caller, find_caller
 from ..host.progress import shown_as_job
 from ..host.settings import settings
 from ..upscaling.service import service
 from . import results
 from .failing import answer, as_error, batch_begins, batch_ends
+from .handed import crops, give_back, received
 from .hires_options import options_of
 
 if TYPE_CHECKING:
@@ -28,8 +32,8 @@ __all__ = ["Scaler", "is_ours"]
 class Scaler:
     """Stands behind one entry of the host's list. Not a subclass of the host's Upscaler: it would be listed twice.
 
-    Like the host's, it takes pictures of any mode and gives RGB. ``upscale`` gives the exact size, ``do_upscale`` the
-    network's own scale. Where something fails, ``failing`` says what happens.
+    Like the host's, it takes pictures of any mode; it gives RGB, in the Extras also RGBA. ``upscale`` gives the exact
+    size, ``do_upscale`` the network's own scale. Where something fails, ``failing`` says what happens.
     """
 
     enable = True
@@ -82,17 +86,30 @@ class Scaler:
         batch_begins(caller)
         with shown_as_job(self.name, bar=caller.kind in ("extras", "batch")) as progress:
             try:
+                image, metadata, alpha = self._picture(img, caller)
                 entry = entry_of(Path(self.file(selected)), self.name)
                 asked = {"visibility": 0.0, **options_of(caller.processing), "upscaler_1": entry}
-                more = {"precision": current.precision, "memory": current.memory, "alpha": "drop", "always": always}
+                more = {"precision": current.precision, "memory": current.memory, "alpha": alpha, "always": always}
                 request = as_request(asked, size(), lambda model: model, **more)
-                result = service().upscale(img.convert("RGB"), request, progress)
+                result = service().upscale(image, request, progress)
                 results.made(caller, result.report)
-                return result.image.convert("RGB")
+                return (
+                    give_back(result.image, metadata, caller) if metadata is not None else result.image.convert("RGB")
+                )
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:
                 batch_ends(caller)
+
+    def _picture(self, img: Image.Image, caller: Caller) -> tuple[Image.Image, Metadata | None, Alpha]:
+        """What is enlarged, in the Extras what it says besides, and what becomes of its transparency."""
+        if caller.kind not in ("extras", "batch"):
+            return img.convert("RGB"), None, "drop"
+        image, metadata = received(img, caller)
+        if image.mode not in ("RGBA", "LA") or not crops(caller):
+            return image if "A" in image.mode else image.convert("RGB"), metadata, "network"
+        host.warn("Crop to fit drops transparency: the picture was put on white. The panel TrueScale keeps it")
+        return image, metadata, "drop"
 
 
 def is_ours(scaler: Any) -> bool:

@@ -24,6 +24,7 @@ from ...host.progress import shown_as_job, stop_kind
 from ...panels.pasting import noted
 from ...takeover import choices, results
 from ...takeover.failing import as_error
+from ...takeover.handed import source_of
 from ...takeover.requests import Find, request_of
 from ...upscaling.service import service
 from .mask import canvas_mask
@@ -118,7 +119,8 @@ def _run(p: Any, values: Values) -> Any:
     base.comments = dict(getattr(p, "comments", None) or {})
     processing.fix_seed(base)
     flatten, background = host.module("images").flatten, host.option("img2img_background_color", "#ffffff")
-    sources = [flatten(image, background) for image in base.init_images or () if image is not None]
+    given = [image for image in base.init_images or () if image is not None]
+    sources = [flatten(source_of(image), background) for image in given]
     if not sources:
         raise RequestError("there is no picture to upscale", "", "put one into img2img")
     with hoisted_overrides(base):

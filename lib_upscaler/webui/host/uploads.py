@@ -1,0 +1,71 @@
+"""Grey pictures of 16 bits: gradio and the host make them RGB by cutting off what is above 255, which gives white.
+
+In the Extras they are refused, as everywhere; Stable Diffusion, which works in 8 bits anyway, gets them scaled.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["DEEP_MODES", "deep_mode", "in_eight_bits", "watch"]
+
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+"""Pillow's, of more than 8 bits per channel."""
+
+_ATTRIBUTE = "truescale_deep"
+_EXTRAS, _IMG2IMG = "extras_image", "img2img_image"
+
+
+def watch(component: Any, elem_id: str | None) -> None:
+    """Called for each component of the host's UI as it is built."""
+    if elem_id not in (_EXTRAS, _IMG2IMG) or not hasattr(component, "preprocess"):
+        return
+    plain = component.preprocess
+
+    def preprocess(payload: Any) -> Any:
+        image, uploaded = plain(payload), _deep_upload(payload)
+        if uploaded is None or not isinstance(image, Image.Image):
+            return image
+        if elem_id == _IMG2IMG and uploaded.size == image.size:
+            return in_eight_bits(uploaded).convert(image.mode)
+        setattr(image, _ATTRIBUTE, uploaded.mode)
+        return image
+
+    component.preprocess = preprocess
+
+
+def deep_mode(image: Any) -> str | None:
+    """Pillow's mode of a picture that has, or had where it was uploaded, more than 8 bits per channel; else None."""
+    mode = getattr(image, "mode", None)
+    return mode if mode in DEEP_MODES else getattr(image, _ATTRIBUTE, None)
+
+
+def in_eight_bits(image: Image.Image) -> Image.Image:
+    """A deep grey picture as L: of 65535 levels each 257th is one; what has none above 255 stays."""
+    values = np.asarray(image).astype(np.float64)
+    if values.max(initial=0) > 255:
+        values = values / 257
+    return Image.fromarray(np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8))
+
+
+def _deep_upload(payload: Any) -> Image.Image | None:
+    """The uploaded file, where it is deep: a data address in gradio 3, a path in gradio 4."""
+    try:
+        if isinstance(payload, str) and payload.startswith("data:"):
+            file: Any = io.BytesIO(base64.b64decode(payload.split(",", 1)[1]))
+        else:
+            file = getattr(payload, "path", None)
+        if file is None:
+            return None
+        with Image.open(file) as opened:
+            if opened.mode not in DEEP_MODES:
+                return None
+            opened.load()
+            return opened
+    except Exception:  # noqa: BLE001 - what cannot be read is for gradio to tell
+        return None

@@ -1,0 +1,107 @@
+"""A picture that the host hands over in the Extras, treated as one that is read from its file.
+
+The host has made it RGB or RGBA; what it said besides is in its ``info``, and is gone where the host saves the result.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...errors import UnsupportedPictureError
+from ...pictures.colours import profile_to_srgb
+from ...pictures.metadata import Metadata
+from ...pictures.pixels import check_mode, is_nearly_opaque
+from ...pictures.reading import as_srgb, picture_of
+from .. import host
+from ..host.callers import Caller
+from ..host.saving import Kept, keep, keep_for_run
+from ..host.uploads import deep_mode, in_eight_bits
+
+__all__ = ["crops", "give_back", "received", "refuse_deep", "source_of"]
+
+_RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
+
+
+def refuse_deep(source: Any) -> None:
+    """source: a picture as it was before the host made it RGB, or the path of its file.
+
+    Raises UnsupportedPictureError where it has more than 8 bits per channel.
+    """
+    if isinstance(source, str):
+        try:
+            with Image.open(source) as opened:
+                source = opened
+        except Exception:  # noqa: BLE001 - the host has read it, in whatever way
+            return
+    mode = deep_mode(source)
+    if mode is not None:
+        check_mode(mode)
+
+
+def source_of(image: Image.Image) -> Image.Image:
+    """For Stable Diffusion, whose pictures say nothing of their colours: in sRGB, 8 bits; what could not be is said."""
+    if deep_mode(image) is not None:
+        host.warn("The picture has more than 8 bits per channel; Stable Diffusion works with 8")
+        return in_eight_bits(image)
+    try:
+        picture = as_srgb(picture_of(image))
+    except UnsupportedPictureError:
+        return image  # of a kind that the host converts itself
+    for text in picture.warnings:
+        host.warn(text)
+    profile, pixels = picture.metadata.icc_profile, picture.image
+    if profile is None:
+        return pixels
+    converted = profile_to_srgb(pixels.convert("RGB"), profile)
+    if converted is None:
+        host.warn("The colour profile of the picture cannot be used; its colours may look different")
+        return pixels
+    if "A" in pixels.getbands():
+        converted.putalpha(pixels.getchannel("A"))
+    return converted
+
+
+def received(image: Image.Image, caller: Caller) -> tuple[Image.Image, Metadata]:
+    """The picture to enlarge, in sRGB where only its profile tells its colours, and what it says besides.
+
+    Raises UnsupportedPictureError.
+    """
+    refuse_deep(caller.source)
+    picture = as_srgb(picture_of(image))
+    for text in picture.warnings:
+        host.warn(text)
+    return picture.image, picture.metadata
+
+
+def give_back(result: Image.Image, metadata: Metadata, caller: Caller) -> Image.Image:
+    """What the host goes on with: the result, or without its transparency where a step behind would fail on it."""
+    options = {"icc_profile": metadata.icc_profile, "exif": metadata.exif, "dpi": metadata.dpi}
+    kept = Kept({name: value for name, value in options.items() if value}, dict(metadata.text))
+    restorer = _restorer_without_alpha(caller)
+    if restorer is not None and "A" in result.mode:
+        alpha = result.getchannel("A")
+        if not is_nearly_opaque(np.asarray(alpha)):
+            host.warn(f"{restorer} takes no transparency; it gets the colours, and the saved picture the transparency")
+        opaque = alpha.getextrema() == (255, 255)
+        result, kept = result.convert("RGB"), Kept(kept.options, kept.text, None if opaque else alpha)
+    keep(result, Kept(kept.options, kept.text))
+    keep_for_run(caller, kept)
+    return result
+
+
+def crops(caller: Caller) -> bool:
+    """Whether the host's accordion puts the result onto a plane without transparency."""
+    arguments = dict(caller.scripts).get("Upscale", {})
+    return bool(arguments.get("upscale_mode") == 1 and arguments.get("upscale_crop"))
+
+
+def _restorer_without_alpha(caller: Caller) -> str | None:
+    """A face restorer of this run that blends: below full visibility the host's crash on transparency."""
+    for name, arguments in caller.scripts:
+        visibility = arguments.get(_RESTORERS.get(name, ""), None)
+        if arguments.get("enable", True) and visibility and visibility < 1:
+            return name
+    return None

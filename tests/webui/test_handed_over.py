@@ -1,0 +1,212 @@
+"""Pictures that the host hands over in the Extras: panel, accordion and API give the same, and lose nothing."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from fake_host.running import FakeHost
+from made_pictures import stealth
+from networks import PROFILE, STATES, encoded, off, picture, true_picture
+from reference import levels, true_output
+
+PANEL: dict[str, Any] = {"ours": {"enabled": True, "upscaler_1": "four"}}
+ACCORDION: dict[str, Any] = {"upscale": {"upscale_mode": 0, "upscale_by": 4.0, "upscaler_1_name": "four"}}
+BOTH = pytest.mark.parametrize("door", [PANEL, ACCORDION], ids=["panel", "accordion"])
+
+
+def _opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
+def _by_api(host: FakeHost, image: Image.Image, **values: Any) -> Any:
+    body = {"image": encoded(image), "upscaler_1": "four", "upscaling_resize": 4, **values}
+    return host.client().post("/sdapi/v1/extra-single-image", json=body)
+
+
+def _answered(answer: Any) -> Image.Image:
+    assert answer.status_code == 200, answer.text
+    image = Image.open(io.BytesIO(base64.b64decode(answer.json()["image"])))
+    image.load()
+    return image
+
+
+# -- more than 8 bits --------------------------------------------------------------------------------------------------
+
+
+def _deep(path: Path) -> Path:
+    grey = np.asarray(picture(mode="L")).astype(np.uint16) * 257
+    Image.fromarray(grey).save(path)
+    return path
+
+
+@BOTH
+@pytest.mark.parametrize("way", ["batch", "folder"])
+def test_sixteen_bits_are_refused_in_words_and_the_others_go_on(
+    door: dict[str, Any], way: str, host: FakeHost, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    deep = _deep(folder / "depth.png")
+    picture().save(folder / "plain.png")
+    given = {"folder": folder} if way == "folder" else {"batch": [deep, folder / "plain.png"]}
+    result = host.extras(**given, **door)
+
+    assert [image.size for image in result.pictures] == [(120, 80)]
+    assert off(result.pictures[0], true_picture("four", picture())) <= 1
+    told = " ".join([*host.warnings, result.error])
+    assert "depth" in told
+    assert "16 or 32 bits" in told
+
+
+def test_sixteen_bits_are_refused_by_the_hosts_api(host: FakeHost, tmp_path: Path) -> None:
+    with Image.open(_deep(tmp_path / "depth.png")) as image:
+        image.load()
+        answer = _by_api(host, image)
+    assert answer.status_code >= 400
+    assert "16 or 32 bits" in answer.text
+
+
+# -- transparency ------------------------------------------------------------------------------------------------------
+
+
+def _hidden() -> Image.Image:
+    """Magenta below what is clear."""
+    pixels = np.dstack([np.asarray(picture()), np.full((20, 30), 255, np.uint8)])
+    pixels[:, :12] = (255, 0, 255, 0)
+    return Image.fromarray(pixels)
+
+
+def test_panel_and_accordion_give_the_same_transparency(host: FakeHost) -> None:
+    by_panel, by_accordion = (host.extras(_hidden(), **door).pictures[0] for door in (PANEL, ACCORDION))
+
+    assert by_accordion.mode == "RGBA"
+    assert by_accordion.tobytes() == by_panel.tobytes()
+    assert _answered(_by_api(host, _hidden())).tobytes() == by_panel.tobytes()
+    pixels = np.asarray(by_accordion).astype(int)
+    assert pixels[:, :36, 3].max() == 0
+    assert pixels[:, 60:, 3].min() == 255
+    seen = pixels[pixels[..., 3] > 0]
+    assert not ((seen[:, 0] > 200) & (seen[:, 1] < 60) & (seen[:, 2] > 200)).any(), "the hidden magenta shows"
+
+
+def test_crop_to_fit_drops_transparency_and_says_so(host: FakeHost) -> None:
+    values = {"upscale_mode": 1, "upscale_to_width": 80, "upscale_to_height": 80, "upscale_crop": True}
+    result = host.extras(_hidden(), upscale={**values, "upscaler_1_name": "four"})
+
+    assert (result.pictures[0].mode, result.pictures[0].size) == ("RGB", (80, 80))
+    same = {"size_by": "Scale to", "width": 80, "height": 80, "fit": "crop", "alpha": "drop"}
+    on_white = host.extras(_hidden(), ours={**PANEL["ours"], **same}).pictures[0]
+    assert result.pictures[0].tobytes() == on_white.tobytes()
+    assert any("Crop to fit drops transparency" in text for text in host.warnings)
+
+
+@BOTH
+@pytest.mark.parametrize("low", [254, 0])
+def test_a_face_restorer_that_blends_does_not_cost_the_picture(door: dict[str, Any], low: int, host: FakeHost) -> None:
+    source = picture().convert("RGBA")
+    alpha = np.full((20, 30), 255, np.uint8)
+    alpha[:6, :6] = low
+    source.putalpha(Image.fromarray(alpha))
+    result = host.extras(source, gfpgan={"gfpgan_visibility": 0.5}, **door)
+
+    assert result.error == ""
+    saved = _opened(result.saved[0])
+    assert saved.size == (120, 80)
+    assert saved.mode == "RGBA", "its transparency is kept, whoever takes none"
+    kept = np.asarray(saved)[..., 3]
+    assert (kept[:12, :12].max() <= low + 1, kept[40:, 40:].min()) == (True, 255)
+    assert any("takes no transparency" in text for text in host.warnings) == (low == 0)
+
+
+# -- what is said beside the pixels ------------------------------------------------------------------------------------
+
+
+def _with_profile() -> Image.Image:
+    image = picture()
+    image.info["icc_profile"] = PROFILE
+    return image
+
+
+MIXED = {"upscale": {**ACCORDION["upscale"], "upscaler_2_name": "Lanczos", "upscaler_2_visibility": 0.5}}
+
+
+@pytest.mark.parametrize("door", [PANEL, ACCORDION, MIXED], ids=["panel", "accordion", "mixed"])
+@pytest.mark.parametrize("restored", [False, True])
+def test_the_profile_is_kept(door: dict[str, Any], restored: bool, host: FakeHost) -> None:
+    more = {"gfpgan": {"gfpgan_visibility": 0.5}} if restored else {}
+    result = host.extras(_with_profile(), **door, **more)
+
+    assert _opened(result.saved[0]).info["icc_profile"] == PROFILE
+
+
+def test_the_profile_is_kept_in_the_answer_of_the_hosts_api(host: FakeHost) -> None:
+    buffer = io.BytesIO()
+    picture().save(buffer, "PNG", icc_profile=PROFILE)
+    body = {
+        "image": base64.b64encode(buffer.getvalue()).decode(),
+        "upscaler_1": "four",
+        "upscaling_resize": 4,
+    }
+    answer = host.client().post("/sdapi/v1/extra-single-image", json=body)
+    assert _answered(answer).info["icc_profile"] == PROFILE
+
+
+@BOTH
+def test_one_pictures_profile_is_not_the_nexts(door: dict[str, Any], host: FakeHost, tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.png", icc_profile=PROFILE)
+    picture(seed=2).save(tmp_path / "b.png")
+    result = host.extras(batch=[tmp_path / "a.png", tmp_path / "b.png"], **door)
+
+    profiles = {path.name[:1]: _opened(path).info.get("icc_profile") for path in result.saved}
+    assert profiles == {"a": PROFILE, "b": None}
+
+
+def test_the_hosts_own_upscalers_are_left_alone(host: FakeHost) -> None:
+    lanczos = {"upscale": {**ACCORDION["upscale"], "upscaler_1_name": "Lanczos"}}
+    assert "icc_profile" not in _opened(host.extras(_with_profile(), **lanczos).saved[0]).info
+
+
+@BOTH
+def test_colours_told_by_a_gamma_are_converted_and_that_is_said(
+    door: dict[str, Any], host: FakeHost, tmp_path: Path
+) -> None:
+    """Linear light, which only a gAMA chunk tells: the host would save it as if it were sRGB."""
+    path = tmp_path / "linear.png"
+    text = PngImagePlugin.PngInfo()
+    text.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    picture().save(path, pnginfo=text)
+    result = host.extras(batch=[path], **door)
+
+    light = np.asarray(picture()).astype(float) / 255
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
+    expected = levels(true_output(STATES["four"], np.floor(255 * curve + 0.5).astype(np.uint8)))
+    assert off(result.pictures[0], expected) <= 8  # a level of the source can be several of the result
+    assert any("converted to sRGB" in text for text in host.warnings)
+
+
+@BOTH
+def test_a_text_hidden_in_the_alpha_is_kept_as_text(door: dict[str, Any], host: FakeHost) -> None:
+    hidden = "a cat\nSteps: 20, Sampler: Euler, Seed: 7"
+    source = Image.fromarray(stealth(np.asarray(picture(160, 40)), hidden, packed=True))
+    result = host.extras(source, **door)
+
+    saved = _opened(result.saved[0])
+    assert saved.text["parameters"] == hidden
+    assert saved.mode == "RGB", "an alpha that held nothing else"
+    assert any("hidden in its pixels" in text for text in host.warnings)
+
+
+@BOTH
+def test_where_nothing_is_wrong_nothing_is_said(door: dict[str, Any], host: FakeHost) -> None:
+    result: SimpleNamespace = host.extras(picture(), **door)
+    assert (host.warnings, result.error) == ([], "")
