@@ -609,6 +609,17 @@ def test_whoever_hands_a_picture_over_says_whether_it_is_upright(turn: bool) -> 
     assert picture.metadata.size == picture.image.size
 
 
+def test_nothing_is_told_that_nobody_said(tmp_path: Path) -> None:
+    for suffix in ("png", "jpg", "tif", "bmp", "webp"):
+        path, warnings = done(tmp_path, png(PHOTO), "a.png", f"out.{suffix}")
+        assert warnings == ()
+        with Image.open(path) as image:
+            told = {key for key, value in image.info.items() if value and value != (0, 0)}
+            if suffix == "tif" and 282 not in image.tag_v2:
+                told -= {"dpi"}  # Pillow's own idea
+            assert not {"dpi", "exif", "icc_profile", "comment", "xmp"} & told, suffix
+
+
 def test_metadata_alone_writes_a_plain_file(tmp_path: Path) -> None:
     write_picture(Image.fromarray(PHOTO), tmp_path / "a.png", Metadata())
     assert set(with_chunks((tmp_path / "a.png").read_bytes())) == {b"IHDR", b"IDAT", b"IEND"}
