@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from PIL import Image
+from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from . import iptc
 from .metadata import Found
@@ -64,6 +65,13 @@ class TiffKind:
         """Whether Pillow should know it: what is wrong then is something else."""
         plain = set(self.bits) == {8} and set(self.formats) == {1}
         return plain and self.photometric in (0, 1, 2, 3) and self.samples == _COLORS[self.photometric]
+
+    def why_not(self) -> str:
+        """Why its pixels cannot be unpacked, in words; empty where they can, as far as is known."""
+        number = (self.numbers.get(_COMPRESSION) or (1,))[0]
+        if number in COMPRESSION_INFO:
+            return ""
+        return f"its pixels are compressed in a way that is not read here (number {number})"
 
     def in_words(self) -> str:
         """Such as "RGB in floating point of 32 bits"."""
@@ -133,7 +141,7 @@ def cut_strips(file: BinaryIO, kind: TiffKind) -> int:
 
 def found_in_tiff(image: Image.Image) -> Found:
     """What the directory of a TIFF says, before it is loaded: after that, older Pillow has closed the file."""
-    found = Found()
+    found = Found(is_turned=True)  # by Pillow
     tags = image.tag_v2  # type: ignore[attr-defined]
     found.icc = image.info.get("icc_profile")
     found.exif = _exif(image, found)
