@@ -127,6 +127,8 @@ def _tiff(file: BinaryIO, what: str) -> Opened:
     kind = tiffs.kind_of(file)
     if kind and (why := kind.why_not()):
         raise UnsupportedPictureError(what, why, CONVERT)
+    if kind and (missing := kind.missing()):
+        raise PictureReadError(what, f"{missing} of the pieces that its pixels lie in are not in the file", _AGAIN)
     file.seek(0)
     is_big = b"+" in file.read(4)
     file.seek(0)

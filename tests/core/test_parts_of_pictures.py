@@ -466,6 +466,27 @@ def test_a_tiff_that_cannot_be_read_is_called_what_it_is(
         given(tmp_path, tiff(pixels, photometric, extra, format=format), "a.tif")
 
 
+@pytest.mark.parametrize("place", [(), (8,), (8, 0), (0, 0)])
+def test_strips_that_are_not_there_are_not_taken_for_black(tmp_path: Path, place: tuple[int, ...]) -> None:
+    whole = tiff(PHOTO, 2)
+    data = whole.replace(struct.pack("<HHII", 278, 4, 1, 44), struct.pack("<HHII", 278, 4, 1, 22))  # two strips
+    row = struct.pack("<HHII", 273, 4, 1, 8)
+    if len(place) == 2:
+        data = data.replace(row, struct.pack("<HHII", 273, 4, 2, len(data))) + struct.pack("<II", *place)
+    elif not place:
+        data = whole.replace(row, struct.pack("<HHII", 273, 4, 1, 0))
+    with pytest.raises(PictureReadError, match=r"[12] of the pieces that its pixels lie in are not in the file"):
+        given(tmp_path, data, "a.tif")
+
+
+@pytest.mark.parametrize("options", [{"tiffinfo": {278: 10}}, {"tiffinfo": {278: 10}, "compression": "tiff_lzw"}, {}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "1"])
+def test_tiffs_in_strips_are_whole(tmp_path: Path, options: dict, mode: str) -> None:
+    image = Image.fromarray(photo(200, 150)).convert(mode)
+    picture = given(tmp_path, encoded(image, "TIFF", **options), "a.tif")
+    np.testing.assert_array_equal(np.asarray(picture.image), np.asarray(image))
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.jpg", "a.png"])
 def test_an_orientation_that_is_told_twice_is_applied_once(tmp_path: Path, name: str) -> None:
     xmp = b'<x tiff:Orientation="6" a:b="c"/>'
