@@ -26,14 +26,15 @@ from ..errors import (
 from ..geometry import Size
 from ..models.library import SUFFIXES
 from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
-from ..pictures.origin import fingerprint
+from ..pictures.origin import fingerprint, is_anothers
+from ..pictures.pixels import NEARLY_OPAQUE
 from ..pictures.reading import read_picture
 from ..pictures.writing import write_picture
 from ..pipeline import Plan, Upscaler
 from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
 from ..running.limits import is_out_of_memory
 from ..running.peak import PeakMeter, resident_bytes
-from .files import Task
+from .files import ANOTHERS, Task
 from .stopping import CANCELLED, FAILED, StopRequest, exit_code
 
 __all__ = ["BatchListener", "BatchOptions", "Outcome", "Record", "in_words", "run_batch"]
@@ -226,6 +227,8 @@ class _Batch:
                 raise PictureWriteError(what, "there is a folder of that name", "choose another name")
             if self.options.existing == "refuse":
                 raise PictureWriteError(what, "it exists", "use --overwrite or --skip-existing")
+            if self.options.existing == "skip" and is_anothers(task.output, task.source):
+                raise PictureWriteError(what, *ANOTHERS)
             return self.options.existing == "skip"
         _check_folder(task.output)
         return False
@@ -322,8 +325,8 @@ def _named(error: Exception) -> Exception:
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    """Whether any pixel shows what is behind it; a transparent colour is taken to be used."""
-    return not image.mode.endswith("A") or image.getextrema()[-1][0] < 255
+    """Whether any pixel shows what is behind it, as an eye can tell; a transparent colour is taken to be used."""
+    return not image.mode.endswith("A") or image.getextrema()[-1][0] < NEARLY_OPAQUE
 
 
 def _exists(path: Path) -> bool:

@@ -15,10 +15,13 @@ from ..errors import PictureReadError, RequestError
 from ..pictures.formats import is_picture_path, kind_by_name, output_format
 from ..pictures.origin import fingerprint, origin_of
 
-__all__ = ["BatchPlan", "Destination", "Task", "destination_of", "named_paths", "plan_batch"]
+__all__ = ["ANOTHERS", "BatchPlan", "Destination", "Task", "destination_of", "named_paths", "plan_batch"]
 
 RESULT_SUFFIX = "-upscaled"
 _RESULT_STEM = re.compile(f".+{re.escape(RESULT_SUFFIX)}" + r"(-\d+)?", re.DOTALL)
+
+ANOTHERS = "it is the result of another picture, or of this one before it was changed", "choose another name"
+"""Why a file that was named is neither skipped nor replaced, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..errors import PictureError, SizeError
+from ..errors import PictureError, PictureWriteError, SizeError
 from ..estimates import Estimate, estimate, total
 from ..geometry import Size
 from ..pictures.formats import check_format, output_format
+from ..pictures.origin import is_anothers
 from ..pictures.reading import read_header
 from ..pipeline import Upscaler
 from ..request import UpscaleRequest
 from .console import Console
-from .files import Task
+from .files import ANOTHERS, Task
 from .stopping import FAILED
 
 __all__ = ["plan_line", "tell_plan"]
@@ -33,7 +34,11 @@ def tell_plan(
     status = 0
     for task in tasks:
         if skip_existing and os.path.lexists(task.output):
-            console.skipped(task)
+            if is_anothers(task.output, task.source):
+                console.failed(task, PictureWriteError(f"cannot write '{task.output}'", *ANOTHERS))
+                status = FAILED
+            else:
+                console.skipped(task)
             continue
         try:
             source, found = _planned(upscaler, request, task)

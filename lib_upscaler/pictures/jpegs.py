@@ -24,6 +24,7 @@ __all__ = ["Jpeg", "first_missing_row", "take_apart"]
 _END_MARKER = b"\xff\xd9"
 _SCAN_END = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_READ_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 _PROGRESSIVE, _ARITHMETIC = 0xC2, 0xC9  # the second and all that follow
 _LONG_XMP = b"http://ns.adobe.com/xmp/extension/\x00"
 _PICTURES = 0xB001  # their number, in the index of a file of several (CIPA DC-007)
@@ -33,13 +34,25 @@ _PICTURES = 0xB001  # their number, in the index of a file of several (CIPA DC-0
 class Jpeg:
     """pixels: a JPEG without an end marker, of nothing but what the pixels need. complete: whether the file's own end
     marker is there. planned: whether all scans are there that the picture needs.
-    frame: the marker that tells how its pixels are coded.
+    frame: the marker that tells how its pixels are coded; 0: there is none. bits: per channel. layers: channels.
     """
 
     pixels: bytes
     complete: bool
     planned: bool
     frame: int
+    bits: int
+    layers: int
+
+    def why_not(self) -> str:
+        """Why libjpeg cannot read its pixels, in words; empty where it can."""
+        if not self.frame:
+            return ""  # the header is missing, which is another matter
+        if self.bits != 8:
+            return f"it has {self.bits} bits per channel"
+        if self.frame not in _READ_FRAMES:
+            return "it is a lossless or hierarchical JPEG, which is not read here"
+        return "" if self.layers in (1, 3, 4) else f"it is a JPEG of {self.layers} channels"
 
     def file(self) -> BytesIO:
         return BytesIO(self.pixels + _END_MARKER)
@@ -53,6 +66,7 @@ class _Outline:
     told: list[tuple[int, bytes]] = field(default_factory=list)
     coefficients: dict[int, list[int]] = field(default_factory=dict)  # by component, how many bits are to come; -1: all
     frame: int = 0
+    bits: int = 8
     end: int | None = None  # behind the end marker
 
 
@@ -63,7 +77,8 @@ def take_apart(data: bytes) -> tuple[Jpeg, Found]:
     behind = data[outline.end :] if outline.end is not None else b""
     _name_others(found, outline.told, behind)
     complete = outline.end is not None
-    return Jpeg(b"".join(outline.needed), complete, _all_scans(outline, complete), outline.frame), found
+    pixels, layers = b"".join(outline.needed), len(outline.coefficients)
+    return Jpeg(pixels, complete, _all_scans(outline, complete), outline.frame, outline.bits, layers), found
 
 
 def first_missing_row(jpeg: Jpeg, size: tuple[int, int]) -> int | None:
@@ -113,7 +128,7 @@ def _outlined(data: bytes) -> _Outline:
             continue
         outline.needed.append(data[start:position])
         if marker in _FRAMES and not outline.coefficients:
-            outline.frame = marker
+            outline.frame, outline.bits = marker, content[0] if content else 0
             outline.coefficients = {number: [-1] * 64 for number in content[6::3]}
         elif marker == 0xDA:
             position = _scan(data, position, content, outline)

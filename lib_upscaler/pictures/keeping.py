@@ -118,7 +118,9 @@ def _keep_density(keeping: Keeping, target: OutputFormat, metadata: Metadata, lo
             lost.append(f"its density of {metadata.dpi[0]:.4g} x {metadata.dpi[1]:.4g} dpi")
         else:
             keeping.options["dpi"] = metadata.dpi
-    elif metadata.aspect:
+    elif target is BMP:
+        keeping.options["dpi"] = (0, 0)  # Pillow would tell 96
+    if metadata.aspect and not metadata.dpi:
         x, y = metadata.aspect
         if target is PNG:
             keeping.chunks += _chunk(b"pHYs", struct.pack(">IIB", x, y, 0))

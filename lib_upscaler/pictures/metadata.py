@@ -50,7 +50,8 @@ class Found:
     """What stands in a file, not looked into yet. Each format fills this from where it keeps things.
 
     icc: a profile. frames: pictures of an animation, 1 for a still one. lost: parts that no result can keep, for people
-    ("its HDR gain map"). notes: sentences about parts that are damaged and were left out. The others as in Metadata.
+    ("its HDR gain map"). notes: sentences about parts that are damaged and were left out. is_turned: the orientation
+    is seen to elsewhere. The others as in Metadata.
     """
 
     icc: bytes | None = None
@@ -63,6 +64,7 @@ class Found:
     frames: int = 1
     lost: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    is_turned: bool = False
 
     def add_xmp(self, data: bytes) -> None:
         """XMP in UTF-8."""
@@ -110,7 +112,7 @@ def settled(found: Found, size: tuple[int, int], notes: list[str]) -> tuple[Meta
         lost += [name for name in parts if name not in lost]
         if plain != text[xmp.PNG_KEY]:
             text[xmp.PNG_KEY] = iTXt(plain)
-        if turn is not None and exif is None:
+        if turn is not None and exif is None and not found.is_turned:
             orientation = turn
     if lost:
         notes.append(f"{', '.join(lost)} cannot be kept; left out")

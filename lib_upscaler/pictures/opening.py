@@ -19,9 +19,10 @@ from . import gifs, jpegs, pngs, tiffs, webps
 from .formats import READ_FORMATS
 from .metadata import Found
 
-__all__ = ["Opened", "collected_warnings", "open_picture", "opened_file"]
+__all__ = ["CONVERT", "Opened", "collected_warnings", "open_picture", "opened_file"]
 
 _AGAIN = "download or export it again"
+CONVERT = "convert it to 8-bit grey, RGB or RGBA in a picture editor first"
 _SIGNATURES = {pngs.SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"BM": "BMP"}
 
 # Python's warning filters are shared by all threads; one reader at a time changes them.
@@ -98,6 +99,8 @@ def _by_format(file: BinaryIO, head: bytes, what: str, whole: bool) -> Opened:
         return Opened(_image(pixels, "PNG"), found, pixels)
     if head.startswith(b"\xff\xd8\xff"):
         jpeg, found = jpegs.take_apart(file.read())
+        if why := jpeg.why_not():
+            raise UnsupportedPictureError(what, why, CONVERT)
         pixels = jpeg.file()
         image = _image(pixels, "JPEG")
         _add_jfif_density(found, image)
@@ -122,17 +125,25 @@ def _image(file: BinaryIO, *formats: str) -> Image.Image:
 
 def _tiff(file: BinaryIO, what: str) -> Opened:
     kind = tiffs.kind_of(file)
+    if kind and (why := kind.why_not()):
+        raise UnsupportedPictureError(what, why, CONVERT)
+    if kind and (missing := kind.missing()):
+        raise PictureReadError(what, f"{missing} of the pieces that its pixels lie in are not in the file", _AGAIN)
+    file.seek(0)
+    is_big = b"+" in file.read(4)
     file.seek(0)
     try:
         image = _image(file, "TIFF")
     except UnidentifiedImageError:
+        if is_big:
+            why = "it is a BigTIFF of a kind that is not read here, or damaged"
+            raise UnsupportedPictureError(what, why, CONVERT) from None
         copy = tiffs.as_pillow_knows(file, kind) if kind else None
         if kind is None or (copy is None and kind.is_plain):
             why = "the file is damaged or incomplete: what describes its pixels is broken or missing"
             raise PictureReadError(what, why, _AGAIN) from None
         if copy is None:
-            convert = "convert it to 8-bit grey, RGB or RGBA in a picture editor first"
-            raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", convert) from None
+            raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", CONVERT) from None
         file, image = copy, _image(copy, "TIFF")
     found = tiffs.found_in_tiff(image)
     found.frames = kind.pictures if kind else 1

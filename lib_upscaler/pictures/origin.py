@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .exif import without_value
 
-__all__ = ["KEY", "TAG", "fingerprint", "mark", "origin_of", "without_mark"]
+__all__ = ["KEY", "TAG", "fingerprint", "is_anothers", "mark", "origin_of", "without_mark"]
 
 KEY = "TrueScale source"
 """The name of the mark: of a PNG's text, elsewhere what a segment or a tag begins with."""
@@ -58,6 +58,12 @@ def origin_of(path: str | os.PathLike[str]) -> str | None:
     except OSError:
         return None
     return found.group(1).decode("ascii") if found else None
+
+
+def is_anothers(result: str | os.PathLike[str], source: str | os.PathLike[str]) -> bool:
+    """Whether the file ``result`` tells that it was made of another file than ``source``, as that is now."""
+    digits = origin_of(result)
+    return digits is not None and digits != fingerprint(source)
 
 
 def _ends(path: str | os.PathLike[str], length: int) -> tuple[bytes, bytes, int]:

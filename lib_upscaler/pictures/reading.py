@@ -24,7 +24,7 @@ from .formats import READ_FORMATS
 from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
-from .opening import Opened, collected_warnings, open_picture, opened_file
+from .opening import CONVERT, Opened, collected_warnings, open_picture, opened_file
 from .pixels import NEARLY_OPAQUE, check_mode, compose, decompose
 from .stealth import hidden_text
 from .tiffs import cut_strips
@@ -42,6 +42,9 @@ __all__ = [
 
 MAX_PIXELS = 178_956_970
 """Larger pictures are not opened: Pillow's own limit, kept here also where a host has turned Pillow's off."""
+
+_OTHER_KIND = re.compile("unsupported|not supported|cannot handle", re.IGNORECASE)
+"""What Pillow says of sound files that it cannot read."""
 
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -69,10 +72,7 @@ class SourcePicture:
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What a file says of its picture before the pixels.
-
-    size: upright. channels: of the colours, 1 (grey) or 3. alpha: whether there may be transparency.
-    """
+    """size: upright. channels: of the colours, 1 (grey) or 3. alpha: whether there may be transparency."""
 
     size: Size
     channels: int
@@ -154,7 +154,7 @@ def _upright_size(opened: Opened, notes: list[str]) -> Size:
     image = opened.image
     if image.format == "TIFF":  # Pillow turns it by itself, some versions when it is loaded, others before
         tags = image.tag_v2  # type: ignore[attr-defined]
-        width, height, orientation = tags[256], tags[257], tags.get(274, 1)
+        width, height, orientation = int(tags[256]), int(tags[257]), tags.get(274, 1)
     else:
         width, height = image.size
         _, orientation = settled(opened.found, image.size, notes)
@@ -179,6 +179,8 @@ def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[O
         raise PictureReadError(what, "it is too large to open", "make it smaller first") from error
     except Exception as error:
         # Pillow's decoders raise almost anything on damaged data; whatever it is, the file cannot be read.
+        if _OTHER_KIND.search(str(error)):
+            raise UnsupportedPictureError(what, f"it is of a kind that is not read here ({error})", CONVERT) from error
         detail = "" if re.fullmatch(r"-?\d*", str(error)) else f" ({error})"  # libtiff's are numbers
         raise PictureReadError(
             what, f"the file is damaged or incomplete{detail}", "download or export it again"

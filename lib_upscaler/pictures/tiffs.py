@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import BinaryIO
 
 from PIL import Image
+from PIL.TiffImagePlugin import COMPRESSION_INFO
 
 from . import iptc
 from .metadata import Found
@@ -34,7 +35,10 @@ _OTHERS = {
 
 _MOST_DIRECTORIES = 10_000
 _LONGEST = 1 << 20  # bytes of a row of numbers, such as where 262,144 strips lie
-_STRIPS = ((273, 279), (324, 325))  # where strips and tiles lie, and their bytes
+_WIDTH, _HEIGHT, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
+_PLANES, _APART = 284, 2  # each channel has strips of its own
+_STRIPS, _TILES = 273, 324  # where they lie; the tags of their bytes are 279 and 325
+_HEADER = 8  # bytes at the beginning of a file, where no pixels lie
 _JPEG = 7
 _PADDING = 16  # bytes that may follow the end of a strip
 
@@ -64,6 +68,31 @@ class TiffKind:
         """Whether Pillow should know it: what is wrong then is something else."""
         plain = set(self.bits) == {8} and set(self.formats) == {1}
         return plain and self.photometric in (0, 1, 2, 3) and self.samples == _COLORS[self.photometric]
+
+    def why_not(self) -> str:
+        """Why its pixels cannot be unpacked, in words; empty where they can, as far as is known."""
+        number = (self.numbers.get(_COMPRESSION) or (1,))[0]
+        if number in COMPRESSION_INFO:
+            return ""
+        return f"its pixels are compressed in a way that is not read here (number {number})"
+
+    def missing(self) -> int:
+        """How many strips or tiles of pixels the directory does not tell the place of: readers show black, or noise."""
+        size = self._number(_WIDTH), self._number(_HEIGHT)
+        if _TILES in self.places:
+            sides, places = (self._number(_TILE_WIDTH), self._number(_TILE_HEIGHT)), _TILES
+        else:
+            sides, places = (size[0], self._number(_ROWS) or size[1]), _STRIPS
+        if places not in self.numbers or not all((*size, *sides)):
+            return 0  # Pillow tells what is wrong
+        columns, rows = (-(-whole // part) for whole, part in zip(size, sides))
+        expected = columns * rows * (self.samples if self._number(_PLANES) == _APART else 1)
+        told = self.numbers[places][:expected]
+        return expected - len(told) + sum(place < _HEADER for place in told)
+
+    def _number(self, tag: int) -> int:
+        """The first number under a tag; 0 where there is none."""
+        return (self.numbers.get(tag) or (0,))[0]
 
     def in_words(self) -> str:
         """Such as "RGB in floating point of 32 bits"."""
@@ -124,7 +153,7 @@ def cut_strips(file: BinaryIO, kind: TiffKind) -> int:
     if kind.numbers.get(_COMPRESSION) != (_JPEG,):
         return 0
     cut = 0
-    for places, lengths in _STRIPS:
+    for places, lengths in ((_STRIPS, 279), (_TILES, 325)):
         for place, length in zip(kind.numbers.get(places, ()), kind.numbers.get(lengths, ())):
             file.seek(place + max(0, length - _PADDING))
             cut += length > 0 and b"\xff\xd9" not in file.read(min(length, _PADDING))
@@ -133,7 +162,7 @@ def cut_strips(file: BinaryIO, kind: TiffKind) -> int:
 
 def found_in_tiff(image: Image.Image) -> Found:
     """What the directory of a TIFF says, before it is loaded: after that, older Pillow has closed the file."""
-    found = Found()
+    found = Found(is_turned=True)  # by Pillow
     tags = image.tag_v2  # type: ignore[attr-defined]
     found.icc = image.info.get("icc_profile")
     found.exif = _exif(image, found)

@@ -466,6 +466,63 @@ def test_a_tiff_that_cannot_be_read_is_called_what_it_is(
         given(tmp_path, tiff(pixels, photometric, extra, format=format), "a.tif")
 
 
+@pytest.mark.parametrize("place", [(), (8,), (8, 0), (0, 0)])
+def test_strips_that_are_not_there_are_not_taken_for_black(tmp_path: Path, place: tuple[int, ...]) -> None:
+    whole = tiff(PHOTO, 2)
+    data = whole.replace(struct.pack("<HHII", 278, 4, 1, 44), struct.pack("<HHII", 278, 4, 1, 22))  # two strips
+    row = struct.pack("<HHII", 273, 4, 1, 8)
+    if len(place) == 2:
+        data = data.replace(row, struct.pack("<HHII", 273, 4, 2, len(data))) + struct.pack("<II", *place)
+    elif not place:
+        data = whole.replace(row, struct.pack("<HHII", 273, 4, 1, 0))
+    with pytest.raises(PictureReadError, match=r"[12] of the pieces that its pixels lie in are not in the file"):
+        given(tmp_path, data, "a.tif")
+
+
+@pytest.mark.parametrize("options", [{"tiffinfo": {278: 10}}, {"tiffinfo": {278: 10}, "compression": "tiff_lzw"}, {}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "1"])
+def test_tiffs_in_strips_are_whole(tmp_path: Path, options: dict, mode: str) -> None:
+    image = Image.fromarray(photo(200, 150)).convert(mode)
+    picture = given(tmp_path, encoded(image, "TIFF", **options), "a.tif")
+    np.testing.assert_array_equal(np.asarray(picture.image), np.asarray(image))
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.jpg", "a.png"])
+def test_an_orientation_that_is_told_twice_is_applied_once(tmp_path: Path, name: str) -> None:
+    xmp = b'<x tiff:Orientation="6" a:b="c"/>'
+    data = {
+        "a.tif": tiff(PHOTO, 2, t274=(3, (6,)), t700=(1, tuple(xmp))),
+        "a.jpg": with_segments(encoded(PHOTO, "JPEG"), segment(0xE1, exif_data(TURNED)), segment(0xE1, XMP_HEAD + xmp)),
+        "a.png": png(
+            PHOTO, chunk(b"eXIf", exif_data(TURNED)[6:]), chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp)
+        ),
+    }[name]
+    path, _ = done(tmp_path, data, name, "out.png")
+    assert Image.open(path).size == (44, 56)
+    assert b"Orientation" not in path.read_bytes()
+    assert read_header(tmp_path / name).size.width == 44
+
+
+def test_what_is_sound_is_not_called_damaged(tmp_path: Path) -> None:
+    jpeg = encoded(PHOTO, "JPEG")
+    frame = jpeg.index(b"\xff\xc0")
+    bmp = encoded(PHOTO, "BMP")
+    files = {
+        "12 bits.jpg": (jpeg[: frame + 4] + b"\x0c" + jpeg[frame + 5 :], "it has 12 bits per channel"),
+        "lossless.jpg": (jpeg[:frame] + b"\xff\xc3" + jpeg[frame + 2 :], "a lossless or hierarchical JPEG"),
+        "jpeg inside.bmp": (bmp[:30] + b"\x04" + bmp[31:], "of a kind that is not read here"),
+        "odd.tif": (
+            tiff(PHOTO, 2).replace(struct.pack("<HHII", 259, 3, 1, 1), struct.pack("<HHII", 259, 3, 1, 33003)),
+            "33003",
+        ),
+        "big.tif": (b"II+\x00\x08\x00\x00\x00" + struct.pack("<Q", 16) + bytes(40), "BigTIFF"),
+    }
+    for name, (data, word) in files.items():
+        with pytest.raises(UnsupportedPictureError, match=word) as caught:
+            given(tmp_path, data, name)
+        assert name in str(caught.value)
+
+
 def test_what_a_tiff_says_beyond_is_named_or_kept(tmp_path: Path) -> None:
     resources = b"8BIM\x04\x04\x00\x00\x00\x00\x00\x0c\x1c\x02P\x00\x07A Photo"
     data = tiff(PHOTO, 2, t33550=(4, (1, 2, 3)), t37724=(1, tuple(b"layers")), t34377=(1, tuple(resources)))
@@ -607,6 +664,17 @@ def test_whoever_hands_a_picture_over_says_whether_it_is_upright(turn: bool) -> 
     picture = picture_of(image, turn=turn)
     assert picture.image.size == ((44, 56) if turn else (56, 44))
     assert picture.metadata.size == picture.image.size
+
+
+def test_nothing_is_told_that_nobody_said(tmp_path: Path) -> None:
+    for suffix in ("png", "jpg", "tif", "bmp", "webp"):
+        path, warnings = done(tmp_path, png(PHOTO), "a.png", f"out.{suffix}")
+        assert warnings == ()
+        with Image.open(path) as image:
+            told = {key for key, value in image.info.items() if value and value != (0, 0)}
+            if suffix == "tif" and 282 not in image.tag_v2:
+                told -= {"dpi"}  # Pillow's own idea
+            assert not {"dpi", "exif", "icc_profile", "comment", "xmp"} & told, suffix
 
 
 def test_metadata_alone_writes_a_plain_file(tmp_path: Path) -> None:

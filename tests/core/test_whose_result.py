@@ -111,6 +111,18 @@ def test_a_picture_that_was_changed_is_done_again(model: Path) -> None:
     assert sources_of("out") == {"photo.png": before, "photo-2.png": after}
 
 
+@pytest.mark.parametrize("plan", [(), ("--plan",)])
+def test_a_file_that_was_named_is_not_taken_for_anothers_result(
+    plan: tuple[str, ...], model: Path, capsys: pytest.CaptureFixture
+) -> None:
+    png, jpg = save("photo.png", 50), save("photo.jpg", 200)
+    assert upscale(model, png, "-o", "out.png") == 0
+    assert upscale(model, jpg, "-o", "out.png", "--skip-existing", *plan) == 1
+    assert "it is the result of another picture" in capsys.readouterr().err
+    assert upscale(model, png, "-o", "out.png", "--skip-existing", *plan) == 0
+    assert origin_of("out.png") == fingerprint(png)
+
+
 def test_copies_of_one_picture_have_a_result_each(model: Path) -> None:
     save("one/a.png", 50), save("two/a.png", 50)
     for _ in range(2):
