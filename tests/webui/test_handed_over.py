@@ -210,3 +210,45 @@ def test_a_text_hidden_in_the_alpha_is_kept_as_text(door: dict[str, Any], host: 
 def test_where_nothing_is_wrong_nothing_is_said(door: dict[str, Any], host: FakeHost) -> None:
     result: SimpleNamespace = host.extras(picture(), **door)
     assert (host.warnings, result.error) == ([], "")
+
+
+# -- uploads into the page ---------------------------------------------------------------------------------------------
+
+
+def _uploaded(host: FakeHost, path: Path, elem_id: str) -> Image.Image:
+    """As gradio hands an uploaded file to the host's functions."""
+    import gradio as gr
+
+    component = gr.Image(
+        source="upload", interactive=True, type="pil", elem_id=elem_id, image_mode="RGBA", render=False
+    )
+    host.ours("host.uploads").watch(component, elem_id)
+    return component.preprocess(f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}")
+
+
+@BOTH
+def test_an_upload_of_sixteen_bits_is_refused_in_extras(door: dict[str, Any], host: FakeHost, tmp_path: Path) -> None:
+    result = host.extras(_uploaded(host, _deep(tmp_path / "depth.png"), "extras_image"), **door)
+
+    assert result.pictures == []
+    assert "16 or 32 bits" in result.error
+
+
+def test_the_hosts_component_is_watched(host: FakeHost, tmp_path: Path) -> None:
+    encoded_file = base64.b64encode(_deep(tmp_path / "depth.png").read_bytes()).decode()
+    image = host.component("extras_image").preprocess(f"data:image/png;base64,{encoded_file}")
+    assert "16 or 32 bits" in host.extras(image, **PANEL).error
+
+
+def test_an_upload_of_sixteen_bits_is_scaled_for_stable_diffusion(host: FakeHost, tmp_path: Path) -> None:
+    image = _uploaded(host, _deep(tmp_path / "depth.png"), "img2img_image")
+
+    assert image.mode == "RGBA"
+    assert np.array_equal(np.asarray(image)[..., 0], np.asarray(picture(mode="L")))
+
+
+def test_other_uploads_are_as_gradio_makes_them(host: FakeHost, tmp_path: Path) -> None:
+    picture().save(tmp_path / "plain.png")
+    image = _uploaded(host, tmp_path / "plain.png", "extras_image")
+    assert image.convert("RGB").tobytes() == picture().tobytes()
+    assert host.extras(image, **PANEL).error == ""
