@@ -53,7 +53,7 @@ def test_tiles(name: str, size: tuple[int, int], tile: int, shared: Path, upscal
 
 @pytest.mark.parametrize(("name", "blocks"), [(PLUS, 23), (ANIME, 6)])
 def test_facts_of_the_real_networks(name: str, blocks: int, upscaler: Upscaler) -> None:
-    (model,), _ = upscaler.load(UpscaleRequest(name)).stages[0][0]
+    (model,) = upscaler.load(UpscaleRequest(name))[name]
 
     # 1 + 15 per block + 1, then 1/2 + 1/4 + 2 x 1/4 at the higher resolutions, rounded up.
     assert model.facts.radius == 15 * blocks + 4
