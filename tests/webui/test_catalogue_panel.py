@@ -19,7 +19,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from fake_host.running import FakeHost
+from fake_host.running import FakeHost, called
 from lib_upscaler import catalogue
 from lib_upscaler.catalogue.transfer import open_url
 from lib_upscaler.errors import DownloadError, NoNetworkError
@@ -74,8 +74,8 @@ class Panel:
             number = numbers.pop(0)
             event = demo.dependencies[number]
             outputs = [demo.blocks[each].elem_id for each in event["outputs"]]
-            given = demo.fns[number].fn(*inputs[: len(event["inputs"])])
-            for step in given if inspect.isgenerator(given) else [given]:
+            given = called(demo.fns[number].fn, inputs[: len(event["inputs"])])
+            for step in given if inspect.isgenerator(given) else [given] if outputs else []:
                 values = step if len(outputs) > 1 else [step]
                 yield {(name or "").replace(f"{OWN}_", ""): value for name, value in zip(outputs, values)}
             numbers += [later for later, each in enumerate(demo.dependencies) if each["trigger_after"] == number]

@@ -15,6 +15,7 @@ from ..host.markup import line, plain, problem, word
 from ..upscaling.service import service
 from . import pieces
 from .downloads import Download, downloads, folder, installed_as
+from .own_page import only_own_page
 
 __all__ = ["WORDS", "ui"]
 
@@ -82,15 +83,18 @@ class _Panel:
             updates = refreshed()  # first: it finds the new file
             return [*self._chosen(label), *updates]
 
-        self._get.click(fn=fetch, inputs=[self._model], outputs=during, show_progress=False).then(
+        self._get.click(
+            fn=only_own_page(self._begin), inputs=[self._model], outputs=[], show_progress=False, queue=False
+        ).then(fn=fetch, inputs=[self._model], outputs=during, show_progress=False).then(
             fn=after, inputs=[self._model], outputs=[*chosen, *outputs], show_progress=False
         )
-        self._stop.click(fn=lambda: downloads().stop(), inputs=[], outputs=[], queue=False)
+        self._stop.click(fn=only_own_page(lambda: downloads().stop()), inputs=[], outputs=[], queue=False)
         self._again.click(
-            fn=self._look_again,
+            fn=only_own_page(self._look_again),
             inputs=[self._model],
             outputs=[self._progress, self._get, self._again],
             show_progress=False,
+            queue=False,
         )
 
     # -- what happens --------------------------------------------------------------------------------------------------
@@ -117,13 +121,20 @@ class _Panel:
         running = downloads().current() is not None
         return [gr.update(interactive=running), gr.update(visible=downloads().network_is_lost())]
 
+    def _begin(self, label: str | None) -> None:
+        entry = self._entry(label)
+        if entry is not None:
+            downloads().begin(entry)
+
     def _bit_by_bit(self, label: str | None) -> Iterator[list[Any]]:
         """Updates of the progress and the three buttons, until the download has ended; ``_chosen`` follows."""
-        entry = self._entry(label)
+        entry, job = self._entry(label), downloads().latest()
         if entry is None:
             yield [line([word("Choose a model first")], "problem"), gr.update(), *self._others()]
             return
-        job = downloads().begin(entry)
+        if job is None:
+            yield ["", gr.update(), *self._others()]
+            return
         if job.entry != entry:
             busy = [word("One download at a time; this one is under way"), plain(job.entry.label)]
             yield [line(busy, "problem"), gr.update(), *self._others()]
@@ -243,7 +254,7 @@ def _folder(own: str) -> None:
         return ""
 
     button = gr.Button("Open models folder", elem_id=f"{own}_open_folder")
-    button.click(fn=show, inputs=[], outputs=[note], show_progress=False)
+    button.click(fn=only_own_page(show), inputs=[], outputs=[note], show_progress=False, queue=False)
 
 
 def _code(text: object) -> str:

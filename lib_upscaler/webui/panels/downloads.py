@@ -65,6 +65,10 @@ class Downloads:
                 threading.Thread(target=job.run, name="truescale-download", daemon=True).start()
             return job
 
+    def latest(self) -> Download | None:
+        """The last one that was begun, whether or not it has ended."""
+        return self._last
+
     def current(self) -> Download | None:
         """The one that is under way."""
         job = self._last

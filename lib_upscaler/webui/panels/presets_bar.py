@@ -10,6 +10,7 @@ import gradio as gr
 from ...errors import TrueScaleError
 from ..host.markup import line, plain, problem, word
 from . import pieces, presets
+from .own_page import only_own_page
 
 __all__ = ["WORDS", "PresetsBar"]
 
@@ -65,8 +66,8 @@ class PresetsBar:
 
         inputs = [self._do, self._chosen, self._name, *components]
         outputs = [self._chosen, self._row, self._note]
-        self._do.click(fn=act, inputs=inputs, outputs=outputs, show_progress=False)
-        self._name.submit(fn=act, inputs=inputs, outputs=outputs, show_progress=False)
+        for does in (self._do.click, self._name.submit):
+            does(fn=only_own_page(act), inputs=inputs, outputs=outputs, show_progress=False, queue=False)
 
     # -- what happens --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from secrets import compare_digest
 from typing import Any, Optional
 
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field, create_model
@@ -19,6 +19,7 @@ from ...fields import Place, by_key, checked, default_of, fields_of, size_of, wa
 from ...request import UpscaleRequest
 from .. import host
 from ..host import health, hooks
+from ..host.origins import is_foreign
 from ..host.progress import shown_as_job
 from ..panels import lists
 from ..takeover import choices
@@ -97,14 +98,14 @@ def mount(app: FastAPI) -> None:
     """Add the routes, where the host serves its own API (``--api`` or ``--nowebui``)."""
     if not (host.command_option("api", False) or host.command_option("nowebui", False)):
         return
-    guarded = [Depends(_checked_password)] if host.command_option("api_auth") else []
+    guarded = [Depends(_checked_origin), *([Depends(_checked_password)] if host.command_option("api_auth") else [])]
     body_type = _body()
 
     def upscale(body: body_type) -> Any:
         """Upscale one picture; waits for its turn in the WebUI's queue."""
         return _answer(body.dict())
 
-    failures = {code: {"model": Failure} for code in (401, 404, 409, 413, 422)}
+    failures = {code: {"model": Failure} for code in (401, 403, 404, 409, 413, 415, 422)}
     for path, function, method, model in (
         ("models", list_models, "GET", list),
         ("refresh", refresh, "POST", list),
@@ -130,6 +131,15 @@ def _checked_password(credentials: HTTPBasicCredentials = Depends(HTTPBasic())) 
     password = known.get(credentials.username)
     if password is None or not compare_digest(credentials.password.encode(), password.encode()):
         raise HTTPException(401, "Incorrect username or password", headers={"WWW-Authenticate": "Basic"})
+
+
+def _checked_origin(request: Request) -> None:
+    """A browser sends what another site's page asks for, with no word to the user: only JSON, and not from there."""
+    if is_foreign(request.headers):
+        raise HTTPException(403, "This was asked for by a page of another site; allow it with --cors-allow-origins")
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if request.url.path.endswith("/upscale") and kind != "application/json":
+        raise HTTPException(415, "The request must be JSON: send it with the content type application/json")
 
 
 def look_at_itself() -> Any:

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...catalogue import offline_reason
 from ...errors import ModelNotFoundError
 from .. import host
 from ..host import health
@@ -157,6 +158,8 @@ def _fetched(entry: Any, kind: str) -> str:
     todo = f"connect to the network, or put the file of {entry.data_path} into {folder}"
     if download is None or folder is None:
         raise ModelNotFoundError(what, "this WebUI cannot fetch it", todo)
+    if offline_reason():
+        raise ModelNotFoundError(what, f"{offline_reason()} says that the network is not to be used", todo)
     try:
         return str(download(entry.data_path, model_dir=str(folder), file_name=_HOST_CLASSES[kind]))
     except Exception as error:

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import gradio
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from gradio.helpers import special_args
 from PIL import Image
 
 from lib_upscaler.fields import fields_of
 
-__all__ = ["FakeHost", "environment"]
+__all__ = ["FakeHost", "called", "environment"]
 
 _FOLDER = Path(__file__).resolve().parent
 _EXTENSION = _FOLDER.parents[2]
@@ -221,7 +223,7 @@ class FakeHost:
             function = self.demo.fns[number].fn
             if component._id in targets and function is not None:
                 outputs = [self.demo.blocks[each] for each in event["outputs"]]
-                given = function(*inputs[: len(event["inputs"])])
+                given = called(function, inputs[: len(event["inputs"])])
                 values = given if len(outputs) > 1 else [given]
                 changes.update({output.elem_id: value for output, value in zip(outputs, values)})
         return changes
@@ -229,6 +231,12 @@ class FakeHost:
     def saved(self) -> list[Path]:
         """All pictures that were saved, by name; also half-written ones."""
         return sorted(path for path in self.output.rglob("*") if path.is_file())
+
+
+def called(function: Callable[..., Any], inputs: Sequence[Any], **headers: str) -> Any:
+    """What gradio does with an event: by default one of the host's own page. headers: of its request."""
+    request = gradio.Request(SimpleNamespace(headers=headers or {"sec-fetch-site": "same-origin"}))
+    return function(*special_args(function, list(inputs), request)[0])
 
 
 def environment(data: Path, flags: str) -> dict[str, str]:
