@@ -143,9 +143,8 @@ def _detect(weights: dict[str, Tensor], name: str) -> spandrel.ArchSupport:
 def _check_extent(weights: Mapping[str, Tensor], name: str) -> None:
     """Raises UnsupportedModelError for tensors that are far larger than their data, of which they repeat a little."""
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in weights.values()}
-    if sum(value.numel() * value.element_size() for value in weights.values()) > largest_content(
-        sum(storages.values())
-    ):
+    written_out = sum(value.numel() * value.element_size() for value in weights.values())
+    if written_out > largest_content(sum(storages.values())):
         raise UnsupportedModelError(
             f"cannot load the model '{name}'", "its weights only repeat a few numbers", "use another model"
         )

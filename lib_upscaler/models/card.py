@@ -6,15 +6,15 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFileError
-from ..store import DiskCache, shared_cache
+from ..store import DiskCache, is_number, is_text, shared_cache
 from .library import ModelEntry, entry_of
 from .texts import model_texts
 
@@ -224,10 +224,51 @@ def _version(package: str) -> str:
 
 def _from_json(stored: dict[str, Any] | None, entry: ModelEntry) -> ModelCard | None:
     """The card that ``to_json`` gave, or None for what is not one (the cache's file may have been damaged)."""
-    names = {field.name for field in fields(ModelCard)}
-    if stored is None or not names <= set(stored) or stored["tiling_effect"] not in _TILING_SENTENCES:
+    if stored is None or not all(name in stored and is_sound(stored[name]) for name, is_sound in _SOUND.items()):
         return None
     values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in stored.items() if key in names
+        key: tuple(stored[key]) if isinstance(stored[key], list) else stored[key] for key in _SOUND
     }
-    return replace(ModelCard(**values), name=entry.name, path=entry.path)
+    return ModelCard(name=entry.name, path=entry.path, **values)
+
+
+def _is_channels(value: object) -> bool:
+    return is_number(value, 1, 4, whole=True)
+
+
+def _is_side(value: object) -> bool:
+    return is_number(value, 1, 10_000, whole=True)
+
+
+def _is_count(value: object) -> bool:
+    return is_number(value, 0, 1e15, whole=True)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(is_text, value))
+
+
+def _are_figures(value: object) -> bool:
+    return isinstance(value, dict) and all(is_text(one) or is_number(one, -1e15, 1e15) for one in value.values())
+
+
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    "architecture": is_text,
+    "scale": _is_side,
+    "input_channels": _is_channels,
+    "output_channels": _is_channels,
+    "purpose": is_text,
+    "precision": lambda value: value in ([], ["float16"], ["bfloat16"], ["float16", "bfloat16"]),
+    "tiling_effect": lambda value: is_text(value) and value in _TILING_SENTENCES,
+    "minimum": lambda value: is_number(value, 0, 10_000, whole=True),
+    "multiple_of": _is_side,
+    "square": lambda value: isinstance(value, bool),
+    "parameters": _is_count,
+    "file_size": _is_count,
+    "sha256": _is_sha256,
+    "tags": _are_texts,
+    "license": is_text,
+    "description": is_text,
+    "figures": _are_figures,
+}
+"""Field of a card -> whether a stored value can be it. Its name and path come from elsewhere."""
