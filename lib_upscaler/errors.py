@@ -144,8 +144,12 @@ class Cancelled(TrueScaleError):  # noqa: N818 - the name that every framework g
         super().__init__(what, why, todo)
 
 
-_NO_MEMORY = ("not enough memory", "cannot allocate memory", "can't allocate memory", "out of memory", "failed to map")
-"""What Python, PyTorch and the systems' loaders of libraries say of it."""
+_NO_MEMORY = (
+    *("not enough memory", "cannot allocate memory", "can't allocate memory", "out of memory"),
+    *("failed to map segment", "paging file is too small"),  # of Linux and Windows, where a library is loaded
+)
+_NOT_PERMITTED = ("not permitted", "permission denied")
+"""Why a library cannot be mapped although there is memory: the disk it lies on allows no programs."""
 
 
 def memory_ran_out(error: BaseException | None) -> bool:
@@ -157,9 +161,8 @@ def memory_ran_out(error: BaseException | None) -> bool:
         if error is None:
             return False
         no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
-        says_so = isinstance(error, (ImportError, OSError, RuntimeError)) and any(
-            words in str(error).lower() for words in _NO_MEMORY
-        )
+        text = str(error).lower() if isinstance(error, (ImportError, OSError, RuntimeError)) else ""
+        says_so = any(words in text for words in _NO_MEMORY) and not any(words in text for words in _NOT_PERMITTED)
         if isinstance(error, MemoryError) or no_memory or says_so:
             return True
         error = error.__cause__ or error.__context__
