@@ -25,6 +25,8 @@ Each says *what* happened, *why*, and what *to do* about it, in words that can b
 
 from __future__ import annotations
 
+import errno
+
 __all__ = [
     "BrokenModelError",
     "Cancelled",
@@ -140,3 +142,28 @@ class Cancelled(TrueScaleError):  # noqa: N818 - the name that every framework g
 
     def __init__(self, what: str = "stopped by the user, nothing was saved", why: str = "", todo: str = "") -> None:
         super().__init__(what, why, todo)
+
+
+_NO_MEMORY = (
+    *("not enough memory", "cannot allocate memory", "can't allocate memory", "out of memory"),
+    *("failed to map segment", "paging file is too small"),  # of Linux and Windows, where a library is loaded
+)
+_NOT_PERMITTED = ("not permitted", "permission denied")
+"""Why a library cannot be mapped although there is memory: the disk it lies on allows no programs."""
+
+
+def memory_ran_out(error: BaseException | None) -> bool:
+    """Whether this error, or one that it comes from, says that there is no more memory.
+
+    Also of an ImportError: where there is no room to load it, a package looks as if it were missing.
+    """
+    for _ in range(10):
+        if error is None:
+            return False
+        no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        text = str(error).lower() if isinstance(error, (ImportError, OSError, RuntimeError)) else ""
+        says_so = any(words in text for words in _NO_MEMORY) and not any(words in text for words in _NOT_PERMITTED)
+        if isinstance(error, MemoryError) or no_memory or says_so:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import sys
 import tempfile
 import threading
 from functools import cache
 from pathlib import Path
 
-__all__ = ["DiskCache", "cache_folder", "shared_cache"]
+__all__ = ["DiskCache", "cache_folder", "is_number", "is_text", "shared_cache"]
+
+_LARGEST_FILE = 16_000_000  # bytes; 500 entries of all caches together have less than one
 
 
 def cache_folder() -> Path | None:
@@ -32,6 +35,18 @@ def cache_folder() -> Path | None:
     return Path(base) / "truescale"
 
 
+def is_number(value: object, low: float, high: float, whole: bool = False) -> bool:
+    """Whether a stored value is a number in this range; no NaN is. whole: and an int."""
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        return False
+    return low <= value <= high
+
+
+def is_text(value: object, longest: int = 1000) -> bool:
+    """Whether a stored value is a text of at most so many characters."""
+    return isinstance(value, str) and len(value) <= longest
+
+
 def shared_cache(name: str) -> DiskCache:
     """The one cache of this name in this process, so that it also works where nothing can be written."""
     return _shared_cache(name, cache_folder())
@@ -47,6 +62,7 @@ class DiskCache:
 
     Several threads and processes may use one file. Each write takes over what others have written; of two writes in the
     same instant the later one stays. A damaged file counts as empty. What cannot be written is kept in memory.
+    What a value must be is the reader's to check: anybody can have written it.
     """
 
     def __init__(self, name: str, *, folder: Path | None = None, limit: int = 500) -> None:
@@ -107,6 +123,8 @@ class DiskCache:
         try:
             status = self._path.stat()
         except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 

@@ -112,7 +112,7 @@ class PartFile:
     def _known(self) -> dict[str, str]:
         try:
             known = json.loads(self._facts.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # never written, or damaged: then nothing is known
+        except (OSError, ValueError, RecursionError):  # never written, or damaged: then nothing is known
             return {}
         texts = known.items() if isinstance(known, dict) else ()
         return {key: value for key, value in texts if isinstance(value, str) and value.isprintable()}

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..catalogue import download, entries, find
-from ..errors import Cancelled, DeviceError, ModelError, RequestError, TrueScaleError
+from ..errors import Cancelled, DeviceError, RequestError, TrueScaleError, memory_ran_out
 from ..models.folders import chosen_model, model_folders
 from ..models.library import ModelLibrary, shipped_models
 from .console import CARD_HEAD, ENTRY_HEAD, Console, card_lines, card_row, entry_row, table
@@ -42,15 +42,21 @@ def main(words: Sequence[str] | None = None, program: str = "truescale") -> int:
         console.complain(str(error), error)
         # A device that fails in the middle of a batch is the batch's business; here, there is no such device.
         return WRONG_USE if isinstance(error, DeviceError) else exit_code(error)
-    except ImportError as error:
-        todo = "Set TrueScale up with: python install.py upscale PICTURE"
-        console.complain(f"a package that TrueScale needs is missing or damaged: {error}. {todo}", error)
-        return FAILED
     except Exception as error:  # noqa: BLE001 - the last resort: a person is told in a line, --debug tells the rest
-        console.complain(f"unexpected error, {type(error).__name__}: {error}. --debug shows where it happened.", error)
+        console.complain(_in_words(error), error)
         return FAILED
     finally:
         console.close()
+
+
+def _in_words(error: Exception) -> str:
+    """What to tell a person of an error that nobody has named."""
+    if memory_ran_out(error):  # before the next: a package that finds no room looks as if it were missing
+        return f"there is not enough memory ({str(error) or type(error).__name__}). Close other programs, or allow more."
+    if isinstance(error, ImportError):
+        todo = "Set TrueScale up with: python install.py upscale PICTURE"
+        return f"a package that TrueScale needs is missing or damaged: {error}. {todo}"
+    return f"unexpected error, {type(error).__name__}: {error}. --debug shows where it happened."
 
 
 def _library(options: argparse.Namespace) -> ModelLibrary:
@@ -113,10 +119,12 @@ def _models(options: argparse.Namespace, console: Console, stop: StopRequest) ->
     for entry in library.models():
         try:
             cards.append(read_card(entry.path, name=entry.name))
-        except ModelError as error:
-            refused.append((entry, error))
+        except ImportError:  # what is missing is missing for all
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever one file does, the others are listed
+            refused.append((entry, _told(error)))
     if options.json:
-        broken = [{"name": entry.name, "path": str(entry.path), "error": str(reason)} for entry, reason in refused]
+        broken = [{"name": entry.name, "path": str(entry.path), "error": reason} for entry, reason in refused]
         console.say(json.dumps([*(card.to_json() for card in cards), *broken], indent=2))
         return 0
     if cards:
@@ -127,6 +135,11 @@ def _models(options: argparse.Namespace, console: Console, stop: StopRequest) ->
     if not library.models():
         console.inform(f"no models in {', '.join(str(folder) for folder in library.folders)}")
     return 0
+
+
+def _told(error: Exception) -> str:
+    """In one line, whatever a file has put into it."""
+    return " ".join((str(error) if isinstance(error, TrueScaleError) else _in_words(error)).split())
 
 
 def _inspect(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:

@@ -111,7 +111,7 @@ def read_stamp() -> dict[str, str]:
     """What the .venv holds: job -> digest of its requirements; empty where that is unknown."""
     try:
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return stamp if isinstance(stamp, dict) else {}
 

@@ -79,7 +79,7 @@ def analyse(descriptor: Any) -> NetworkFacts:
     try:
         with torch.inference_mode(False), torch.no_grad():
             facts = _analyse(descriptor)
-    except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError, IndexError, KeyError):
+    except Exception:  # noqa: BLE001 - whatever a network does that was never run
         # Networks that look at numbers (sorting, .item(), numpy) cannot run without them: cautious defaults.
         facts = NetworkFacts()
     if descriptor.tiling != spandrel.ModelTiling.SUPPORTED:
@@ -90,10 +90,16 @@ def analyse(descriptor: Any) -> NetworkFacts:
 def facts_of(sha256: str, descriptor: spandrel.ImageModelDescriptor, cache: DiskCache | None = None) -> NetworkFacts:
     """The analysis of a loaded network, from the disk where it was made before. sha256: of its file, in hex."""
     facts = known_facts(sha256, cache)
-    if facts is None:
+    if facts is None or not _are_of(facts, descriptor.model):
         facts = analyse(descriptor)
         keep_facts(sha256, facts, cache)
     return facts
+
+
+def _are_of(facts: NetworkFacts, network: nn.Module) -> bool:
+    """Whether the network has the modules that the facts name: what is on the disk may have been damaged."""
+    names = {name for name, _ in network.named_modules()}
+    return names.issuperset([*facts.head, *(block.name for block in facts.blocks)])
 
 
 def _analyse(descriptor: Any) -> NetworkFacts:

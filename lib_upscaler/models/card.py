@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFileError
-from ..store import DiskCache, shared_cache
+from ..store import DiskCache, is_number, is_text, shared_cache
 from .library import ModelEntry, entry_of
 from .texts import model_texts
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     import spandrel
 
     from .facts import NetworkFacts
+    from .weights import Origin
 
 __all__ = ["ModelCard", "card_of", "file_sha256", "known_card", "read_card"]
 
@@ -89,13 +92,14 @@ def read_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> 
 
     Raises the errors of ``build.read_state_dict`` and ``build.build``; they are not cached.
     """
-    from .build import build, read_state_dict
+    from .build import build, read_model
 
     entry = entry_of(path, name)
     known = known_card(entry.path, cache, name=name)
     if known is not None:
         return known
-    return card_of(entry, build(read_state_dict(entry.path), entry.path.name), cache)
+    weights, origin = read_model(entry.path)
+    return card_of(entry, build(weights, entry.path.name), origin, cache)
 
 
 def known_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> ModelCard | None:
@@ -111,21 +115,22 @@ def known_card(path: Path, cache: DiskCache | None = None, *, name: str = "") ->
 def card_of(
     entry: ModelEntry,
     descriptor: spandrel.ImageModelDescriptor,
+    origin: Origin,
     cache: DiskCache | None = None,
     facts: NetworkFacts | None = None,
 ) -> ModelCard:
     """The card of a file whose network is loaded already. It is put into the cache.
 
-    Raises ModelFileError where the file cannot be read for its sha256 or for what it says of itself.
+    origin: of the network's weights. By now there may be another file under the entry's name; the card is that of the
+    one that was read.
     """
     from .analysis import facts_of
-    from .tensor_reader import safetensors_metadata
 
-    sha256 = file_sha256(entry, cache)
-    facts = facts or facts_of(sha256, descriptor, cache)
+    facts = facts or facts_of(origin.sha256, descriptor, cache)
     cache = cache or shared_cache("cards")
+    entry = replace(entry, size_bytes=origin.size_bytes, mtime_ns=origin.mtime_ns)
     required = descriptor.size_requirements
-    texts = model_texts(safetensors_metadata(entry.path))
+    texts = model_texts(origin.metadata)
     card = ModelCard(
         name=entry.name,
         path=entry.path,
@@ -141,14 +146,14 @@ def card_of(
         square=required.square,
         parameters=sum(parameter.numel() for parameter in descriptor.model.parameters()),
         file_size=entry.size_bytes,
-        sha256=sha256,
+        sha256=origin.sha256,
         tags=tuple(str(tag) for tag in descriptor.tags),
         license=texts.license,
         description=texts.description,
         figures=texts.figures,
     )
-    if _is_unchanged(entry):  # else what was read belongs to another state of the file
-        cache.put(_card_key(entry), card.to_json())
+    cache.put(_card_key(entry), card.to_json())
+    cache.put(_sha256_key(entry), {"sha256": origin.sha256})
     return card
 
 
@@ -158,20 +163,33 @@ def file_sha256(entry: ModelEntry, cache: DiskCache | None = None) -> str:
     Raises ModelFileError where the file cannot be read.
     """
     cache = cache or shared_cache("cards")
-    key = json.dumps(["sha256", *_file_key(entry)])
-    known = (cache.get(key) or {}).get("sha256")
-    if isinstance(known, str):
-        return known
+    known = (cache.get(_sha256_key(entry)) or {}).get("sha256")
+    if _is_sha256(known):
+        return str(known)
     digest = hashlib.sha256()
     try:
         with entry.path.open("rb") as file:
+            before = os.fstat(file.fileno())
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise ModelFileError(f"cannot read the model '{entry.path.name}'", str(error), "check the file") from error
-    if _is_unchanged(entry):
-        cache.put(key, {"sha256": digest.hexdigest()})
+    if _state(before) == _state(after) == (entry.size_bytes, entry.mtime_ns):  # else another file or state
+        cache.put(_sha256_key(entry), {"sha256": digest.hexdigest()})
     return digest.hexdigest()
+
+
+def _sha256_key(entry: ModelEntry) -> str:
+    return json.dumps(["sha256", *_file_key(entry)])
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def _state(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
 
 
 def _precision(descriptor: spandrel.ImageModelDescriptor) -> tuple[str, ...]:
@@ -190,14 +208,6 @@ def _file_key(entry: ModelEntry) -> tuple[str, int, int]:
     return str(entry.path), entry.size_bytes, entry.mtime_ns
 
 
-def _is_unchanged(entry: ModelEntry) -> bool:
-    try:
-        status = entry.path.stat()
-    except OSError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (entry.size_bytes, entry.mtime_ns)
-
-
 def _card_key(entry: ModelEntry) -> str:
     versions = [_version(package) for package in ("torch", "spandrel", "spandrel_extra_arches")]
     return json.dumps(["card", _CARD_VERSION, *versions, *_file_key(entry)])
@@ -214,10 +224,51 @@ def _version(package: str) -> str:
 
 def _from_json(stored: dict[str, Any] | None, entry: ModelEntry) -> ModelCard | None:
     """The card that ``to_json`` gave, or None for what is not one (the cache's file may have been damaged)."""
-    names = {field.name for field in fields(ModelCard)}
-    if stored is None or not names <= set(stored) or stored["tiling_effect"] not in _TILING_SENTENCES:
+    if stored is None or not all(name in stored and is_sound(stored[name]) for name, is_sound in _SOUND.items()):
         return None
     values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in stored.items() if key in names
+        key: tuple(stored[key]) if isinstance(stored[key], list) else stored[key] for key in _SOUND
     }
-    return replace(ModelCard(**values), name=entry.name, path=entry.path)
+    return ModelCard(name=entry.name, path=entry.path, **values)
+
+
+def _is_channels(value: object) -> bool:
+    return is_number(value, 1, 4, whole=True)
+
+
+def _is_side(value: object) -> bool:
+    return is_number(value, 1, 10_000, whole=True)
+
+
+def _is_count(value: object) -> bool:
+    return is_number(value, 0, 1e15, whole=True)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(is_text, value))
+
+
+def _are_figures(value: object) -> bool:
+    return isinstance(value, dict) and all(is_text(one) or is_number(one, -1e15, 1e15) for one in value.values())
+
+
+_SOUND: dict[str, Callable[[Any], bool]] = {
+    "architecture": is_text,
+    "scale": _is_side,
+    "input_channels": _is_channels,
+    "output_channels": _is_channels,
+    "purpose": is_text,
+    "precision": lambda value: value in ([], ["float16"], ["bfloat16"], ["float16", "bfloat16"]),
+    "tiling_effect": lambda value: is_text(value) and value in _TILING_SENTENCES,
+    "minimum": lambda value: is_number(value, 0, 10_000, whole=True),
+    "multiple_of": _is_side,
+    "square": lambda value: isinstance(value, bool),
+    "parameters": _is_count,
+    "file_size": _is_count,
+    "sha256": _is_sha256,
+    "tags": _are_texts,
+    "license": is_text,
+    "description": is_text,
+    "figures": _are_figures,
+}
+"""Field of a card -> whether a stored value can be it. Its name and path come from elsewhere."""

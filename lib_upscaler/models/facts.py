@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..store import DiskCache, shared_cache
+from ..store import DiskCache, is_number, is_text, shared_cache
 
 __all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "keep_facts", "known_facts"]
 
@@ -72,11 +72,65 @@ class BandPlan:
 
 
 def facts_from_json(stored: Mapping[str, Any]) -> NetworkFacts | None:
-    """The facts that ``dataclasses.asdict`` made plain, back from JSON; None for what has other fields."""
-    if set(stored) != {field.name for field in fields(NetworkFacts)}:
+    """The facts that ``dataclasses.asdict`` made plain, back from JSON; None for what are none: other fields, other
+    types, or numbers that no network has.
+    """
+    if set(stored) != set(_SOUND) or not all(is_sound(stored[name]) for name, is_sound in _SOUND.items()):
         return None
-    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
-    return NetworkFacts(**{**plain, "blocks": tuple(LocalBlock(**block) for block in stored["blocks"])})
+    blocks = tuple(LocalBlock(**block) for block in stored["blocks"])
+    return NetworkFacts(**{**stored, "head": tuple(stored["head"]), "blocks": blocks})
+
+
+_LARGEST_RADIUS = 1_000_000  # px
+_LARGEST_AMOUNT = 1e15
+
+
+def _is_radius(value: object) -> bool:
+    return is_number(value, 0, _LARGEST_RADIUS, whole=True)
+
+
+def _is_divisor(value: object) -> bool:
+    return is_number(value, 1, _LARGEST_RADIUS, whole=True)
+
+
+def _is_amount(value: object) -> bool:
+    return is_number(value, 0, _LARGEST_AMOUNT)
+
+
+def _is_some_amount(value: object) -> bool:
+    return is_number(value, 1e-6, _LARGEST_AMOUNT)
+
+
+def _is_block(value: object) -> bool:
+    if not isinstance(value, dict) or set(value) != {"name", "radius"}:
+        return False
+    return is_text(value["name"]) and _is_radius(value["radius"])
+
+
+def _list_of(is_sound: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_sound, value))
+
+
+_SOUND: dict[str, Callable[[object], bool]] = {
+    "radius": lambda value: value is None or _is_radius(value),
+    "global_context": lambda value: isinstance(value, bool),
+    "work_per_pixel": _is_some_amount,
+    "largest_work_per_pixel": _is_amount,
+    "elements_per_pixel": _is_some_amount,
+    "largest_elements_per_pixel": _is_amount,
+    "dense_share": lambda value: is_number(value, 0, 1.001),
+    "blocks": _list_of(_is_block),
+    "block_elements": _is_amount,
+    "trunk_elements": _is_amount,
+    "trunk_largest_work": _is_amount,
+    "trunk_largest_elements": _is_amount,
+    "head": _list_of(is_text),
+    "head_radius": _is_radius,
+    "head_elements": _is_amount,
+    "head_divisor": _is_divisor,
+    "alignment": _is_divisor,
+}
+"""Field of ``NetworkFacts`` -> whether a stored value can be it."""
 
 
 def known_facts(sha256: str, cache: DiskCache | None = None) -> NetworkFacts | None:

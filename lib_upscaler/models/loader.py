@@ -10,8 +10,8 @@ from dataclasses import replace
 import torch
 
 from .analysis import facts_of
-from .build import build, read_state_dict
-from .card import card_of, file_sha256, known_card
+from .build import build, read_model
+from .card import card_of, known_card
 from .facts import known_facts
 from .library import ModelEntry
 from .network import KnownModel, UpscaleModel
@@ -28,9 +28,11 @@ def load_model(entry: ModelEntry) -> UpscaleModel:
     """
     started = time.perf_counter()
     with torch.inference_mode(False):  # weights made inside inference mode could not be used outside it
-        descriptor = build(read_state_dict(entry.path), entry.path.name)
-    facts = facts_of(file_sha256(entry), descriptor)
-    model = UpscaleModel(descriptor, card_of(entry, descriptor, facts=facts), facts)
+        weights, origin = read_model(entry.path)
+        descriptor = build(weights, entry.path.name)
+        del weights
+    facts = facts_of(origin.sha256, descriptor)
+    model = UpscaleModel(descriptor, card_of(entry, descriptor, origin, facts=facts), facts)
     model.load_seconds = time.perf_counter() - started
     return model
 

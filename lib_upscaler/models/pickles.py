@@ -2,92 +2,51 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 
 from ..errors import UnsafeModelError, UnsupportedModelError
-from .stored import Storage, StoredTensor, cannot_load, damaged_file, strided, truncated_file
+from .pickle_machine import Ended, Machine, put_items
+from .stored import Storage, StoredTensor, Unsound, cannot_load, damaged_file, shown, truncated_file
 
-__all__ = ["Placeholder", "Record", "unpickle"]
+__all__ = ["Pickles", "Placeholder"]
+
+
+class Placeholder:
+    """Stands for a Python object that a pickle names, or for one of its kind. What is done to it has no effect.
+
+    content: the state that the pickle gave it, if it was a dict.
+    """
+
+    __slots__ = ("content", "global_name", "is_global")
+
+    def __init__(self, global_name: str, is_global: bool = False) -> None:
+        self.global_name, self.is_global = global_name, is_global
+        self.content: dict[str, object] | None = None
 
 
 @dataclass
-class Record:
-    """What a pickle asked for. ``calls``: names of the objects that it wanted called."""
+class _Record:
+    """What a file asked for. ``calls``: names of the objects that it wanted called."""
 
     calls: list[str] = field(default_factory=list)
     has_module: bool = False
 
 
-class Placeholder:
-    """Stands for a Python object that a pickle names. It takes whatever is done to it and does nothing.
+@dataclass(frozen=True)
+class _Function:
+    """A function that a pickle may call."""
 
-    ``content``: the state that the pickle gave it, if it was a dict.
-    """
-
-    global_name = ""
-    record = Record()
-    content: dict[str, object] | None = None
-
-    def __new__(cls, *_: object, **__: object) -> Placeholder:
-        return object.__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None:
-        # Pickles create objects by __new__ alone; whoever calls the class wants something to happen.
-        self.record.calls.append(self.global_name)
-
-    def __setstate__(self, state: object) -> None:
-        self.content = state if isinstance(state, dict) else None
-        if self.content is not None and "_parameters" in self.content and "_modules" in self.content:
-            self.record.has_module = True
-
-    def __call__(self, *_: object, **__: object) -> Placeholder:
-        return self
-
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
-
-    def append(self, _: object) -> None:
-        pass
-
-    add = extend = append
-
-
-class _Dict(dict):
-    """In place of OrderedDict and defaultdict: drops what a pickle sets on it beside the items (``_metadata``)."""
-
-    def __init__(self, items: object = ()) -> None:
-        super().__init__(items if isinstance(items, (list, tuple, dict)) else ())
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class _Rebuild:
-    """A function that a pickle may call. An object, since a pickle can set attributes on a function."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        self._function = function
-
-    def __call__(self, *args: object) -> object:
-        return self._function(*args)
-
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("a pickle must not change a function")
+    function: Callable[..., object]
 
 
 def _rebuild_tensor(storage: object, offset: object, shape: object, stride: object, *_: object) -> StoredTensor:
     """``torch._utils._rebuild_tensor`` and ``_rebuild_tensor_v2``."""
     if not isinstance(storage, Storage):
-        raise pickle.UnpicklingError("a tensor without data")
+        raise Unsound("a tensor without data")
     return _rebuild_typed_tensor(storage, offset, shape, stride, False, (), storage.dtype)
 
 
@@ -97,25 +56,39 @@ def _rebuild_typed_tensor(
 ) -> StoredTensor:  # fmt: skip
     """``torch._utils._rebuild_tensor_v3``: for types of number that have no storage class."""
     if not (isinstance(storage, Storage) and isinstance(dtype, torch.dtype) and isinstance(offset, int)):
-        raise pickle.UnpicklingError("a tensor without data")
-    return StoredTensor(partial(strided, storage, offset, _whole_numbers(shape), _whole_numbers(stride), dtype))
+        raise Unsound("a tensor without data")
+    return StoredTensor(storage, offset, _size(shape), _size(stride), dtype)
 
 
-def _whole_numbers(values: object) -> tuple[int, ...]:
-    if not isinstance(values, (tuple, list)) or not all(isinstance(value, int) and value >= 0 for value in values):
-        raise pickle.UnpicklingError("a tensor without a sound shape")
+def _size(values: object = (), *_: object) -> tuple[int, ...]:
+    if (
+        not isinstance(values, (tuple, list))
+        or len(values) > 64
+        or not all(isinstance(value, int) and value >= 0 for value in values)
+    ):
+        raise Unsound("a tensor without a sound shape")
     return tuple(values)
 
 
-def _rebuild_from_type(function: object, _type: object, args: object, *_: object) -> object:
+def _rebuild_from_type(function: object, _type: object, arguments: object, *_: object) -> object:
     """``torch._tensor._rebuild_from_type_v2``: a tensor with attributes; they are dropped."""
-    if not isinstance(function, _Rebuild) or not isinstance(args, tuple):
-        raise pickle.UnpicklingError("a tensor of an unknown kind")
-    return function(*args)
+    known = isinstance(function, _Function) and function.function in (_rebuild_tensor, _rebuild_typed_tensor, _first)
+    if not known or not isinstance(arguments, tuple):
+        raise Unsound("a tensor of an unknown kind")
+    return function.function(*arguments)  # type: ignore[attr-defined]
 
 
 def _first(value: object, *_: object) -> object:
     return value
+
+
+def _dict(items: object = (), *_: object) -> dict:
+    """OrderedDict and defaultdict; Python 2 gives the first its items as a list of pairs."""
+    made: dict[str, object] = {}
+    for pair in items if isinstance(items, (list, tuple)) else ():
+        if isinstance(pair, (list, tuple)) and len(pair) == 2:
+            put_items(made, list(pair))
+    return made
 
 
 def _unsupported_layout(*_: object) -> object:
@@ -137,15 +110,15 @@ def _known_names() -> dict[str, object]:
     names.update({f"torch.cuda.{name}Storage": dtype for name, dtype in storages.items()})
     names.update({f"torch.storage.{name}": torch.uint8 for name in ("UntypedStorage", "_UntypedStorage")})
     names.update({str(value): value for value in vars(torch).values() if isinstance(value, torch.dtype)})
-    names.update({f"{module}.OrderedDict": _Dict for module in ("collections", "typing")})
-    names.update({"collections.defaultdict": _Dict, "torch.Size": tuple})
-    tensor, typed, layout = _Rebuild(_rebuild_tensor), _Rebuild(_rebuild_typed_tensor), _Rebuild(_unsupported_layout)
+    names.update({f"{module}.OrderedDict": _Function(_dict) for module in ("collections", "typing")})
+    names.update({"collections.defaultdict": _Function(_dict), "torch.Size": _Function(_size)})
+    tensor, typed, layout = _Function(_rebuild_tensor), _Function(_rebuild_typed_tensor), _Function(_unsupported_layout)
     rebuild = {
         "_rebuild_tensor": tensor,
         "_rebuild_tensor_v2": tensor,
         "_rebuild_tensor_v3": typed,
-        "_rebuild_parameter": _Rebuild(_first),
-        "_rebuild_parameter_with_state": _Rebuild(_first),
+        "_rebuild_parameter": _Function(_first),
+        "_rebuild_parameter_with_state": _Function(_first),
         "_rebuild_sparse_tensor": layout,
         "_rebuild_sparse_csr_tensor": layout,
         "_rebuild_nested_tensor": layout,
@@ -153,7 +126,7 @@ def _known_names() -> dict[str, object]:
         "_rebuild_meta_tensor_no_storage": layout,
     }
     names.update({f"torch._utils.{name}": function for name, function in rebuild.items()})
-    names["torch._tensor._rebuild_from_type_v2"] = _Rebuild(_rebuild_from_type)
+    names["torch._tensor._rebuild_from_type_v2"] = _Function(_rebuild_from_type)
     return names
 
 
@@ -182,66 +155,127 @@ _SYSTEM = (
 )  # fmt: skip
 
 
-class _TensorUnpickler(pickle.Unpickler):
-    """Makes dicts, lists, plain values, ``StoredTensor`` and ``Placeholder``; imports and calls nothing else."""
+class Pickles:
+    """The pickles of one file, read one after the other and judged together."""
 
-    def __init__(self, file: BinaryIO, record: Record, storage_of: Callable[[tuple], Storage]) -> None:
-        # latin1: any byte is a letter, so that strings of Python 2 never fail.
-        super().__init__(file, encoding="latin1")
-        self._record = record
+    def __init__(self, path: Path, data: bytes, storage_of: Callable[[tuple], Storage]) -> None:
+        """storage_of: the storage that a persistent identity of torch's names; may raise Unsound."""
+        self._path = path
+        self._record = _Record()
         self._storage_of = storage_of
+        self._storages: dict[tuple, Storage] = {}
+        self._placeholders: dict[str, Placeholder] = {}
+        self._machine = Machine(data, self)
 
-    def find_class(self, module: str, name: str) -> object:
-        full_name = f"{module}.{name}"
-        if full_name in _KNOWN:
-            return _KNOWN[full_name]
-        return type("Placeholder", (Placeholder,), {"global_name": full_name, "record": self._record})
+    @property
+    def position(self) -> int:
+        """Where the next one begins."""
+        return self._machine.position
 
-    def persistent_load(self, pid: object) -> object:
-        if isinstance(pid, tuple) and len(pid) > 1 and pid[0] == "module":
+    def next(self, whole: bool = True) -> object:
+        """The next object: dicts, lists and plain values, with ``StoredTensor`` and ``Placeholder`` among them.
+
+        whole: the data are all that there is. Raises UnsafeModelError, UnsupportedModelError, ModelFileError; Ended
+        where the data are not whole and too few.
+        """
+        try:
+            result = self._machine.load()
+        except _UnsupportedTensor:
+            raise UnsupportedModelError(
+                cannot_load(self._path), "its weights are quantised or sparse", "get the version with ordinary weights"
+            ) from None
+        except Ended:
+            if not whole:
+                raise
+            self._judge()
+            raise truncated_file(self._path) from None
+        except (Unsound, TypeError, RecursionError) as error:
+            self._judge()
+            detail = str(error) if isinstance(error, Unsound) else "its table of contents cannot be read"
+            raise damaged_file(self._path, detail) from error
+        self._judge()
+        return result
+
+    # What the machine asks
+
+    def named(self, name: str) -> object:
+        if name in _KNOWN:
+            return _KNOWN[name]
+        if name not in self._placeholders:
+            self._placeholders[name] = Placeholder(name, is_global=True)
+        return self._placeholders[name]
+
+    def called(self, function: object, arguments: tuple) -> object:
+        if isinstance(function, _Function):
+            if function.function is _dict and arguments and isinstance(arguments[0], (list, tuple)):
+                self._machine.spend(len(arguments[0]))
+            return function.function(*arguments)
+        if not isinstance(function, Placeholder):
+            raise Unsound("it calls what is no function")
+        if not function.is_global:
+            return function
+        self._record.calls.append(function.global_name)
+        return Placeholder(function.global_name)
+
+    def made(self, kind: object) -> object:
+        if isinstance(kind, _Function) and kind.function in (_dict, _size):
+            return kind.function()
+        if not (isinstance(kind, Placeholder) and kind.is_global):
+            raise Unsound("it makes an object of no kind")
+        return Placeholder(kind.global_name)
+
+    def filled(self, target: object, state: object) -> None:
+        if isinstance(target, (dict, StoredTensor)):
+            return  # what is set on them beside their items (``_metadata``)
+        if not isinstance(target, Placeholder) or target.is_global:
+            raise Unsound("it changes what it only names")
+        target.content = state if isinstance(state, dict) else None
+        if target.content is not None and "_parameters" in target.content and "_modules" in target.content:
             self._record.has_module = True
-            return pid[1]
-        if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"):
-            raise pickle.UnpicklingError("data that is no tensor's")
-        if getattr(pid[1], "global_name", "").startswith("torch.Q"):  # QInt8Storage and its like
+
+    def stored(self, identity: object) -> object:
+        if isinstance(identity, tuple) and len(identity) > 1 and identity[0] == "module":
+            self._record.has_module = True
+            return identity[1]
+        if not (isinstance(identity, tuple) and len(identity) >= 5 and identity[0] == "storage"):
+            raise Unsound("data that is no tensor's")
+        _, dtype, key, _, count, *view = identity
+        if isinstance(dtype, Placeholder) and dtype.global_name.startswith("torch.Q"):  # QInt8Storage and its like
             raise _UnsupportedTensor
-        if not (isinstance(pid[1], torch.dtype) and isinstance(pid[2], str) and isinstance(pid[4], int)):
-            raise pickle.UnpicklingError("data of an unknown kind")
-        return self._storage_of(pid)
+        if not (isinstance(dtype, torch.dtype) and isinstance(key, str) and len(key) < 300 and isinstance(count, int)):
+            raise Unsound("data of an unknown kind")
+        same = (dtype, key, count, _view(view))
+        if same not in self._storages:
+            self._storages[same] = self._storage_of(same)
+        return self._storages[same]
+
+    def is_open(self, target: object) -> bool:
+        return isinstance(target, Placeholder)
+
+    def _judge(self) -> None:
+        """Refuse the file for what it wanted called, or for holding a whole module."""
+        calls = self._record.calls
+        wanted = [name for name in calls if name not in _HARMLESS_NAMES and not name.startswith(_HARMLESS_PACKAGES)]
+        if self._record.has_module and not any(name.startswith(_SYSTEM) for name in wanted):
+            raise UnsupportedModelError(
+                cannot_load(self._path),
+                "it holds a whole pickled module, which only its author's program can open, instead of weights",
+                "ask for the weights alone (torch.save(model.state_dict(), ...)) or a .safetensors file",
+            )
+        if wanted:
+            raise UnsafeModelError(
+                f"refused to load the model '{shown(self._path.name, 255)}'",
+                f"the file wants to run '{shown(wanted[0])}' when it is opened, and might harm this computer; "
+                "nothing was run",
+                "get the model from a source you trust, best as .safetensors",
+            )
 
 
-def unpickle(path: Path, file: BinaryIO, record: Record, storage_of: Callable[[tuple], Storage]) -> object:
-    """The next object in ``file``, judged."""
-    try:
-        result = _TensorUnpickler(file, record, storage_of).load()
-    except _UnsupportedTensor:
-        raise UnsupportedModelError(
-            cannot_load(path), "its weights are quantised or sparse", "get the version with ordinary weights"
-        ) from None
-    except EOFError as error:
-        _judge(path, record)
-        raise truncated_file(path) from error
-    except Exception as error:  # whatever damaged or hostile bytes lead the unpickler to
-        _judge(path, record)
-        if "truncated" in str(error):
-            raise truncated_file(path) from error
-        raise damaged_file(path, "its table of contents cannot be read") from error
-    _judge(path, record)
-    return result
-
-
-def _judge(path: Path, record: Record) -> None:
-    """Refuse a file for what it wanted called, or for being a whole module."""
-    wanted = [name for name in record.calls if name not in _HARMLESS_NAMES and not name.startswith(_HARMLESS_PACKAGES)]
-    if record.has_module and not any(name.startswith(_SYSTEM) for name in wanted):
-        raise UnsupportedModelError(
-            cannot_load(path),
-            "it holds a whole pickled module, which only its author's program can open, instead of weights",
-            "ask for the weights alone (torch.save(model.state_dict(), ...)) or a .safetensors file",
-        )
-    if wanted:
-        raise UnsafeModelError(
-            f"refused to load the model '{path.name}'",
-            f"the file wants to run '{wanted[0]}' when it is opened, and might harm this computer; nothing was run",
-            "get the model from a source you trust, best as .safetensors",
-        )
+def _view(view: list) -> tuple[int, int] | None:
+    """Offset and length, in elements, of the part of a storage that an old file means; None for all of it."""
+    if not view or view[0] is None:
+        return None
+    part = view[0]
+    if not (isinstance(part, tuple) and len(part) == 3 and all(isinstance(one, int) and one >= 0 for one in part[1:])):
+        raise Unsound("data of an unknown kind")
+    return part[1], part[2]

@@ -21,7 +21,7 @@ import torch
 from ..errors import RequestError
 from ..models.facts import BandPlan
 from ..models.network import KnownModel, NonFiniteOutput, UpscaleModel
-from ..store import shared_cache
+from ..store import is_number, shared_cache
 from .limits import is_out_of_memory
 
 __all__ = ["EXACT", "PRECISIONS", "ChosenPrecision", "NotMeasured", "choose", "exact_arithmetic", "probe_picture"]
@@ -156,9 +156,12 @@ def _probe(model: KnownModel, device: torch.device, dtype: torch.dtype, check: C
     """The outcome for this model, from the disk or measured now; None where the network is too slow to probe."""
     cache = shared_cache("probes")
     key = _key("loss", model, device, dtype)
-    stored = cache.get(key)
-    if stored is not None:
-        return None if stored.get("too_slow") else _Probe(**stored)
+    stored = cache.get(key) or {}
+    if stored == {"too_slow": True}:
+        return None
+    known = _probe_from_json(stored)
+    if known is not None:
+        return known
     try:
         outcome = _measure(_loaded(model), device, dtype, check)
     except _TooSlow:
@@ -172,6 +175,14 @@ def _probe(model: KnownModel, device: torch.device, dtype: torch.dtype, check: C
         outcome = _Probe(0.0, sound=False)  # an operation that this device lacks in this precision
     cache.put(key, asdict(outcome))
     return outcome
+
+
+def _probe_from_json(stored: dict) -> _Probe | None:
+    """None for what is no outcome; the cache's file may have been damaged."""
+    decibels, sound = stored.get("decibels"), stored.get("sound")
+    if set(stored) != {"decibels", "sound"} or not is_number(decibels, -1000, 1000) or not isinstance(sound, bool):
+        return None
+    return _Probe(**stored)
 
 
 def _loaded(model: KnownModel) -> UpscaleModel:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Union
 
 import torch
 
-from ..store import DiskCache, shared_cache
+from ..store import DiskCache, is_number, shared_cache
 
 if TYPE_CHECKING:
     from ..models.card import ModelCard
@@ -135,11 +135,7 @@ def _with(runs: _Runs, run: tuple[float, float]) -> _Runs:
 
 def _is_run(run: object) -> bool:
     """Whether these are work and seconds; the cache's file may have been damaged."""
-    return (
-        isinstance(run, (list, tuple))
-        and len(run) == 2
-        and all(isinstance(part, (int, float)) and not isinstance(part, bool) and 0 < part < math.inf for part in run)
-    )
+    return isinstance(run, (list, tuple)) and len(run) == 2 and all(is_number(part, 1e-30, 1e30) for part in run)
 
 
 def _key(name: str, device: str) -> str:

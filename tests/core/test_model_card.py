@@ -110,7 +110,7 @@ def test_network_is_loaded_once_for_a_file(tmp_path: Path, cache: DiskCache, mon
     path = save_pth(compact(scale=2), tmp_path / "x.pth")
     first = read_card(path, cache)
     with monkeypatch.context() as blocked:
-        blocked.setattr(model_file, "read_state_dict", lambda _: pytest.fail("the file was read again"))
+        blocked.setattr(model_file, "read_model", lambda _: pytest.fail("the file was read again"))
         assert read_card(path, cache) == first
         again = read_card(path, DiskCache("cards", folder=tmp_path / "cache"), name="x [folder]")  # the next process
         assert (again.name, again.tags, again.scale) == ("x [folder]", first.tags, 2)
@@ -123,8 +123,8 @@ def test_new_time_or_new_libraries_make_a_new_card(
 ) -> None:
     path = save_pth(compact(), tmp_path / "x.pth")
     reads = []
-    real = model_file.read_state_dict
-    monkeypatch.setattr(model_file, "read_state_dict", lambda path: reads.append(path) or real(path))
+    real = model_file.read_model
+    monkeypatch.setattr(model_file, "read_model", lambda path: reads.append(path) or real(path))
     read_card(path, cache)
     os.utime(path, ns=(1, 1_000_000_000))
     read_card(path, cache)
@@ -147,8 +147,8 @@ def test_damaged_cache_makes_a_new_card(tmp_path: Path, cache: DiskCache) -> Non
 
 def test_card_of_a_loaded_network_is_the_card_of_its_file(tmp_path: Path, cache: DiskCache) -> None:
     path = save_pth(compact(), tmp_path / "x.pth")
-    descriptor = model_file.build(model_file.read_state_dict(path), "x")
-    card = card_of(entry_of(path), descriptor, cache)
+    weights, origin = model_file.read_model(path)
+    card = card_of(entry_of(path), model_file.build(weights, "x"), origin, cache)
     assert card == read_card(path, DiskCache("cards", folder=tmp_path / "elsewhere"))
 
 

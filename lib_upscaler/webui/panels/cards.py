@@ -98,8 +98,8 @@ def card_html(name: str | None) -> str:
         card = read(name)
     except TrueScaleError as error:
         return problem(error)
-    except ImportError as error:
-        return problem(f"'{name}' cannot be read: {error}")
+    except Exception as error:  # noqa: BLE001 - whatever one file does, the page and the other models stay
+        return problem(f"'{name}' cannot be read: {type(error).__name__}: {error}")
     if card is None:
         return line([word("not on this computer yet; it is fetched at its first use")])
     return line(_facts(card)) + line(_further(card))
