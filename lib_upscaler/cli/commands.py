@@ -52,7 +52,8 @@ def main(words: Sequence[str] | None = None, program: str = "truescale") -> int:
 def _in_words(error: Exception) -> str:
     """What to tell a person of an error that nobody has named."""
     if memory_ran_out(error):  # before the next: a package that finds no room looks as if it were missing
-        return f"there is not enough memory ({str(error) or type(error).__name__}). Close other programs, or allow more."
+        detail = str(error) or type(error).__name__
+        return f"there is not enough memory ({detail}). Close other programs, or allow more."
     if isinstance(error, ImportError):
         todo = "Set TrueScale up with: python install.py upscale PICTURE"
         return f"a package that TrueScale needs is missing or damaged: {error}. {todo}"
