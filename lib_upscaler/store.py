@@ -9,12 +9,14 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from functools import cache
 from pathlib import Path
 
 __all__ = ["DiskCache", "cache_folder", "is_number", "is_text", "shared_cache"]
 
 _LARGEST_FILE = 16_000_000  # bytes; 500 entries of all caches together have less than one
+_LONG_AGO = 3600.0  # seconds
 
 
 def cache_folder() -> Path | None:
@@ -72,6 +74,7 @@ class DiskCache:
         self._lock = threading.Lock()
         self._entries: dict[str, str] = {}  # values as JSON: a caller cannot change what is stored
         self._unwritten: dict[str, str] = {}
+        self._is_tidy = False
         self._seen: tuple[int, int, int] | None = None  # state of the file when it was last read
 
     def get(self, key: str) -> dict | None:
@@ -128,6 +131,16 @@ class DiskCache:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 
+    def _remove_leftovers(self) -> None:
+        """Once: the unfinished files of processes that were killed while they wrote, which takes milliseconds."""
+        if self._path is None or self._is_tidy:
+            return
+        self._is_tidy = True
+        for path in self._path.parent.glob(f".{self._path.stem}-????????"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.lstat().st_mtime > _LONG_AGO:
+                    path.unlink()
+
     def _write(self) -> None:
         """Write beside the file and rename, so that a reader never sees half of it."""
         if self._path is None:
@@ -135,6 +148,7 @@ class DiskCache:
         temporary = None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers()
             descriptor, temporary = tempfile.mkstemp(prefix=f".{self._path.stem}-", dir=self._path.parent)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({key: json.loads(text) for key, text in self._entries.items()}, file)

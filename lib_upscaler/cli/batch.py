@@ -35,6 +35,7 @@ from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
 from ..running.limits import is_out_of_memory
 from ..running.peak import PeakMeter, resident_bytes
 from .files import ANOTHERS, Task
+from .leftovers import remove_leftovers
 from .stopping import CANCELLED, FAILED, StopRequest, exit_code
 
 __all__ = ["BatchListener", "BatchOptions", "Outcome", "Record", "in_words", "run_batch"]
@@ -154,6 +155,9 @@ def run_batch(
     if options.report is not None:
         _check_report(options.report, tasks)
     batch = _Batch(upscaler, request, listener, options, stop)
+    batch.there_before = {task.output for task in tasks if os.path.lexists(task.output)}
+    folders = [task.output.parent for task in tasks]
+    remove_leftovers(folders)
     try:
         for number, task in enumerate(tasks, 1):
             listener.started(task, number, len(tasks))
@@ -165,6 +169,7 @@ def run_batch(
     except (ModelError, DeviceError, RequestError) as error:
         batch.outcome.error = error
         listener.stopped(error)
+    remove_leftovers(folders)  # of a run that was killed just before this one, too: by now they are old
     return batch.outcome
 
 
@@ -185,13 +190,13 @@ class _Batch:
         self.is_loaded = False
         self.load_seconds = 0.0
         self.resting = 0
+        self.there_before: set[Path] = set()  # results; others have come from another run on the same pictures
 
     def work_on(self, task: Task) -> None:
         """One picture. Raises Cancelled, ModelError, DeviceError, and RequestError unless it is a SizeError."""
         try:
             if self._is_done(task):
-                self.outcome.skipped += 1
-                self.listener.skipped(task)
+                self._skipped(task)
                 return
             self._load()
             with self.stop.gently():
@@ -200,6 +205,9 @@ class _Batch:
             raise
         except Exception as error:
             # One bad picture must not cost the others, whatever a decoder or a network raises on it.
+            if self._was_done_meanwhile(task, error):
+                self._skipped(task)
+                return
             cause = _named(error)
             ends_all = isinstance(cause, (ModelError, DeviceError, RequestError)) and not isinstance(cause, SizeError)
             if not (ends_all and not self.is_loaded):  # else the models did not load, which is no fault of the picture
@@ -210,6 +218,15 @@ class _Batch:
         self.outcome.finished += 1
         self.listener.finished(record)
         self._report(record.to_json())
+
+    def _skipped(self, task: Task) -> None:
+        self.outcome.skipped += 1
+        self.listener.skipped(task)
+
+    def _was_done_meanwhile(self, task: Task, error: Exception) -> bool:
+        """Whether another run on the same pictures has written this result while we were about to."""
+        may_be_another_s = self.options.existing != "overwrite" and task.output not in self.there_before
+        return isinstance(error, PictureWriteError) and may_be_another_s and task.output.is_file()
 
     def _failed(self, task: Task, error: Exception, tell: bool) -> None:
         self.outcome.failed += 1
@@ -225,11 +242,11 @@ class _Batch:
             what = f"cannot write '{task.output}'"
             if task.output.is_dir():
                 raise PictureWriteError(what, "there is a folder of that name", "choose another name")
-            if self.options.existing == "refuse":
+            if self.options.existing == "refuse" and task.output in self.there_before:
                 raise PictureWriteError(what, "it exists", "use --overwrite or --skip-existing")
             if self.options.existing == "skip" and is_anothers(task.output, task.source):
                 raise PictureWriteError(what, *ANOTHERS)
-            return self.options.existing == "skip"
+            return self.options.existing != "overwrite"
         _check_folder(task.output)
         return False
 

@@ -10,7 +10,7 @@ import torch
 
 from ..errors import UnsafeModelError, UnsupportedModelError
 from .pickle_machine import Ended, Machine, put_items
-from .stored import Storage, StoredTensor, Unsound, cannot_load, damaged_file, shown, truncated_file
+from .stored import MOST_TENSORS, Storage, StoredTensor, Unsound, cannot_load, damaged_file, shown, truncated_file
 
 __all__ = ["Pickles", "Placeholder"]
 
@@ -202,6 +202,8 @@ class Pickles:
         if name in _KNOWN:
             return _KNOWN[name]
         if name not in self._placeholders:
+            if len(self._placeholders) == MOST_TENSORS:
+                raise Unsound("its table of contents names far too many things")
             self._placeholders[name] = Placeholder(name, is_global=True)
         return self._placeholders[name]
 

@@ -98,26 +98,31 @@ class Source:
         except EOFError:
             raise self._changed() from None
         self.sha256 = reading.digest.hexdigest()
-        if not reading.agreed or self._stat() != self._state or not self._is_settled():
+        if not reading.agreed or not self._is_settled():
             raise self._changed()
         return found
 
     def _is_settled(self) -> bool:
-        """Whether what was read is all of one state. A write that had begun before the file was opened changes no time
-        any more; where that may be so, a second look has to find the same bytes.
+        """Whether what was read is all of one state.
+
+        A write that had begun before the file was opened changes no time any more, and a time can be set back; where
+        that may be so, a second look has to find the same bytes. (The file's name going to another changes ``ctime``.)
         """
-        if time.time() - self.mtime_ns / 1e9 > _JUST_NOW:
+        *state, touched = self._stat()
+        if state != self._state[:2]:
+            return False
+        if touched == self._state[2] and time.time() - self.mtime_ns / 1e9 > _JUST_NOW:
             return True
         again = _Reading(self._file, [])
         try:
             again.skip(self.size)
         except EOFError:
             return False
-        return again.digest.hexdigest() == self.sha256 and self._stat() == self._state
+        return again.digest.hexdigest() == self.sha256 and self._stat()[:2] == self._state[:2]
 
-    def _stat(self) -> tuple[int, int, int]:
+    def _stat(self) -> list[int]:
         status = os.fstat(self._file.fileno())
-        return status.st_size, status.st_mtime_ns, status.st_ctime_ns if os.name != "nt" else 0
+        return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
     def _changed(self) -> ModelFileError:
         return ModelFileError(
