@@ -79,8 +79,9 @@ class Field:
     """One thing that can be asked for.
 
     name: in panels, presets, and named arguments. noun: in errors. kind: "model" is the name of an upscaler.
-    default: None for one that depends. low, high: what is accepted. slider: its least, largest and step.
-    unit: "x", "px", "GB", ... whole: numbers are rounded. group: what it belongs to.
+    default: None for one that depends. low, high: what is accepted. smallest: the least that is not 0. slider: its
+    least, largest and step. unit: "x", "px", "GB", ... whole: numbers are rounded. words: texts that a number may be as
+    well. group: what it belongs to.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Field:
     choices: tuple[str, ...] = ()
     low: float = -math.inf
     high: float = math.inf
+    smallest: float = 0
     slider: tuple[float, float, float] | None = None
     whole: bool = False
     unit: str = ""
@@ -131,6 +133,11 @@ class Field:
         if self.group != "size" and not self.low <= value <= self.high:
             span = f"from {self.low:g} to {self.high:g}" if self.high < math.inf else f"at least {self.low:g}"
             raise RequestError(f"the {noun} cannot be {value:g}", f"it must be {span}", "give such a number")
+        if 0 < value < self.smallest:
+            least = f"{self.smallest:g} {self.unit}"
+            raise RequestError(
+                f"the {noun} cannot be {value:g}", f"it must be 0, or at least {least}", "give such a number"
+            )
         return round(value) if self.whole else float(value)
 
     def read(self, text: str, place: Place) -> Any:
@@ -409,6 +416,7 @@ FIELDS: tuple[Field, ...] = (
         default=0,
         low=0,
         high=65536,
+        smallest=16,
         slider=(0, 2048, 16),
         whole=True,
         unit="px",

@@ -264,3 +264,14 @@ def test_the_card_of_a_chain_tells_of_each(host: FakeHost) -> None:
     assert html.index("one") < html.index("two")
     assert cards.scale_of("two > two") == 4
     assert "there is no upscaler 'tow'" in unescape(cards.card_html("one > tow"))
+
+
+def test_a_tile_that_is_too_small_costs_no_hires_fix(host: FakeHost) -> None:
+    """Of an API client: it is told, and the picture is enlarged by the network all the same."""
+    made = host.txt2img(
+        hires={"enabled": True, "tile": 8},
+        **{"enable_hr": True, "hr_upscaler": "four", "hr_scale": 4.0, "do_not_save_samples": True},
+    )
+    source = Image.fromarray(host.module("processing").first_pass(1, 64, 48))
+    assert off(made.images[0], levels(true_output(STATES["four"], _pixels(source)))) <= 1
+    assert any("at least 16 px" in text for text in host.warnings)
