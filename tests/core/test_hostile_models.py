@@ -267,7 +267,7 @@ def test_a_file_of_ten_gigabytes_that_holds_nothing(tmp_path: Path, suffix: str)
 @pytest.mark.parametrize(
     "change",
     [
-        lambda state: {**state, "body.3000000.weight": state["body.10.weight"]},
+        lambda state: {**state, **{f"body.3000000.{one}": state[f"body.10.{one}"] for one in ("weight", "bias")}},
         lambda state: {**state, "body.0.weight": torch.ones(6000, 3, 3, 3)},
         lambda state: {**state, "body.0.weight": torch.ones(1).expand(6000, 3, 3, 3)},
     ],
@@ -405,10 +405,14 @@ def _race(path: Path, change: Callable[[], None], delay: float) -> dict[str, tor
     timer.start()
     try:
         weights, origin = read_model(path)
-        assert origin.sha256
-        return weights
     except ModelFileError:
         return None
+    else:
+        then = {key: value.clone() for key, value in weights.items()}
+        timer.join()
+        assert origin.sha256
+        assert all(torch.equal(value, then[key]) for key, value in weights.items()), "they do not change any more"
+        return weights
     finally:
         timer.join()
 
