@@ -108,9 +108,21 @@ class Ui:
         if radio.count():
             radio.check()
         else:
-            self.page.locator(f"#{elem_id} input").click()
-            self.page.locator(f"#{elem_id} ul.options > li[aria-label='{value}']").click()
+            self._pick(elem_id, value)
         self.page.wait_for_timeout(500)
+
+    def _pick(self, elem_id: str, value: str) -> None:
+        """In gradio 4 a list that is brought up to date while it is open closes, so that it is opened again."""
+        from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+
+        for left in (2, 1, 0):
+            self.page.locator(f"#{elem_id} input").click()
+            try:
+                return self.page.locator(f"#{elem_id} ul.options > li[aria-label='{value}']").click(timeout=10_000)
+            except PlaywrightTimeoutError:
+                if not left:
+                    raise
+                self.page.locator(f"#{elem_id} input").blur()
 
     def value(self, elem_id: str) -> str:
         """Of a field, of a slider's number, or of radio buttons."""
