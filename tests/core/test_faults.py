@@ -35,7 +35,7 @@ class _Listener(Notes):
 def upscaler(tmp_path: Path) -> Upscaler:
     (tmp_path / "models").mkdir()
     save_pth(compact(scale=2, layers=2), tmp_path / "models" / "net.pth")
-    Image.fromarray(photo(150, 110)).save(tmp_path / "in.png")
+    Image.fromarray(photo(120, 90)).save(tmp_path / "in.png")
     return Upscaler(ModelLibrary([tmp_path / "models"]), "cpu")
 
 
@@ -175,7 +175,7 @@ def test_an_overflow_in_a_small_precision_at_any_tile_runs_that_tile_in_float32(
         plain(*given)
 
     monkeypatch.setattr(small, "run", run)
-    picture = Image.fromarray(photo(150, 110))
+    picture = Image.fromarray(photo(120, 90))
     request = UpscaleRequest("net", ByScale(2), precision="bf16", tile=48)
     upscaler.upscale(picture, request)  # measures what the precision loses, once
     calls.clear()

@@ -137,6 +137,24 @@ def test_a_damaged_model_says_so_in_its_card(host: FakeHost) -> None:
     assert "damaged" in html
 
 
+def test_a_model_that_does_what_nobody_has_thought_of_says_so_in_its_card(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards = host.ours("panels.cards")
+    plain = cards.read_card
+
+    def read(path: Path, **given: str) -> object:
+        if path.stem == "four":
+            raise AttributeError("no such thing")
+        return plain(path, **given)
+
+    monkeypatch.setattr(cards, "read_card", read)
+    html = cards.card_html("four")
+    assert "truescale-problem" in html
+    assert "no such thing" in html
+    assert _card(host, "TrueScale 4x").startswith("RealESRGAN Compact 4x")
+
+
 def test_others_upscalers_have_a_short_one(host: FakeHost) -> None:
     assert "another extension" in _card(host, "LDSR")
     assert "fetched at its first use" in _card(host, "R-ESRGAN 4x+")
