@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["jobs", "set_long"]
+__all__ = ["jobs", "rounds", "set_long"]
 
 _FEWEST = 50
 _is_long = False
@@ -12,6 +12,11 @@ def set_long(is_long: bool) -> None:
     """Before the tests are imported, since those of hypothesis ask when they are."""
     global _is_long
     _is_long = is_long
+
+
+def rounds(full: int) -> int:
+    """The like for what takes a good part of a second each time."""
+    return full if _is_long else max(3, full // 8)
 
 
 def jobs(full: int) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from effort import jobs
+from effort import rounds
 from lib_upscaler import store
 from lib_upscaler.catalogue.part_file import PartFile
 from lib_upscaler.models.card import file_sha256, read_card
@@ -68,7 +68,7 @@ def test_a_wrong_value_in_any_fact_changes_nothing_and_heals(tmp_path: Path, cac
     assert plain["head"]
     chance = random.Random(3)
     wrong = [(name, value) for name in [*plain, "unknown"] for value in VALUES]
-    for name, value in chance.sample(wrong, min(jobs(200), len(wrong))):
+    for name, value in chance.sample(wrong, min(rounds(200), len(wrong))):
         damaged(cache / "facts.json", lambda entry: entry.update({name: value}))  # noqa: B023
         if facts_from_json(json.loads(json.dumps({**plain, name: value}))) is not None and name not in (
             "blocks",
@@ -165,7 +165,7 @@ def test_files_that_are_damaged_at_random_cost_nothing_but_time(tmp_path: Path, 
     files = {file: file.read_bytes() for file in sorted(cache.glob("*.json"))}
     assert len(files) == 4
     chance = random.Random(5)
-    for _ in range(jobs(500)):
+    for _ in range(rounds(500)):
         for file, whole in files.items():
             data = bytearray(whole)
             for _ in range(chance.choice((1, 2, 6))):

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from effort import jobs
+from effort import rounds
 from lib_upscaler import store
 from lib_upscaler.errors import Cancelled, MemoryLimitError, ModelNotFoundError, SizeError, TrueScaleError
 from lib_upscaler.estimates import Estimate, estimate
@@ -135,7 +135,7 @@ def _reported(upscaler: Upscaler, image: Image.Image, request: UpscaleRequest) -
 def test_it_is_what_the_run_reports(upscaler: Upscaler) -> None:
     """Of 120 jobs; of 600 with ``pytest --long``."""
     seen: Counter[str] = Counter()
-    for size, channels, alpha, request in _jobs(jobs(600)):
+    for size, channels, alpha, request in _jobs(rounds(600)):
         found = estimate(upscaler, size, request, alpha, channels)
         job = (size, channels, alpha, request)
         report = _reported(upscaler, _image(size, channels, alpha), request)
@@ -153,7 +153,7 @@ def test_it_is_what_the_run_reports(upscaler: Upscaler) -> None:
 
     kinds = ("resampled", "whole", "whole, in bands", "tiles")
     assert all(seen[f"{kind}, margin as told"] for kind in kinds), seen
-    assert seen["tiles, margin as told"] > 20, seen
+    assert seen["tiles, margin as told"] > 10, seen
     assert seen["SizeError"], seen
     assert seen["MemoryLimitError"], seen
 

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from effort import jobs
+from effort import rounds
 
 
 def test_damaged_model_files_are_refused_in_words(tmp_path: Path) -> None:
     """400 of them, 2000 with ``--long``: pickles, zip archives, TorchScript and safetensors."""
-    number = jobs(2000)
+    number = rounds(2000)
     program = Path(__file__).with_name("fuzzed_models.py")
     command = [sys.executable, str(program), str(tmp_path), str(number)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from effort import rounds
 from lib_upscaler import store
 from lib_upscaler.cli.commands import main
 from lib_upscaler.errors import ModelError, ModelFileError, UnsafeModelError, UnsupportedModelError
@@ -372,7 +373,7 @@ def test_a_file_that_is_replaced_while_it_is_loaded(tmp_path: Path, monkeypatch:
     assert describe(entry_of(path)).facts == expected
 
 
-RACES = 20
+RACES = rounds(20)
 
 
 def test_races_of_a_rename_with_a_load(tmp_path: Path) -> None:

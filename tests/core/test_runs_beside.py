@@ -216,6 +216,7 @@ def test_two_processes_on_one_folder_do_each_picture_and_blame_nobody(tmp_path: 
     for number in range(12):
         Image.new("RGB", (200, 150), (number, 50, 90)).save(tmp_path / "in" / f"{number:02}.png")
     words = ["upscale", "in", "-o", "out", "--models-dir", "models", "--model", "net", "--device", "cpu"]
+    words.append("--skip-existing")  # the second may be slow to start, and find some there
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "lib_upscaler", *words]
     both = [
