@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import ModelError, memory_ran_out
 from .build_limit import BuildLimit
+from .spandrels import spandrel_in_use
 from .stored import StoredTensor
 
 if TYPE_CHECKING:
@@ -27,16 +28,9 @@ def registry() -> spandrel.ArchRegistry:
     Raises ModelError where spandrel is not installed.
     """
     try:
-        from spandrel import MAIN_REGISTRY
+        return spandrel_in_use().registry()
     except ImportError as error:
         raise missing_package(error) from error
-    own = MAIN_REGISTRY.copy()
-    try:
-        from spandrel_extra_arches import EXTRA_REGISTRY
-    except (ImportError, AttributeError, TypeError):  # not installed, or made for another spandrel: do without it
-        return own
-    own.add(*(support for support in EXTRA_REGISTRY if support.architecture.id not in own))
-    return own
 
 
 def detect(weights: Mapping[str, Any], known: spandrel.ArchRegistry) -> spandrel.ArchSupport | None:
@@ -89,5 +83,5 @@ def missing_package(error: ImportError) -> ModelError:
     return ModelError(
         "cannot load any model",
         f"the Python package '{package}' cannot be imported ({error})",
-        f"install it with 'pip install {package}', or run install.py again",
+        f"start the WebUI with the network up, which adds it, or install it with 'pip install {package}'",
     )

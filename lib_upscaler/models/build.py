@@ -13,6 +13,7 @@ from ..errors import MemoryLimitError, TrueScaleError, UnsupportedModelError, me
 from .architectures import construct, detect, missing_package, registry
 from .build_limit import TooMuch
 from .plain_layers import make_plain
+from .spandrels import newer_one, spandrel_in_use, versions_in_use
 from .stored import largest_content, shown
 from .weights import Use, read_model, read_state_dict, refuse_uses
 
@@ -63,7 +64,7 @@ def _built(weights: dict[str, Tensor], name: str) -> spandrel.ImageModelDescript
         raise UnsupportedModelError(
             f"cannot load the model '{name}'",
             f"it looks like {architecture.name}, but {_cause(error)}",
-            "it may be damaged, or a variant that the installed spandrel does not know",
+            newer_one() or "it may be damaged, or a variant that spandrel does not know",
         ) from error
     _check_use(descriptor, name)
     descriptor.model.to(device="cpu", dtype=torch.float32).eval().requires_grad_(False)
@@ -111,8 +112,8 @@ def _detect(weights: dict[str, Tensor], name: str) -> spandrel.ArchSupport:
     refuse_uses(name, weights, _OTHER_USES)
     raise UnsupportedModelError(
         f"cannot load the model '{name}'",
-        f"its architecture is none of the {len(known)} that the installed spandrel knows",
-        "use another model; a newer spandrel may know this one",
+        f"its architecture is none of the {len(known)} that spandrel {versions_in_use()[0]} knows",
+        newer_one() or "use another model; a later TrueScale may know this one",
     )
 
 
@@ -133,8 +134,7 @@ def _ordinary(value: Tensor) -> Tensor:
 
 def _check_use(descriptor: Any, name: str) -> None:
     """Refuse what is not a network from one picture to one picture."""
-    import spandrel
-
+    spandrel = spandrel_in_use().package
     architecture = descriptor.architecture.name
     if isinstance(descriptor, spandrel.MaskedImageModelDescriptor) or descriptor.purpose == "Inpainting":
         raise _not_an_upscaler(name, architecture, _INPAINTING)

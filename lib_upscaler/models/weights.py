@@ -21,6 +21,7 @@ from .architectures import detect, loads, registry
 from .parts import best_parts, dicts_of_tensors, fitting_parts, in_words
 from .pickles import Placeholder
 from .source import Source, opened_source
+from .spandrels import newer_one, versions_in_use
 from .stored import (
     MOST_TENSORS,
     StoredTensor,
@@ -164,8 +165,8 @@ def _weights_in(path: Path, content: object) -> dict[str, StoredTensor]:
     if len(dicts) > 1:
         raise UnsupportedModelError(
             what,
-            f"it holds several parts, and none is a network that the installed spandrel knows: {in_words(dicts)}",
-            "use another model; a newer spandrel may know this one",
+            f"none of its parts is a network that spandrel {versions_in_use()[0]} knows: {in_words(dicts)}",
+            newer_one() or "use another model; a later TrueScale may know this one",
         )
     return _without_prefix(dicts[0].weights)
 
