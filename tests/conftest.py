@@ -115,6 +115,28 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture
+def only_the_hosts_spandrel(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As at a first start without a network: there is no spandrel of ours."""
+    from lib_upscaler import own_packages
+    from lib_upscaler.models import spandrels
+
+    monkeypatch.setenv(own_packages.PACKAGES_VARIABLE, str(tmp_path_factory.mktemp("no packages")))
+    monkeypatch.setattr(spandrels._Ours, "loaded", None)
+    monkeypatch.setattr(spandrels._Ours, "problem", "")
+
+
+@pytest.fixture
+def own_spandrel_folder() -> Path:
+    """The folder of our spandrel; the test is skipped where ``install.py`` has not put it there."""
+    from lib_upscaler import own_packages
+
+    folder = own_packages.find()
+    if folder is None:
+        pytest.skip("needs the packages of our own (python install.py test puts them into their folder)")
+    return folder
+
+
+@pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the models that are loaded from their files, in order."""
     from lib_upscaler.models import loader

@@ -383,7 +383,7 @@ def _check_report(report: Path, tasks: Sequence[Task]) -> None:
     what = f"cannot write the report '{report}'"
     path = os.path.realpath(report)
     pictures = (os.path.realpath(file) for task in tasks for file in (task.source, task.output))
-    if is_picture_path(report) or report.suffix.lower() in SUFFIXES or path in pictures:
+    if is_picture_path(report) or report.name.lower().endswith(SUFFIXES) or path in pictures:
         raise RequestError(what, "that is the name of a picture or a model", "choose one such as report.jsonl")
     folder = Path(path).parent
     try:

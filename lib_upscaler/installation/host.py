@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 
-from .requirements import requirements
+from ..own_packages import host_version
+from .own import put_own_packages
 
 OLDEST_SPANDREL = (0, 3, 4)
+"""Of a WebUI's own that can serve where ours is not there."""
 HOST_MODULES = ("torch", "torchvision", "numpy", "PIL")
 """What comes with a WebUI and is never installed here."""
 SMALL_MODULES = ("einops", "safetensors", "typing_extensions", "tqdm", "psutil", "filelock")
@@ -28,29 +31,23 @@ def prepare_host() -> None:
     """Add what the WebUI's Python lacks. Nothing that is there is changed, and no failure stops the WebUI's start."""
     try:
         wanted = missing_in_host()
+        if wanted is None:
+            return
         if wanted:
             install_in_host(wanted)
+        put_own_packages(host_pip(), say)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the WebUI starts, whatever is wrong here
         say(f"could not check what it needs ({type(error).__name__}: {error}). The WebUI starts without it.")
 
 
-def missing_in_host() -> list[str]:
-    """What pip shall add, as pip's arguments; tells the user about what only an update of the WebUI can bring."""
+def missing_in_host() -> list[str] | None:
+    """What pip shall add to the WebUI's packages; None where this is no WebUI's Python, which the user is told."""
     absent = [name for name in HOST_MODULES if not present(name)]
     if absent:
         say(f"this Python lacks {', '.join(absent)}, which a WebUI brings. Nothing was installed.")
         say("start the WebUI once more, or use TrueScale by itself: python install.py upscale PICTURE")
-        return []
-    wanted = [name for name in SMALL_MODULES if not present(name)]
-    if not present("spandrel"):
-        # The extra architectures come along here only. Beside a spandrel that is there they are left as they are: they
-        # are optional, and a try to add them would need the network at each start.
-        pins = dict(line.split("==", 1) for line in requirements("host") if line.startswith("spandrel"))
-        wanted += [f"{name}=={pins[name]}" for name in ("spandrel", "spandrel_extra_arches") if not present(name)]
-    elif version_of("spandrel") < OLDEST_SPANDREL:
-        needed = ".".join(map(str, OLDEST_SPANDREL))
-        say(f"this WebUI brings a spandrel older than {needed}, which TrueScale needs. Please update the WebUI.")
-    return wanted
+        return None
+    return [name for name in SMALL_MODULES if not present(name)]
 
 
 def present(module: str) -> bool:
@@ -63,10 +60,7 @@ def present(module: str) -> bool:
 
 def version_of(package: str) -> tuple[int, ...]:
     """The installed version's numbers; one that cannot be read counts as new enough."""
-    try:
-        numbers = re.match(r"\d+(\.\d+)*", importlib.metadata.version(package))
-    except importlib.metadata.PackageNotFoundError:
-        numbers = None
+    numbers = re.match(r"\d+(\.\d+)*", host_version(package))
     return tuple(map(int, numbers.group().split("."))) if numbers else OLDEST_SPANDREL
 
 
@@ -80,7 +74,7 @@ def install_in_host(wanted: list[str]) -> None:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a host's pip fails in ways of its own
         failure = (str(error).strip() or type(error).__name__).splitlines()[0]
     importlib.invalidate_caches()
-    absent = [line for line in wanted if not present(line.split("==")[0])]
+    absent = [name for name in wanted if not present(name)]
     if absent:
         say(f"could not install {' '.join(absent)}{f' ({failure})' if failure else ''}.")
         say("it will not work until that is there; the WebUI itself starts as usual. With the network up, restart the")
@@ -94,5 +88,12 @@ def host_pip() -> Callable[[list[str]], object]:
     except (Exception, SystemExit):  # noqa: BLE001 - no WebUI, or a launcher that fails: plain pip does
         run_pip = None
     if run_pip is not None:
-        return lambda arguments: run_pip(" ".join(arguments), "what TrueScale needs")
+        return lambda arguments: run_pip(" ".join(map(_quoted, arguments)), "what TrueScale needs")
     return lambda arguments: subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)
+
+
+def _quoted(word: str) -> str:
+    """For the shell that a WebUI runs pip in; a path may have spaces."""
+    if os.name == "nt":
+        return f'"{word}"' if " " in word else word
+    return shlex.quote(word)

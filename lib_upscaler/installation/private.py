@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .explain import NEWEST_PYTHON, OLDEST_PYTHON, hints, import_failure, pip_failure, sizes, unsupported
+from .own import put_own_packages
 from .requirements import ROOT, requirements
 
 VENV = ROOT / ".venv"
@@ -147,8 +149,28 @@ def probe_venv(code: str) -> str | None:
 
 def make_ready(job: str) -> None:
     """Make, complete or repair the .venv where it is not ready. Raises SetupError."""
-    if is_ready(job):
-        return
+    if not is_ready(job):
+        _make_ready(job)
+    command = [str(venv_python()), "-m", "pip"]
+    put_own_packages(
+        lambda arguments: subprocess.run([*command, *arguments], env=clean_environment(), cwd=VENV, check=True),
+        say,
+        _python_of_venv(),
+    )
+
+
+def _python_of_venv() -> tuple[int, ...]:
+    """The first two numbers of its version; those of this Python where that cannot be read."""
+    try:
+        found = re.search(
+            r"^version(?:_info)? *= *(\d+)\.(\d+)", (VENV / "pyvenv.cfg").read_text("utf-8"), re.MULTILINE
+        )
+    except (OSError, ValueError):
+        found = None
+    return (int(found[1]), int(found[2])) if found else sys.version_info[:2]
+
+
+def _make_ready(job: str) -> None:
     while True:
         reused = is_sound_venv()
         if reused:

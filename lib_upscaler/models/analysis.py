@@ -13,15 +13,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import spandrel
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..store import DiskCache
 from .facts import LocalBlock, NetworkFacts, keep_facts, known_facts
+
+if TYPE_CHECKING:
+    import spandrel
 
 __all__ = ["analyse", "facts_of", "leaf_work"]
 
@@ -82,7 +84,7 @@ def analyse(descriptor: Any) -> NetworkFacts:
     except Exception:  # noqa: BLE001 - whatever a network does that was never run
         # Networks that look at numbers (sorting, .item(), numpy) cannot run without them: cautious defaults.
         facts = NetworkFacts()
-    if descriptor.tiling != spandrel.ModelTiling.SUPPORTED:
+    if descriptor.tiling.name != "SUPPORTED":
         return replace(facts, global_context=True, radius=None)
     return facts
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ..errors import MemoryLimitError, ModelError, TrueScaleError, UnsupportedModelError, memory_ran_out
-from .build_limit import BuildLimit, TooMuch
+from ..errors import MemoryLimitError, TrueScaleError, UnsupportedModelError, memory_ran_out
+from .architectures import construct, detect, missing_package, registry
+from .build_limit import TooMuch
 from .plain_layers import make_plain
+from .spandrels import newer_one, spandrel_in_use, versions_in_use
 from .stored import largest_content, shown
 from .weights import Use, read_model, read_state_dict, refuse_uses
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["build", "read_model", "read_state_dict", "registry"]
 
 _CHANNELS = (1, 3, 4)
-_BUILDING = threading.Lock()
-
-
 _TRUE_MULTIPLES = {"AdaCode": 64}
 """px that both sides must be multiples of, where an older spandrel_extra_arches says too little and crashes."""
 
@@ -56,21 +54,18 @@ def _built(weights: dict[str, Tensor], name: str) -> spandrel.ImageModelDescript
         raise _not_an_upscaler(name, architecture.name, _REFUSED[architecture.id])
     _check_extent(weights, name)
     weights = {key: _ordinary(value) for key, value in weights.items()}
-    # Networks fill themselves with random numbers before the weights come: the caller's stream must not notice.
-    with _BUILDING, torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-        try:
-            with BuildLimit(weights):
-                descriptor = architecture.load(weights)
-        except ImportError as error:
-            raise _missing_package(error) from error
-        except Exception as error:  # each architecture fails in its own way on weights that it does not expect
-            if memory_ran_out(error):
-                raise _too_large(name) from error
-            raise UnsupportedModelError(
-                f"cannot load the model '{name}'",
-                f"it looks like {architecture.name}, but {_cause(error)}",
-                "it may be damaged, or a variant that the installed spandrel does not know",
-            ) from error
+    try:
+        descriptor = construct(support, weights)
+    except ImportError as error:
+        raise missing_package(error) from error
+    except Exception as error:  # each architecture fails in its own way on weights that it does not expect
+        if memory_ran_out(error):
+            raise _too_large(name) from error
+        raise UnsupportedModelError(
+            f"cannot load the model '{name}'",
+            f"it looks like {architecture.name}, but {_cause(error)}",
+            newer_one() or "it may be damaged, or a variant that spandrel does not know",
+        ) from error
     _check_use(descriptor, name)
     descriptor.model.to(device="cpu", dtype=torch.float32).eval().requires_grad_(False)
     make_plain(descriptor.model)
@@ -79,24 +74,6 @@ def _built(weights: dict[str, Tensor], name: str) -> spandrel.ImageModelDescript
         required = descriptor.size_requirements
         descriptor.size_requirements = type(required)(required.minimum, multiple, required.square)
     return descriptor
-
-
-def registry() -> spandrel.ArchRegistry:
-    """spandrel's architectures and those of spandrel_extra_arches that it lacks. A new one: no global is changed.
-
-    Raises ModelError where spandrel is not installed.
-    """
-    try:
-        from spandrel import MAIN_REGISTRY
-    except ImportError as error:
-        raise _missing_package(error) from error
-    own = MAIN_REGISTRY.copy()
-    try:
-        from spandrel_extra_arches import EXTRA_REGISTRY
-    except (ImportError, AttributeError, TypeError):  # not installed, or made for another spandrel: do without it
-        return own
-    own.add(*(support for support in EXTRA_REGISTRY if support.architecture.id not in own))
-    return own
 
 
 # Building
@@ -129,14 +106,14 @@ _REFUSED = {
 def _detect(weights: dict[str, Tensor], name: str) -> spandrel.ArchSupport:
     """The architecture of these weights."""
     known = registry()
-    for support in known.architectures("detection"):
-        if support.detect(weights):
-            return support
+    support = detect(weights, known)
+    if support is not None:
+        return support
     refuse_uses(name, weights, _OTHER_USES)
     raise UnsupportedModelError(
         f"cannot load the model '{name}'",
-        f"its architecture is none of the {len(known)} that the installed spandrel knows",
-        "use another model; a newer spandrel may know this one",
+        f"its architecture is none of the {len(known)} that spandrel {versions_in_use()[0]} knows",
+        newer_one() or "use another model; a later TrueScale may know this one",
     )
 
 
@@ -157,8 +134,7 @@ def _ordinary(value: Tensor) -> Tensor:
 
 def _check_use(descriptor: Any, name: str) -> None:
     """Refuse what is not a network from one picture to one picture."""
-    import spandrel
-
+    spandrel = spandrel_in_use().package
     architecture = descriptor.architecture.name
     if isinstance(descriptor, spandrel.MaskedImageModelDescriptor) or descriptor.purpose == "Inpainting":
         raise _not_an_upscaler(name, architecture, _INPAINTING)
@@ -183,17 +159,6 @@ def _not_an_upscaler(name: str, architecture: str, why: str) -> UnsupportedModel
 
 def _too_large(name: str) -> MemoryLimitError:
     return MemoryLimitError(f"cannot load the model '{name}'", "there is not enough memory", "close other programs")
-
-
-def _missing_package(error: ImportError) -> ModelError:
-    if memory_ran_out(error):
-        return ModelError("cannot load any model", "there is not enough memory to load PyTorch", "close other programs")
-    package = (error.name or "spandrel").partition(".")[0]
-    return ModelError(
-        "cannot load any model",
-        f"the Python package '{package}' cannot be imported ({error})",
-        f"install it with 'pip install {package}', or run install.py again",
-    )
 
 
 def _cause(error: Exception) -> str:

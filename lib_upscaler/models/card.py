@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelFileError
+from ..own_packages import host_version
 from ..store import DiskCache, is_number, is_text, shared_cache
 from .library import ModelEntry, entry_of
+from .spandrels import versions_in_use
 from .texts import model_texts
 
 if TYPE_CHECKING:
@@ -209,17 +210,10 @@ def _file_key(entry: ModelEntry) -> tuple[str, int, int]:
 
 
 def _card_key(entry: ModelEntry) -> str:
-    versions = [_version(package) for package in ("torch", "spandrel", "spandrel_extra_arches")]
-    return json.dumps(["card", _CARD_VERSION, *versions, *_file_key(entry)])
+    return json.dumps(["card", _CARD_VERSION, _version("torch"), *versions_in_use(), *_file_key(entry)])
 
 
-@cache
-def _version(package: str) -> str:
-    """Cached: to look it up takes a millisecond, and lists ask for every model's card."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+_version = cache(host_version)  # to look one up takes a millisecond, and lists ask for every model's card
 
 
 def _from_json(stored: dict[str, Any] | None, entry: ModelEntry) -> ModelCard | None:

@@ -14,12 +14,21 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import ModelFileError, ModelNotFoundError, UnsupportedModelError
+from .foreign import is_half_of_ncnn, refuse_foreign_name
 
 __all__ = ["SHIPPED_MODEL", "SUFFIXES", "ModelEntry", "ModelLibrary", "entry_of", "in_chain", "shipped_models"]
 
 _T = TypeVar("_T")
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".pth.tar", ".pkl", ".safetensors")
+
+
+def split_name(file: str) -> tuple[str, str]:
+    """A model file's name before its suffix, and the suffix, which may be a double one ("a.v2.pth.tar": "a.v2")."""
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if file.lower().endswith(suffix) and len(file) > len(suffix):
+            return file[: -len(suffix)], file[-len(suffix) :]
+    return os.path.splitext(file)
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ def entry_of(path: Path, name: str = "") -> ModelEntry:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
         raise ModelFileError(what, f"it is {kind}", "name a model file")
-    return ModelEntry(name or path.stem, path, status.st_size, status.st_mtime_ns)
+    return ModelEntry(name or split_name(path.name)[0], path, status.st_size, status.st_mtime_ns)
 
 
 class ModelLibrary:
@@ -61,9 +70,9 @@ class ModelLibrary:
     its sub-folders. Hidden files and folders are left out; links to folders are followed; a file that can be reached
     twice is listed once.
 
-    A name is the file's stem. Of several files of one stem, the first has the plain name, and the later ones their
-    folder (and, within one folder, their suffix) in brackets behind it. A file keeps its name for as long as it is
-    there and this object lives: one that comes later, or a first one that goes, never changes another's name.
+    A name is the file's stem (of ".pth.tar", both suffixes are off). Of several files of one stem, the first has the
+    plain name, and the later ones their folder (and, within one folder, their suffix) in brackets behind it. A file
+    keeps its name for as long as it is there and this object lives.
 
     Safe to use from several threads.
     """
@@ -127,7 +136,8 @@ class ModelLibrary:
 
     def _file(self, path: Path) -> ModelEntry:
         entry = entry_of(path)
-        if path.suffix.lower() not in SUFFIXES:
+        refuse_foreign_name(path)
+        if not path.name.lower().endswith(SUFFIXES):
             raise UnsupportedModelError(
                 f"cannot use the model '{path.name}'",
                 f"models are {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} files",
@@ -139,14 +149,15 @@ class ModelLibrary:
     def _new_name(self, path: Path, taken: dict[str, Path]) -> str:
         """The first of the possible names that is free. ``taken``: names in lower case, and whose they are."""
         folder = self._folder_name(path)
-        suffix = path.suffix[1:].lower()
-        holder = taken.get(path.stem.casefold())
+        stem, dotted = split_name(path.name)
+        suffix = dotted[1:].lower()
+        holder = taken.get(stem.casefold())
         same_folder = holder is not None and holder.parent == path.parent
-        bracketed = [] if same_folder else [f"{path.stem} [{folder}]"]
-        for name in (path.stem, *bracketed, f"{path.stem} [{folder}, {suffix}]"):
+        bracketed = [] if same_folder else [f"{stem} [{folder}]"]
+        for name in (stem, *bracketed, f"{stem} [{folder}, {suffix}]"):
             if name.casefold() not in taken:
                 return name
-        numbered = (f"{path.stem} [{folder}, {suffix}, {number}]" for number in count(2))
+        numbered = (f"{stem} [{folder}, {suffix}, {number}]" for number in count(2))
         return next(name for name in numbered if name.casefold() not in taken)
 
     def _folder_name(self, path: Path) -> str:
@@ -168,7 +179,10 @@ class ModelLibrary:
                 f"put a model file ({', '.join(SUFFIXES)}) {where}",
             )
         names = {entry.name.casefold(): entry.name for entry in models}
-        close = [names[key] for key in difflib.get_close_matches(Path(wanted).stem.casefold(), names, n=3, cutoff=0.5)]
+        close = [
+            names[key]
+            for key in difflib.get_close_matches(split_name(Path(wanted).name)[0].casefold(), names, n=3, cutoff=0.5)
+        ]
         suggestion = " or ".join(f"'{name}'" for name in close) if close else ", ".join(sorted(names.values())[:10])
         return ModelNotFoundError(
             f"there is no model '{wanted}'",
@@ -248,7 +262,7 @@ def _scan(folder: Path) -> Iterator[_Found]:
                     continue
                 if _is_folder(entry):
                     (linked if entry.is_symlink() else waiting).append(Path(entry.path))
-                elif entry.name.lower().endswith(SUFFIXES):
+                elif entry.name.lower().endswith(SUFFIXES) and not is_half_of_ncnn(entry.path):
                     files.append(Path(entry.path))
     return _status_of(sorted(files, key=lambda path: (_folded(path.relative_to(folder)), str(path))))
 

@@ -264,6 +264,12 @@ class Pickles:
                 "it holds a whole pickled module, which only its author's program can open, instead of weights",
                 "ask for the weights alone (torch.save(model.state_dict(), ...)) or a .safetensors file",
             )
+        if wanted and set(wanted) == {"torch.storage._load_from_bytes"}:
+            raise UnsupportedModelError(
+                cannot_load(self._path),
+                "it is a plain pickle, in which each weight is a file of its own",
+                "save it again with torch.save, or get the version as .safetensors",
+            )
         if wanted:
             raise UnsafeModelError(
                 f"refused to load the model '{shown(self._path.name, 255)}'",

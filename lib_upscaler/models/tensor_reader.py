@@ -15,12 +15,12 @@ import struct
 from pathlib import Path
 
 from ..errors import ModelFileError, UnsupportedModelError
+from .foreign import refuse_foreign_content
 from .pickle_machine import Ended
 from .pickles import Pickles
 from .safetensors_reader import read_safetensors
 from .source import Source, opened_source
 from .stored import (
-    DOWNLOAD_AGAIN,
     Place,
     Storage,
     Unsound,
@@ -44,7 +44,7 @@ def read_content(source: Source) -> tuple[object, dict[str, str]]:
     Raises ModelFileError, UnsafeModelError and UnsupportedModelError.
     """
     head = source.look(0, 512)
-    _refuse_foreign_file(source.path, head)
+    refuse_foreign_content(source.path, head)
     if head[:4] == b"PK\x03\x04":
         return read_zip(source), {}
     if _is_safetensors(source.path, head):
@@ -64,47 +64,6 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
         return read_safetensors(source)[1]
 
 
-# What is no model file at all
-
-
-def _refuse_foreign_file(path: Path, head: bytes) -> None:
-    """Name what the first bytes show to be something else."""
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if not head:
-        raise ModelFileError(cannot_load(path), "the file is empty", DOWNLOAD_AGAIN)
-    if not any(head):
-        raise ModelFileError(cannot_load(path), "the file begins with nothing but zeros", DOWNLOAD_AGAIN)
-    if head.startswith(b"version https://git-lfs"):
-        raise ModelFileError(
-            cannot_load(path), "it is a Git LFS pointer, not the model itself", "fetch the model with 'git lfs pull'"
-        )
-    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")):
-        raise ModelFileError(
-            cannot_load(path),
-            "it is a web page: the download saved the page instead of the file",
-            "download the file itself, by the page's download button",
-        )
-    if path.suffix.lower() == ".onnx" or _is_onnx(head):
-        raise UnsupportedModelError(
-            cannot_load(path), "it is an ONNX model", "get the PyTorch version of it (.pth or .safetensors)"
-        )
-    if head.startswith(b"GGUF"):
-        raise UnsupportedModelError(cannot_load(path), "it is a GGUF model", "get the version as .pth or .safetensors")
-    if head.startswith((b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ")):
-        raise ModelFileError(cannot_load(path), "it is a compressed archive", "unpack it and use the model file inside")
-    if head[257:262] == b"ustar":
-        raise UnsupportedModelError(
-            cannot_load(path),
-            "it is a tar archive, as PyTorch before 0.1.10 wrote it",
-            "save it again with a newer PyTorch",
-        )
-
-
-def _is_onnx(head: bytes) -> bool:
-    """A protobuf that starts as ONNX's ModelProto: field 1 (ir_version), then a field that may follow it."""
-    return len(head) > 3 and head[0] == 0x08 and 1 <= head[1] < 32 and head[2] in b"\x12\x1a\x22\x2a\x32\x3a\x42"
-
-
 def _is_safetensors(path: Path, head: bytes) -> bool:
     """By name (unless it begins as a pickle) or, whatever the name, by a length and a JSON object behind it."""
     named_so = path.suffix.lower() == ".safetensors" and not head.startswith(b"\x80\x02")
@@ -119,7 +78,9 @@ def _read_legacy(source: Source, head: bytes) -> object:
     path = source.path
     if head[:1] != b"\x80":
         raise ModelFileError(
-            cannot_load(path), "it is not a model file of a known format", "use a .pth, .pt, .ckpt or .safetensors file"
+            cannot_load(path),
+            "it is not a model file of a known format",
+            "use a .pth, .pt, .ckpt, .bin or .safetensors file",
         )
     for size in _PICKLE_SIZES:
         try:

@@ -17,8 +17,11 @@ from ..errors import (
     TrueScaleError,
     UnsupportedModelError,
 )
+from .architectures import detect, loads, registry
+from .parts import best_parts, dicts_of_tensors, fitting_parts, in_words
 from .pickles import Placeholder
 from .source import Source, opened_source
+from .spandrels import newer_one, versions_in_use
 from .stored import (
     MOST_TENSORS,
     StoredTensor,
@@ -36,12 +39,6 @@ from .tensor_reader import read_content
 
 __all__ = ["Origin", "Use", "read_model", "read_state_dict", "refuse_uses"]
 
-# Where training programs put the weights inside a checkpoint, the better ones first: spandrel's list and order, and
-# three more names.
-_WRAPPERS = (
-    "model_state_dict", "state_dict", "params_ema", "params-ema", "params", "model", "net",
-    "generator", "net_g", "network",
-)  # fmt: skip
 _PREFIXES = ("module.", "netG.", "_orig_mod.")  # of DataParallel, BasicSR-like trainers and torch.compile
 
 _LARGEST_REPEATED = 1_000_000_000
@@ -77,10 +74,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def read_model(path: Path) -> tuple[dict[str, Tensor], Origin]:
-    """The weights in a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors`` file, on the CPU, in the types that it has.
+    """The weights in a file of PyTorch or safetensors, on the CPU, in the types that it has.
 
-    Wrappers ("params_ema", "state_dict" ...) and common prefixes are taken off, everything that is not a tensor is left
-    out, and every number is checked to be finite. Nothing in the file is run.
+    Of all that a training program saves (dicts in dicts, prefixes of keys, averages beside them) the one part is taken
+    that an architecture fits, every number is checked to be finite, and nothing in the file is run.
 
     Raises ModelNotFoundError, ModelFileError, UnsafeModelError, UnsupportedModelError, BrokenModelError or
     MemoryLimitError; nothing else, whatever the file holds.
@@ -102,8 +99,7 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], Origin]:
 
 def _read(source: Source) -> tuple[dict[str, Tensor], Origin]:
     content, metadata = read_content(source)
-    stored = _without_prefix(_weights_in(source.path, content))
-    refuse_uses(source.path.name, stored, (_DIFFUSION,))
+    stored = _weights_in(source.path, content)
     _check_extent(source, stored)
     data = source.fetch(value.storage.place for value in stored.values() if value.storage.place is not None)
     weights = {}
@@ -148,21 +144,31 @@ def _check_extent(source: Source, stored: Mapping[str, StoredTensor]) -> None:
 
 
 def _weights_in(path: Path, content: object) -> dict[str, StoredTensor]:
-    """The innermost dict of tensors."""
+    """The one part of the file that an architecture fits; where none does, its only dict of tensors."""
     what = cannot_load(path)
     if not isinstance(content, dict):
         raise ModelFileError(what, f"it holds {_in_words(content)} instead of named weights", "use another file")
-    for _ in range(8):
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)), None)
-        if inner is None and len(content) == 1:
-            inner = next(iter(content.values()))
-        if not isinstance(inner, dict):
-            break
-        content = inner
-    weights = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, StoredTensor)}
-    if not weights:
+    dicts = dicts_of_tensors(content)
+    if not dicts:
         raise ModelFileError(what, "it holds no weights", "use another file")
-    return weights
+    for one in dicts:
+        refuse_uses(path.name, one.weights, (_DIFFUSION,))
+    known = registry()
+    fitting = [part for one in dicts for part in fitting_parts(one, lambda weights: detect(weights, known) is not None)]
+    best = best_parts(fitting, lambda weights: loads(weights, known))
+    if len(best) == 1:
+        return best[0].weights
+    if best:
+        raise UnsupportedModelError(
+            what, f"it holds several networks: {in_words(best)}", "ask for a file with one of them alone, or save one"
+        )
+    if len(dicts) > 1:
+        raise UnsupportedModelError(
+            what,
+            f"none of its parts is a network that spandrel {versions_in_use()[0]} knows: {in_words(dicts)}",
+            newer_one() or "use another model; a later TrueScale may know this one",
+        )
+    return _without_prefix(dicts[0].weights)
 
 
 def _in_words(content: object) -> str:

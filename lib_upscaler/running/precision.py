@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import spandrel
 import torch
 
 from ..errors import RequestError
 from ..models.facts import BandPlan
 from ..models.network import KnownModel, NonFiniteOutput, UpscaleModel
+from ..models.spandrels import versions_in_use
 from ..store import is_number, shared_cache
 from .limits import is_out_of_memory
 
@@ -193,7 +193,7 @@ def _loaded(model: KnownModel) -> UpscaleModel:
 
 
 def _key(what: str, model: KnownModel, device: torch.device, dtype: torch.dtype) -> str:
-    versions = str(torch.__version__), spandrel.__version__
+    versions = str(torch.__version__), *versions_in_use()
     return json.dumps([3, what, model.card.sha256, _device_name(device), str(dtype), *versions])
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import spandrel
 import torch
 from PIL import Image
 from torch import Tensor
 
 from lib_upscaler.models.library import entry_of
 from lib_upscaler.models.loader import load_model
+from lib_upscaler.models.spandrels import spandrel_in_use
 
 if TYPE_CHECKING:
+    import spandrel
+
     from lib_upscaler.models.network import UpscaleModel
 
 __all__ = ["CPU", "by_spandrel", "levels", "load", "photo", "true_output"]
@@ -44,15 +46,13 @@ def photo(width: int, height: int, channels: int = 3, seed: int = 1) -> np.ndarr
 
 def by_spandrel(state: Mapping[str, Tensor]) -> spandrel.ImageModelDescriptor:
     """The network of this state by spandrel alone, without this project."""
+    used = spandrel_in_use()
+    spandrel = used.package
     registry = spandrel.ArchRegistry()
     registry.add(*spandrel.MAIN_REGISTRY)
-    try:
-        from spandrel_extra_arches import EXTRA_REGISTRY
-    except ImportError:
-        pass
-    else:
+    if used.extras is not None:
         known = {support.architecture.id for support in registry}
-        registry.add(*(support for support in EXTRA_REGISTRY if support.architecture.id not in known))
+        registry.add(*(support for support in used.extras.EXTRA_REGISTRY if support.architecture.id not in known))
     return spandrel.ModelLoader("cpu", registry).load_from_state_dict(dict(state))
 
 

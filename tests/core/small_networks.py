@@ -1,12 +1,12 @@
 """The smallest network of every architecture that spandrel knows, with seeded random weights.
 
-Each is made from spandrel's own module class and saved as that module saves itself, so that a test needs no download
-and no weights of anybody. Architectures that the installed spandrel does not have are left out by ``available()``.
+spandrel: the one that models are read with, ours where ``install.py`` has put it into its folder. Each network is made
+from spandrel's own module class and saved as that module saves itself, so that a test needs no download and no weights
+of anybody. Architectures that this spandrel does not have are left out by ``available()``.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import re
 import warnings
@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import spandrel
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from lib_upscaler.models.spandrels import spandrel_in_use
 
 __all__ = [
     "NETWORKS",
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 StateDict = dict[str, Tensor]
+
+USED = spandrel_in_use()
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class SmallNetwork:
 
 def available() -> dict[str, SmallNetwork]:
     """The networks that the installed libraries can load."""
-    version = tuple(int(part) for part in re.findall(r"\d+", spandrel.__version__)[:3])
+    version = tuple(int(part) for part in re.findall(r"\d+", USED.package.__version__)[:3])
     known = registered()
     return {n: net for n, net in NETWORKS.items() if net.architecture in known and net.since <= version}
 
@@ -73,10 +77,10 @@ def registered() -> frozenset[str]:
     return frozenset(support.architecture.id for support in _supports())
 
 
-def _supports() -> list[spandrel.ArchSupport]:
-    registries = [spandrel.MAIN_REGISTRY]
-    with contextlib.suppress(ImportError):
-        registries.append(importlib.import_module("spandrel_extra_arches").EXTRA_REGISTRY)
+def _supports() -> list[Any]:
+    registries = [USED.package.MAIN_REGISTRY]
+    if USED.extras is not None:
+        registries.append(USED.extras.EXTRA_REGISTRY)
     # The extra ones may have been added to the main registry as well.
     by_id = {s.architecture.id: s for registry in registries for s in registry.architectures("insertion")}
     return list(by_id.values())
@@ -158,9 +162,9 @@ def middle_keys(state: StateDict) -> StateDict:
 def _network_class(architecture: str, name: str = "") -> type[nn.Module]:
     """The module class of an architecture. Its name differs between versions, so it is taken by where it stands."""
     last_error: ImportError | None = None
-    for package in ("spandrel", "spandrel_extra_arches"):
+    for package in filter(None, (USED.package, USED.extras)):
         try:
-            module = importlib.import_module(f"{package}.architectures.{architecture}")
+            module = importlib.import_module(f"{package.__name__}.architectures.{architecture}")
             break
         except ImportError as error:
             last_error = error

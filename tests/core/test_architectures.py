@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
-import spandrel
 import torch
 from PIL import Image
 
@@ -17,6 +16,9 @@ from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.request import UpscaleRequest
 from reference import by_spandrel
 from small_networks import NETWORKS, SmallNetwork, available, registered, save_pth, save_safetensors
+
+if TYPE_CHECKING:
+    import spandrel
 
 IMAGES = {name: network for name, network in available().items() if network.kind == "image"}
 REFUSED = {name: network for name, network in available().items() if network.kind == "refused"}
@@ -119,7 +121,7 @@ def _expected(network: SmallNetwork, descriptor: spandrel.ImageModelDescriptor, 
     pixels = np.asarray(picture, dtype=np.float32) / 255
     tensor = torch.from_numpy(pixels.reshape(picture.height, picture.width, -1)).permute(2, 0, 1)[None].contiguous()
     if network.multiple_of > 1:
-        descriptor.size_requirements = spandrel.SizeRequirements(multiple_of=network.multiple_of)
+        descriptor.size_requirements = type(descriptor.size_requirements)(multiple_of=network.multiple_of)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         output = descriptor.eval()(tensor)[0].permute(1, 2, 0).numpy()

@@ -31,6 +31,7 @@ from lib_upscaler.errors import (
     UnsupportedModelError,
 )
 from lib_upscaler.models.build import build, read_state_dict, registry
+from lib_upscaler.models.spandrels import spandrel_in_use
 from small_networks import available, compact, rrdb, save_pth, save_safetensors
 
 STATE = compact(scale=2)
@@ -502,7 +503,7 @@ def test_network_is_float32_on_the_cpu_without_gradients() -> None:
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         state = {key: value.to(dtype) for key, value in STATE.items()}
         network = build(state, "x")
-        assert isinstance(network, spandrel.ImageModelDescriptor)
+        assert type(network).__name__ == "ImageModelDescriptor"
         assert {value.dtype for value in network.model.parameters()} == {torch.float32}
         assert {value.device.type for value in network.model.parameters()} == {"cpu"}
         assert not any(value.requires_grad for value in network.model.parameters())
@@ -570,13 +571,16 @@ def test_weights_that_do_not_fit_are_named(change: Callable[[dict], object], wor
 
 
 def test_registry_has_the_extra_architectures_and_leaves_spandrels_own_alone() -> None:
-    extras = pytest.importorskip("spandrel_extra_arches")
-    before = list(spandrel.MAIN_REGISTRY)
+    used = spandrel_in_use()
+    if used.extras is None:
+        pytest.skip("there are no extra architectures")
+    before = list(used.package.MAIN_REGISTRY)
     ids = {support.architecture.id for support in registry()}
-    assert ids == {support.architecture.id for support in [*before, *extras.EXTRA_REGISTRY]}
-    assert list(spandrel.MAIN_REGISTRY) == before
+    assert ids == {support.architecture.id for support in [*before, *used.extras.EXTRA_REGISTRY]}
+    assert list(used.package.MAIN_REGISTRY) == before
 
 
+@pytest.mark.usefixtures("only_the_hosts_spandrel")
 def test_registry_works_where_the_host_has_added_the_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     extras = pytest.importorskip("spandrel_extra_arches")
     full = spandrel.MAIN_REGISTRY.copy()
@@ -585,11 +589,13 @@ def test_registry_works_where_the_host_has_added_the_extras(monkeypatch: pytest.
     assert len(registry()) == len(full)
 
 
+@pytest.mark.usefixtures("only_the_hosts_spandrel")
 def test_registry_without_the_extra_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel_extra_arches", None)
     assert len(registry()) == len(spandrel.MAIN_REGISTRY)
 
 
+@pytest.mark.usefixtures("only_the_hosts_spandrel")
 def test_missing_spandrel_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "spandrel", None)
     with pytest.raises(ModelError, match="pip install spandrel"):

@@ -59,7 +59,9 @@ def test_without_spandrel(
 ) -> None:
     """The WebUI starts and works; the panels and the route say what is missing."""
     (tmp_path / "sitecustomize.py").write_text(_BLOCKS_SPANDREL, encoding="utf-8")
-    with Server(host, new_data(), environment={"PYTHONPATH": str(tmp_path)}) as server:
+    # And none of ours, which nothing can put into a file.
+    environment = {"PYTHONPATH": str(tmp_path), "TRUESCALE_PACKAGES": str(tmp_path / "sitecustomize.py")}
+    with Server(host, new_data(), environment=environment) as server:
         answer = server.http.ask("/truescale/v1/upscale", {"image": base64.b64encode(b"x").decode()})
         assert answer.status == 422
         assert "spandrel is not installed" in answer.json["detail"]

@@ -280,6 +280,7 @@ def test_without_a_package_the_host_keeps_its_own_and_the_panels_say_why(
     health = FakeHost.ours("host.health")
     plain = health.present
     monkeypatch.setattr(health, "present", lambda name: name != missing and plain(name))
+    monkeypatch.setenv("TRUESCALE_PACKAGES", "nowhere")  # and no spandrel of our own
     host = start_host()
 
     assert host.names() == OWN_LIST
@@ -295,6 +296,26 @@ def test_without_a_package_the_host_keeps_its_own_and_the_panels_say_why(
     answer = host.client().post("/truescale/v1/upscale", json={"image": ""})
     assert answer.status_code == 422
     assert missing in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("has_ours", [True, False])
+def test_a_webui_with_an_old_spandrel_works_by_ours_and_says_where_it_is_missing(
+    has_ours: bool, start_host: StartHost, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    if has_ours:
+        request.getfixturevalue("own_spandrel_folder")
+    else:
+        monkeypatch.setenv("TRUESCALE_PACKAGES", "nowhere")
+    monkeypatch.setattr(FakeHost.ours("host.health"), "version_of", lambda _: (0, 1, 6))
+    host = start_host(truescale_precision="exact")
+    answer = host.client().get("/truescale/v1/health").json()
+
+    if has_ours:
+        assert answer["problem"] == ""
+        assert set(STATES) <= set(host.names())
+    else:
+        assert "older than 0.3.4" in answer["problem"]
+        assert "network up" in answer["problem"]
 
 
 def test_nothing_of_ours_runs_before_it_is_asked_for(host: FakeHost, engine: Engine, loads: list[str]) -> None:

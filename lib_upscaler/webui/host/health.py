@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...installation.host import OLDEST_SPANDREL, present, version_of
+from ...own_packages import find
 from .lives import SCRIPTS
 
 __all__ = ["problem"]
@@ -21,13 +22,19 @@ class _Health:
 
 
 def _problem() -> str:
-    absent = [name for name in ("torch", "torchvision", "spandrel", "safetensors", "psutil") if not present(name)]
+    absent = [name for name in ("torch", "torchvision", "safetensors", "psutil") if not present(name)]
+    ours_is_there = find() is not None
+    if not ours_is_there and not present("spandrel"):
+        absent.append("spandrel")
     if absent:
         return (
             f"TrueScale cannot run: {', '.join(absent)} is not installed. Restart the WebUI with the network up;"
             " its console says what went wrong."
         )
-    if version_of("spandrel") < OLDEST_SPANDREL:
+    if not ours_is_there and version_of("spandrel") < OLDEST_SPANDREL:
         needed = ".".join(map(str, OLDEST_SPANDREL))
-        return f"TrueScale cannot run: this WebUI brings a spandrel older than {needed}. Update the WebUI."
+        return (
+            f"TrueScale cannot run: this WebUI brings a spandrel older than {needed}, and the one of TrueScale's own"
+            " is not there yet. Restart the WebUI with the network up; its console says what went wrong."
+        )
     return ""

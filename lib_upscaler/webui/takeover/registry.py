@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ...catalogue import offline_reason
 from ...errors import ModelNotFoundError
+from ...models.library import split_name
 from .. import host
 from ..host import health
 from ..host.settings import settings
@@ -148,8 +149,9 @@ REGISTRY = Registry()
 
 def _fetched(entry: Any, kind: str) -> str:
     """The file of an entry that the host knows an address of: one of ours of that name, else fetched by the host."""
-    stem = PurePosixPath(urlsplit(entry.data_path).path).stem
-    here = next((model.path for model in service().library.models() if model.path.stem == stem), None)
+    stem = split_name(PurePosixPath(urlsplit(entry.data_path).path).name)[0]
+    models = service().library.models()
+    here = next((model.path for model in models if split_name(model.path.name)[0] == stem), None)
     if here is not None:
         return str(here)
     download: Callable[..., str] | None = getattr(host.module("modelloader"), "load_file_from_url", None)
