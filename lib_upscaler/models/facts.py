@@ -10,7 +10,7 @@ from ..store import DiskCache, is_number, is_text, shared_cache
 
 __all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "keep_facts", "known_facts"]
 
-_FACTS_VERSION = 4  # raise it when the analysis changes: what is cached on the disk is then found anew
+_FACTS_VERSION = 5  # raise it when the analysis changes: what is cached on the disk is then found anew
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class NetworkFacts:
     head, head_radius, head_elements: paths of the modules at the end that can run in bands together, their context in
         px of the head's input, and their elements per px of that.
     head_divisor: input px per px of the head's input (2 where the network unshuffles pixels first).
-    alignment: tiles must begin at multiples of this many input px, for networks that work at coarser resolutions.
+    alignment: tiles must begin at multiples of this many input px, for networks that work at coarser resolutions or
+        within windows.
     """
 
     radius: int | None = None

@@ -189,6 +189,7 @@ PLAIN = """
     np.save(result, output.numpy())
 """
 ONLY_THE_NEWEST = ["MoSR-x2", "MoESR-x4", "RCAN-x2", "FDAT-x2", "PLKSR-real-dysample-x2", "SeemoRe-x2"]
+ONLY_THE_NEWEST += ["PLKSR-real-layer-norm-x4"]
 
 
 @pytest.mark.parametrize("name", [*ONLY_THE_NEWEST, "ESRGAN-x4", "Compact-x2", "SwinIR-x2"])
