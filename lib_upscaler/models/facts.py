@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..store import DiskCache, is_number, is_text, shared_cache
+from .spandrels import versions_in_use
 
 __all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "keep_facts", "known_facts"]
 
@@ -146,7 +147,6 @@ def keep_facts(sha256: str, facts: NetworkFacts, cache: DiskCache | None = None)
 
 
 def _key(sha256: str) -> str:
-    import spandrel
     import torch
 
-    return f"{_FACTS_VERSION} {sha256} torch {torch.__version__} spandrel {spandrel.__version__}"
+    return f"{_FACTS_VERSION} {sha256} torch {torch.__version__} spandrel {versions_in_use()[0]}"
