@@ -42,8 +42,8 @@ ARCHITECTURES = {
     "srformer": "SRFormer",
     "swinir": "SwinIR",
 }
-"""Those of OpenModelDB that are chosen from, and what spandrel 0.3.4 or spandrel_extra_arches 0.1.1 calls them. Later
-ones (RealPLKSR with DySample, MoSR, RCAN ...) are left out: hosts bring the older spandrel."""
+"""Those of OpenModelDB that are chosen from, and what spandrel calls them. Each is one that 0.3.4 reads as well: where
+our own, newer one could not be fetched (own_packages.txt), a WebUI's has to serve."""
 
 TAGS = {
     "ai-generated": "AI pictures",

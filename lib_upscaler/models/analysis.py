@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..store import DiskCache
 from .facts import LocalBlock, NetworkFacts, keep_facts, known_facts
+from .windows import window_alignment
 
 if TYPE_CHECKING:
     import spandrel
@@ -32,6 +33,9 @@ SMALL, LARGE = 128, 256
 
 MAX_BLOCK_RADIUS = 8
 """A block with more context than this is no block to run in bands: its bands would overlap too much."""
+
+_WRAP_AROUND = {"DCTLSA"}
+"""Architectures in which a window at the border reaches over to the opposite border, as its shifts have no mask."""
 
 # Operations whose output at a pixel depends on that pixel of their inputs alone, or only rearrange.
 _POINTWISE = {
@@ -84,7 +88,8 @@ def analyse(descriptor: Any) -> NetworkFacts:
     except Exception:  # noqa: BLE001 - whatever a network does that was never run
         # Networks that look at numbers (sorting, .item(), numpy) cannot run without them: cautious defaults.
         facts = NetworkFacts()
-    if descriptor.tiling.name != "SUPPORTED":
+    facts = replace(facts, alignment=window_alignment(descriptor.model, facts.alignment))
+    if descriptor.tiling.name != "SUPPORTED" or descriptor.architecture.id in _WRAP_AROUND:
         return replace(facts, global_context=True, radius=None)
     return facts
 

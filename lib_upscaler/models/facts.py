@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..store import DiskCache, is_number, is_text, shared_cache
+from .spandrels import versions_in_use
 
 __all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "keep_facts", "known_facts"]
 
-_FACTS_VERSION = 4  # raise it when the analysis changes: what is cached on the disk is then found anew
+_FACTS_VERSION = 5  # raise it when the analysis changes: what is cached on the disk is then found anew
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class NetworkFacts:
     head, head_radius, head_elements: paths of the modules at the end that can run in bands together, their context in
         px of the head's input, and their elements per px of that.
     head_divisor: input px per px of the head's input (2 where the network unshuffles pixels first).
-    alignment: tiles must begin at multiples of this many input px, for networks that work at coarser resolutions.
+    alignment: tiles must begin at multiples of this many input px, for networks that work at coarser resolutions or
+        within windows.
     """
 
     radius: int | None = None
@@ -145,7 +147,6 @@ def keep_facts(sha256: str, facts: NetworkFacts, cache: DiskCache | None = None)
 
 
 def _key(sha256: str) -> str:
-    import spandrel
     import torch
 
-    return f"{_FACTS_VERSION} {sha256} torch {torch.__version__} spandrel {spandrel.__version__}"
+    return f"{_FACTS_VERSION} {sha256} torch {torch.__version__} spandrel {versions_in_use()[0]}"

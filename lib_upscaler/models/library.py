@@ -16,7 +16,10 @@ from typing import TypeVar
 from ..errors import ModelFileError, ModelNotFoundError, UnsupportedModelError
 from .foreign import is_half_of_ncnn, refuse_foreign_name
 
-__all__ = ["SHIPPED_MODEL", "SUFFIXES", "ModelEntry", "ModelLibrary", "entry_of", "in_chain", "shipped_models"]
+__all__ = [
+    *("SHIPPED_MODEL", "SUFFIXES", "ModelEntry", "ModelLibrary", "entry_of", "in_chain", "shipped_models"),
+    "split_name",
+]
 
 _T = TypeVar("_T")
 

@@ -437,6 +437,9 @@ NETWORKS: dict[str, SmallNetwork] = {
     "PLKSR-real-dysample-x2": _image(
         "PLKSR", dict(dim=16, n_blocks=2, upscaling_factor=2, dysample=True), "RealPLKSR", scale=2, since=(0, 4)
     ),
+    "PLKSR-real-layer-norm-x4": _image(
+        "PLKSR", dict(dim=16, n_blocks=2, layer_norm=True), "RealPLKSR", scale=4, since=(0, 4)
+    ),
     "RealCUGAN-x2": _image("RealCUGAN", {}, "UpCunet2x", scale=2),
     "RealCUGAN-x3": _image("RealCUGAN", {}, "UpCunet3x", scale=3),
     "RealCUGAN-x4": _image("RealCUGAN", {}, "UpCunet4x", scale=4),

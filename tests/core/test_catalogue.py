@@ -19,8 +19,9 @@ import lib_upscaler.catalogue.catalogue as module
 from lib_upscaler.catalogue import PURPOSES, by_sha256, entries, find, installed
 from lib_upscaler.catalogue.catalogue import MODELS_FILE, safe_file_name
 from lib_upscaler.errors import DownloadError, ModelNotFoundError, RequestError
-from lib_upscaler.models.build import registry
+from lib_upscaler.models.build import build, registry
 from lib_upscaler.models.library import ModelLibrary
+from small_networks import available
 from tools import write_catalogue as write
 
 CHECKOUT = os.environ.get("TRUESCALE_OPENMODELDB", "")
@@ -135,6 +136,15 @@ def test_every_architecture_is_one_that_is_read() -> None:
     assert set(write.ARCHITECTURES.values()) <= {str(one.architecture.id) for one in registry()}
     names = json.loads(MODELS_FILE.read_text(encoding="utf-8"))["models"]
     assert len({row["architecture"] for row in names}) <= len(write.ARCHITECTURES)
+
+
+@pytest.mark.parametrize("architecture", sorted({entry.architecture for entry in entries()}))
+def test_networks_of_each_architecture_in_it_load(architecture: str) -> None:
+    wanted = write.ARCHITECTURES[architecture.lower()]
+    small = [network for network in available().values() if network.architecture == wanted]
+    assert small
+    for network in small:
+        assert build(network.build(), architecture).architecture.id == wanted
 
 
 def test_every_purpose_has_a_tag() -> None:

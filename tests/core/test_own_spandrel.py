@@ -172,6 +172,40 @@ def test_it_is_imported_with_the_first_model_and_not_before() -> None:
     assert said == "[]"
 
 
+@pytest.mark.parametrize("host", ["none", "of old", "as pinned"])
+def test_a_picture_is_upscaled_and_the_hosts_spandrel_is_never_asked_for(
+    host: str, own_spandrel_folder: Path, tmp_path: Path
+) -> None:
+    """What is there of the host's raises when it is imported."""
+    if host != "none":
+        (tmp_path / "spandrel").mkdir()
+        (tmp_path / "spandrel" / "__init__.py").write_text("raise RuntimeError('imported')")
+    if host == "of old":
+        (tmp_path / "spandrel-0.1.6.dist-info").mkdir()
+        (tmp_path / "spandrel-0.1.6.dist-info" / "METADATA").write_text("Name: spandrel\nVersion: 0.1.6\n")
+    said = run(
+        """
+        import sys
+
+        class Block:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in ("spandrel", "spandrel_extra_arches"):
+                    raise ModuleNotFoundError(name)
+
+        if sys.argv[1] == "none":
+            sys.meta_path.insert(0, Block())
+        from PIL import Image
+        from lib_upscaler import ModelLibrary, Upscaler, UpscaleRequest
+        from lib_upscaler.models.library import shipped_models
+        upscaler = Upscaler(ModelLibrary([], builtin=shipped_models()), device="cpu")
+        print(upscaler.upscale(Image.new("RGB", (80, 100)), UpscaleRequest(model="TrueScale 4x")).image.size)
+        """,
+        host,
+        path=(ROOT, tmp_path),
+    )
+    assert said == "(320, 400)"
+
+
 # -- what it is good for -----------------------------------------------------------------------------------------------
 
 PLAIN = """
@@ -181,34 +215,41 @@ PLAIN = """
         import spandrel_extra_arches; spandrel_extra_arches.install()
     except spandrel.DuplicateArchitectureError:
         pass
-    state, picture, result, version = sys.argv[1:]
+    picture, version, *states = sys.argv[1:]
     assert spandrel.__version__ == version, spandrel.__version__
-    with torch.inference_mode():
-        network = spandrel.ModelLoader("cpu").load_from_file(state).eval().float()
-        output = network(torch.from_numpy(np.load(picture)))
-    np.save(result, output.numpy())
+    for state in states:
+        with torch.inference_mode():
+            network = spandrel.ModelLoader("cpu").load_from_file(state).eval().float()
+            output = network(torch.from_numpy(np.load(picture)))
+        np.save(state + ".npy", output.numpy())
 """
 ONLY_THE_NEWEST = ["MoSR-x2", "MoESR-x4", "RCAN-x2", "FDAT-x2", "PLKSR-real-dysample-x2", "SeemoRe-x2"]
+ONLY_THE_NEWEST += ["PLKSR-real-layer-norm-x4"]
 
 
-@pytest.mark.parametrize("name", [*ONLY_THE_NEWEST, "ESRGAN-x4", "Compact-x2", "SwinIR-x2"])
-def test_a_model_gives_what_this_spandrel_gives_in_a_process_without_us(
-    name: str, own_spandrel_folder: Path, tmp_path: Path
-) -> None:
-    path = save_pth(NETWORKS[name].build(), tmp_path / "x.pth")
-    picture = np.random.default_rng(1).random((1, 3, 24, 32), dtype=np.float32)
-    np.save(tmp_path / "picture.npy", picture)
-    version = own_packages.pins()["spandrel"]
-    run(
-        PLAIN,
-        *(str(tmp_path / file) for file in ("x.pth", "picture.npy", "true.npy")),
-        version,
-        path=(own_spandrel_folder,),
+EVERYWHERE = ["ESRGAN-x4", "Compact-x2", "SwinIR-x2"]
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a picture, models, and what this spandrel makes of it in a process that has nothing of ours."""
+    packages = own_packages.find()
+    if packages is None:
+        pytest.skip("needs the packages of our own (python install.py test puts them into their folder)")
+    folder = tmp_path_factory.mktemp("plain")
+    np.save(folder / "picture.npy", np.random.default_rng(1).random((1, 3, 24, 32), dtype=np.float32))
+    states = [str(save_pth(NETWORKS[name].build(), folder / f"{name}.pth")) for name in [*ONLY_THE_NEWEST, *EVERYWHERE]]
+    run(PLAIN, str(folder / "picture.npy"), own_packages.pins()["spandrel"], *states, path=(packages,))
+    return folder
+
+
+@pytest.mark.parametrize("name", [*ONLY_THE_NEWEST, *EVERYWHERE])
+def test_a_model_gives_what_this_spandrel_gives_in_a_process_without_us(name: str, plain: Path) -> None:
+    true = np.load(plain / f"{name}.pth.npy")
+    found = load_model(entry_of(plain / f"{name}.pth")).reference(
+        torch.from_numpy(np.load(plain / "picture.npy")), lambda: None
     )
 
-    found = load_model(entry_of(path)).reference(torch.from_numpy(picture), lambda: None)
-
-    true = np.load(tmp_path / "true.npy")
     assert found.shape == true.shape
     assert np.abs(found.numpy() - true.clip(0, 1)).max() * 255 < 0.05
 

@@ -95,6 +95,8 @@ class DataFolder:
             if name and (CHECKOUT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(CHECKOUT / name, folder / name)
+        if (CHECKOUT / "packages").is_dir():  # what install.py puts there
+            shutil.copytree(CHECKOUT / "packages", folder / "packages", ignore=shutil.ignore_patterns("*.pyc"))
         return folder
 
     def install_script(self, source: Path) -> None:

@@ -1,7 +1,9 @@
 """Looks into the running WebUI for the tests: a script that the host loads, with routes below ``/probe``."""
 
 import gc
+import importlib
 import os
+import sys
 import threading
 from pathlib import Path
 
@@ -27,6 +29,28 @@ def status():
     }
 
 
+def spandrels():
+    """The host's spandrel as it is in this process, and whether there is another one."""
+    found = sys.modules.get("spandrel")
+    mixed = [name for name in list(sys.modules) if name.startswith("spandrel") and _file(name).count("spandrel-")]
+    return {
+        "version": getattr(found, "__version__", ""),
+        "identity": id(found),
+        "modules": sorted(name for name in list(sys.modules) if name.partition(".")[0] == "spandrel"),
+        "mixed": mixed,
+        "ours": getattr(sys.modules.get("_truescale_spandrel"), "__version__", ""),
+    }
+
+
+def load_hosts():
+    """As the host does when it loads a model itself."""
+    importlib.import_module("spandrel")
+
+
+def _file(module):
+    return str(getattr(sys.modules[module], "__file__", ""))
+
+
 def reload():
     """As the button "Reload UI"."""
     shared.state.request_restart()
@@ -47,6 +71,8 @@ def _kept(original):
 
 
 def _mount(_demo, app: FastAPI):
+    app.add_api_route("/probe/spandrels", spandrels, methods=["GET"])
+    app.add_api_route("/probe/spandrels", load_hosts, methods=["POST"])
     app.add_api_route("/probe/status", status, methods=["GET"])
     app.add_api_route("/probe/reload", reload, methods=["POST"])
 
