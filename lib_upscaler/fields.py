@@ -56,6 +56,7 @@ WAYS: dict[str, tuple[str, ...]] = {
 IMG2IMG_SIZE = "img2img's size"
 
 _AS_FIELD: Any = object()
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ class Field:
             return value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise RequestError(f"the {noun} {value!r} is not a number", "", "give a number")
-        if not math.isfinite(value):
-            raise RequestError(f"the {noun} {value} is not a finite number", "", "give a number")
+        if not -_LARGEST < value < _LARGEST:  # NaN is neither; of a large int a float cannot even be made
+            raise RequestError(f"the {noun} is not a finite number", "", "give a number")
         if self.group != "size" and not self.low <= value <= self.high:
             span = f"from {self.low:g} to {self.high:g}" if self.high < math.inf else f"at least {self.low:g}"
             raise RequestError(f"the {noun} cannot be {value:g}", f"it must be {span}", "give such a number")

@@ -133,7 +133,17 @@ def test_the_table_is_sound(place: Any) -> None:
 
 
 @pytest.mark.parametrize("place", ["extras", "sd"])
-@pytest.mark.parametrize("wrong", [{"visibility": 1.01}, {"visibility": "half"}, {"precision": "fp8"}, {"colour": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"visibility": 1.01},
+        {"visibility": 10**400},
+        {"visibility": float("nan")},
+        {"visibility": "half"},
+        {"precision": "fp8"},
+        {"colour": 1},
+    ],
+)
 def test_what_is_wrong_is_wrong_in_every_place(place: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(RequestError):
         checked(place, wrong)
