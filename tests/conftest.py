@@ -29,6 +29,13 @@ def pytest_configure(config: pytest.Config) -> None:
     set_long(config.getoption("--long"))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--long"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 # -- several at a time -------------------------------------------------------------------------------------------------
 
 _LOCKS = pytest.StashKey[tempfile.TemporaryDirectory]()
@@ -36,18 +43,18 @@ IN_A_BROWSER = "tests/browser"
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    parser.addoption("--long", action="store_true", help="all random jobs, of which a fifth are done else")
+    parser.addoption("--long", action="store_true", help="all random jobs, and what takes long")
     if not pluginmanager.hasplugin("xdist"):  # -p no:xdist: pyproject.toml has its options
         parser.addoption("--numprocesses", "--dist", help="None: pytest-xdist is not there.")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two, however many cores there are: all in a browser takes one about as long as the rest takes the other. None
-    where a single file is asked for: only one worker could run it.
+    """Three, however many cores there are: what is tested in a browser takes one, which mostly waits, and the rest two
+    others. None where a single file is asked for: only one worker could run it.
     """
     files = {argument.split("::")[0] for argument in config.args}
-    return 0 if len(files) == 1 and files.pop().endswith(".py") else 2
+    return 0 if len(files) == 1 and files.pop().endswith(".py") else 3
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["jobs", "rounds", "set_long"]
+__all__ = ["is_long", "jobs", "rounds", "set_long"]
 
 _FEWEST = 50
 _is_long = False
@@ -12,6 +12,10 @@ def set_long(is_long: bool) -> None:
     """Before the tests are imported, since those of hypothesis ask when they are."""
     global _is_long
     _is_long = is_long
+
+
+def is_long() -> bool:
+    return _is_long
 
 
 def rounds(full: int) -> int:

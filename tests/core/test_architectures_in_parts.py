@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from effort import is_long
 from lib_upscaler.errors import RequestError
 from lib_upscaler.models.facts import BandPlan
 from lib_upscaler.models.network import UpscaleModel
@@ -16,13 +17,16 @@ from reference import CPU, load, photo
 from small_networks import available
 
 IMAGES = {name: network for name, network in available().items() if network.kind == "image"}
+SLOW = {"AdaCode", "FeMaSR", "IPT"}
+ONE_EACH = {one.architecture: name for name, one in IMAGES.items() if one.architecture not in SLOW}
+NETWORKS = list(IMAGES) if is_long() else list(ONE_EACH.values())
 EXACT = PassOptions("exact", "none")
 DISCOURAGED = {"MixDehazeNet", "SCUNet", "RetinexFormer", "HVICIDNet"}
 """Architectures that spandrel advises against cutting into tiles."""
 
 
 # Of module scope, so that pytest runs all tests of a network one after the other, and it is loaded once.
-@pytest.fixture(scope="module", params=IMAGES)
+@pytest.fixture(scope="module", params=NETWORKS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> UpscaleModel:
     return load(IMAGES[request.param].build(), tmp_path_factory.mktemp("models"), request.param)
 
@@ -69,6 +73,7 @@ def test_bands_give_the_numbers_of_the_whole(model: UpscaleModel) -> None:
         assert float((output(bands) - whole).abs().max()) < 1e-5, bands
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["bf16", "fp16"])
 def test_a_smaller_precision_works_or_is_said_not_to(model: UpscaleModel, name: str) -> None:
     picture = photo(40, 32, model.card.input_channels)
@@ -85,6 +90,7 @@ def test_a_smaller_precision_works_or_is_said_not_to(model: UpscaleModel, name: 
         assert np.abs(small.pixels.astype(int) - whole.pixels).max() <= 1
 
 
+@pytest.mark.long
 def test_auto_takes_no_precision_that_loses_much(model: UpscaleModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: True)
     monkeypatch.setattr(precision, "_is_faster", lambda *_: True)
