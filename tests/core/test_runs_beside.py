@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -280,3 +281,36 @@ def test_a_lack_of_memory_behind_another_error_is_found() -> None:
     circle.__context__ = outer
     outer.__cause__ = circle
     assert not memory_ran_out(circle)
+
+
+# Stopped at any moment
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+@pytest.mark.parametrize("kind", ["SIGKILL", "SIGINT"])
+def test_a_run_that_is_stopped_at_any_moment_leaves_whole_pictures_only(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    save_pth(compact(2, layers=4, features=32), tmp_path / "models" / "net.pth")
+    (tmp_path / "in").mkdir()
+    for number in range(200):
+        Image.effect_noise((200, 150), 90).save(tmp_path / "in" / f"{number:03}.png")
+    command = [sys.executable, "-m", "lib_upscaler", "upscale", "in", "-o", "out", "--models-dir", "models"]
+    command += ["--model", "net", "--device", "cpu", "--overwrite"]
+    chance = random.Random(kind)
+    for _ in range(20):
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(chance.uniform(1.5, 6))
+        process.send_signal(getattr(signal, kind))
+        _, words = process.communicate(timeout=60)
+        assert "Traceback" not in words
+        assert process.returncode == (130 if kind == "SIGINT" else -9)
+        written = list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else []
+        hidden = [path for path in written if path.name.startswith(".")]
+        assert not hidden or kind == "SIGKILL"
+        for path in set(written) - set(hidden):
+            with Image.open(path) as image:
+                image.load()
+                assert image.size == (400, 300)
