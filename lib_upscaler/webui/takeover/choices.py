@@ -64,8 +64,12 @@ def _find(name: Any, fetch: bool) -> Model | None:
 def parts(name: str) -> list[str]:
     """The names in "A > B" as the lists have them; of one upscaler, and of what is not known, its own."""
 
+    if ">" not in name:
+        return [name]  # at once: lists ask for each of their names
+    listed = set(names())
+
     def known(one: Any) -> str:
-        if one not in names():
+        if one not in listed:
             raise ModelNotFoundError(f"there is no upscaler '{one}'")
         return one
 
