@@ -17,8 +17,9 @@ from reference import CPU, load, photo
 from small_networks import available
 
 IMAGES = {name: network for name, network in available().items() if network.kind == "image"}
-SLOW = {"AdaCode", "FeMaSR", "IPT"}
-ONE_EACH = {one.architecture: name for name, one in IMAGES.items() if one.architecture not in SLOW}
+OFTEN = {"ESRGAN", "Compact", "SPAN", "PLKSR", "SwinIR", "Swin2SR", "SRFormer", "GRL", "HAT", "DAT", "SCUNet", "DCTLSA"}
+"""In tiles, bands and windows, and what looks at the whole picture; the others with ``--long``."""
+ONE_EACH = {one.architecture: name for name, one in IMAGES.items() if one.architecture in OFTEN}
 NETWORKS = list(IMAGES) if is_long() else list(ONE_EACH.values())
 EXACT = PassOptions("exact", "none")
 DISCOURAGED = {"MixDehazeNet", "SCUNet", "RetinexFormer", "HVICIDNet"}
