@@ -47,6 +47,17 @@ def _off(one: Image.Image, other: Image.Image) -> int:
     return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max())
 
 
+def test_a_source_of_sixteen_bits_is_scaled_and_not_white(server: Server) -> None:
+    grey = np.linspace(0, 65535, 96 * 64).reshape(64, 96).astype(np.uint16)
+    flat = {"upscaler_1": "None", "size_by": "Scale by", "scale": 2, "flatness": 255}  # nothing is redrawn
+    (result,), _ = _redrawn(server, Image.fromarray(grey), flat)
+
+    levels = np.asarray(result.convert("L")).astype(float)
+    assert result.size == (192, 128)
+    assert abs(levels.mean() - 127.5) <= 1
+    assert (levels.min() <= 2, levels.max() >= 253) == (True, True)
+
+
 @pytest.mark.parametrize("sampler", ["Euler", "Euler a", "DPM++ 2M", "DPM++ SDE", "UniPC"])
 def test_one_picture_whatever_the_order_and_the_batch(sampler: str, server: Server, photo) -> None:
     image = photo(131, 101)

@@ -15,11 +15,10 @@ import pytest
 from PIL import Image
 
 from fake_host.running import FakeHost
-from lib_upscaler import fields
 from lib_upscaler.cli.commands import main
 from lib_upscaler.cli.options import parse
 from lib_upscaler.errors import RequestError
-from lib_upscaler.fields import At, Field, checked, fields_of
+from lib_upscaler.fields import At, Field, checked, fields_of, table
 from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.planning.sizing import ByScale
@@ -54,7 +53,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 @pytest.fixture
 def grainy(start_host: StartHost, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     """A host whose TrueScale has one field more."""
-    monkeypatch.setattr(fields, "FIELDS", (*fields.FIELDS, GRAIN))
+    monkeypatch.setattr(table, "FIELDS", (*table.FIELDS, GRAIN))
     return start_host(truescale_precision="exact")
 
 
@@ -110,7 +109,7 @@ def test_a_new_field_is_in_the_apis_schema_and_checked(grainy: FakeHost) -> None
 def test_a_new_field_is_an_option_of_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(fields, "FIELDS", (*fields.FIELDS, GRAIN))
+    monkeypatch.setattr(table, "FIELDS", (*table.FIELDS, GRAIN))
     assert parse(["upscale", "in.png", "--grain", "0.25"], "truescale").grain == 0.25
     assert parse(["upscale", "in.png"], "truescale").grain == 1.0
     with pytest.raises(SystemExit):

@@ -252,3 +252,37 @@ def test_other_uploads_are_as_gradio_makes_them(host: FakeHost, tmp_path: Path) 
     image = _uploaded(host, tmp_path / "plain.png", "extras_image")
     assert image.convert("RGB").tobytes() == picture().tobytes()
     assert host.extras(image, **PANEL).error == ""
+
+
+# -- what Stable Diffusion gets ----------------------------------------------------------------------------------------
+
+
+def _source(host: FakeHost, image: Image.Image) -> np.ndarray:
+    return np.asarray(host.ours("takeover.handed").source_of(image).convert("RGB")).astype(int)
+
+
+def test_sd_upscale_gets_colours_told_by_a_gamma_in_srgb(host: FakeHost) -> None:
+    image = picture()
+    image.info["gamma"] = 1.0
+    light = np.asarray(picture()).astype(float) / 255
+    curve = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
+
+    assert np.abs(_source(host, image) - np.floor(255 * curve + 0.5)).max() <= 1
+    assert any("converted to sRGB" in text for text in host.warnings)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_sd_upscale_gets_colours_told_by_a_profile_and_its_transparency(mode: str, host: FakeHost) -> None:
+    image = picture(mode=mode)
+    image.info["icc_profile"] = PROFILE  # sRGB's own: nothing to convert
+    given = host.ours("takeover.handed").source_of(image)
+
+    assert given.mode == mode
+    assert np.abs(np.asarray(given).astype(int) - np.asarray(picture(mode=mode))).max() <= 1
+
+
+def test_sd_upscale_says_that_sixteen_bits_become_eight(host: FakeHost, tmp_path: Path) -> None:
+    with Image.open(_deep(tmp_path / "depth.png")) as image:
+        image.load()
+        assert np.array_equal(_source(host, image)[..., 0], np.asarray(picture(mode="L")))
+    assert any("more than 8 bits" in text for text in host.warnings)

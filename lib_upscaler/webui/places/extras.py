@@ -141,7 +141,8 @@ def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
     for text in result.report.warnings:
         host.warn(text)
     results.made(caller, result.report)
-    result.image.info.update(pp.image.info)
+    said = {key: value for key, value in pp.image.info.items() if key != "icc_profile" or metadata.icc_profile}
+    result.image.info.update(said)
     pp.info.update(infotext(checked(PLACE, values), result.report))
     pp.image = give_back(result.image, metadata, caller)
 

@@ -65,7 +65,7 @@ def source_of(image: Image.Image) -> Image.Image:
 
 
 def received(image: Image.Image, caller: Caller) -> tuple[Image.Image, Metadata]:
-    """The picture to enlarge, in sRGB where only its profile tells its colours, and what it says besides.
+    """The picture to enlarge, in sRGB where a tag alone tells its colours, and what it says besides.
 
     Raises UnsupportedPictureError.
     """

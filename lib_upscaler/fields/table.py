@@ -1,153 +1,21 @@
 """What can be asked for, in one table: it makes the panels' widgets, what pictures say of how they were made, the API's
-schema, the command line's options, the axes of an X/Y/Z plot, and the checks of all of them. No torch, no gradio.
+schema, the command line's options, the axes of an X/Y/Z plot, and the checks of all of them.
 
-A new field is one more entry of ``FIELDS``, and a line in ``as_request`` for what it does.
+A new field is one more entry of ``FIELDS``, and a line in ``asking.as_request`` for what it does.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from .diffusion.grid import ORDERS
-from .errors import RequestError
-from .models.library import ModelEntry
-from .planning.sizing import FITS, MAX_SCALE, MIN_SCALE, ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
-from .request import ALPHAS, PRECISIONS, Model, Precision, UpscaleRequest
+from ..diffusion.grid import ORDERS
+from ..errors import RequestError
+from ..planning.sizing import FITS, MAX_SCALE, MIN_SCALE
+from ..request import ALPHAS, PRECISIONS
+from .field import BY_SETTINGS, IMG2IMG_SIZE, NO_UPSCALER, WAYS, At, Field, Place
 
-__all__ = [
-    "BY_SETTINGS",
-    "FIELDS",
-    "GIGABYTE",
-    "NO_UPSCALER",
-    "WAYS",
-    "At",
-    "Field",
-    "Place",
-    "as_request",
-    "by_key",
-    "checked",
-    "default_of",
-    "fields_of",
-    "in_sequence",
-    "size_of",
-    "ways_given",
-]
-
-Place = Literal["extras", "sd", "hires", "api", "command line", "xyz"]
-"""Where something can be asked for. "extras", "sd" and "hires" are panels."""
-
-NO_UPSCALER = "None"
-"""The WebUI's name for none at all."""
-BY_SETTINGS = "as in the settings"
-"""In a panel's list of precisions: that of the WebUI's settings page."""
-GIGABYTE = 10**9
-
-WAYS: dict[str, tuple[str, ...]] = {
-    "Scale by": ("scale",),
-    "Scale to": ("width", "height"),
-    "Longest side": ("longest_side",),
-    "Megapixels": ("megapixels",),
-}
-"""How a size can be asked for, and by which fields."""
-
-IMG2IMG_SIZE = "img2img's size"
-
-_AS_FIELD: Any = object()
-_LARGEST = 1e300
-
-
-@dataclass(frozen=True)
-class At:
-    """A field in one place.
-
-    key: in panels that of the infotext ("" for none), the API's name, the option, or the end of the axis's label.
-    default, choices: where they are others than the field's. about: a description, where it is another than ``info``.
-    shown: in a panel; what is not shown keeps its place among the arguments.
-    """
-
-    key: str
-    default: Any = _AS_FIELD
-    choices: tuple[str, ...] = ()
-    about: str = ""
-    shown: bool = True
-
-
-@dataclass(frozen=True)
-class Field:
-    """One thing that can be asked for.
-
-    name: in panels, presets, and named arguments. noun: in errors. kind: "model" is the name of an upscaler.
-    default: None for one that depends. low, high: what is accepted. smallest: the least that is not 0. slider: its
-    least, largest and step. unit: "x", "px", "GB", ... whole: numbers are rounded. words: texts that a number may be as
-    well. group: what it belongs to.
-    """
-
-    name: str
-    kind: Literal["model", "choice", "number", "text", "switch"]
-    label: str
-    at: Mapping[Place, At]
-    noun: str = ""
-    default: Any = None
-    choices: tuple[str, ...] = ()
-    low: float = -math.inf
-    high: float = math.inf
-    smallest: float = 0
-    slider: tuple[float, float, float] | None = None
-    whole: bool = False
-    unit: str = ""
-    info: str = ""
-    group: Literal["models", "size", "tiles", "engine"] = "engine"
-    words: tuple[str, ...] = field(default=())
-
-    def default_at(self, place: Place) -> Any:
-        default = self.at[place].default
-        return self.default if default is _AS_FIELD else default
-
-    def choices_at(self, place: Place) -> tuple[str, ...]:
-        return self.at[place].choices or self.choices
-
-    def about_at(self, place: Place) -> str:
-        return self.at[place].about or self.info
-
-    def checked(self, value: Any, place: Place) -> Any:
-        """``value`` in the field's type; its default for None, and for "" where that says nothing.
-
-        How large a picture can be is for ``planning.sizing`` to say, with its reasons. Raises RequestError.
-        """
-        if value is None or (value == "" and self.kind != "text"):
-            return self.default_at(place)
-        noun = self.noun or self.label.lower()
-        if self.kind == "choice" and value not in self.choices_at(place):
-            known = ", ".join(self.choices_at(place))
-            raise RequestError(f"there is no {noun} '{value}'", "", f"use one of {known}")
-        if self.kind == "text":
-            return str(value)
-        if self.kind != "number" or value in self.words:
-            return value
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise RequestError(f"the {noun} {value!r} is not a number", "", "give a number")
-        if not -_LARGEST < value < _LARGEST:  # NaN is neither; of a large int a float cannot even be made
-            raise RequestError(f"the {noun} is not a finite number", "", "give a number")
-        if self.group != "size" and not self.low <= value <= self.high:
-            span = f"from {self.low:g} to {self.high:g}" if self.high < math.inf else f"at least {self.low:g}"
-            raise RequestError(f"the {noun} cannot be {value:g}", f"it must be {span}", "give such a number")
-        if 0 < value < self.smallest:
-            least = f"{self.smallest:g} {self.unit}"
-            raise RequestError(
-                f"the {noun} cannot be {value:g}", f"it must be 0, or at least {least}", "give such a number"
-            )
-        return round(value) if self.whole else float(value)
-
-    def read(self, text: str, place: Place) -> Any:
-        """The value of a text in a picture; the default where it is none."""
-        try:
-            return self.checked(float(text) if self.kind == "number" else text, place)
-        except (RequestError, ValueError):
-            return self.default_at(place)
-
+__all__ = ["FIELDS", "by_key", "checked", "default_of", "fields_of"]
 
 _SCALES = (float(MIN_SCALE), float(MAX_SCALE))
 _SIDE: dict[str, Any] = {"low": 1, "slider": (1, 16384, 1), "whole": True, "unit": "px", "group": "size"}
@@ -528,86 +396,3 @@ def checked(place: Place, given: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join(one.name for one in fields_of(place))
         raise RequestError(f"there is nothing called '{unknown[0]}' to ask for", "", f"use some of {known}")
     return {one.name: one.checked(given.get(one.name), place) for one in fields_of(place)}
-
-
-def ways_given(place: Place, values: Mapping[str, Any]) -> str | None:
-    """The way in which a size is asked for where no field says it; None where none is. Raises RequestError."""
-    keys = {one.name: one.at[place].key for one in fields_of(place)}
-    given = {
-        way: " and ".join(keys[name] for name in names)
-        for way, names in WAYS.items()
-        if any(values.get(name) is not None for name in names)
-    }
-    if len(given) > 1:
-        raise RequestError("the size is given in several ways", ", ".join(given.values()), "choose one of them")
-    return next(iter(given), None)
-
-
-def size_of(
-    place: Place, values: Mapping[str, Any], way: str | None, own: tuple[float, float] | None = None
-) -> SizeRequest | None:
-    """What ``planning.sizing`` is asked for. own: width and height of img2img. Raises RequestError, SizeError."""
-    if way is None:
-        return None
-    if way == "Scale by":
-        return ByScale(values["scale"])
-    if way == "Longest side":
-        return ByLongestSide(values["longest_side"])
-    if way == "Megapixels":
-        return ByMegapixels(values["megapixels"])
-    if way == IMG2IMG_SIZE and own is not None:
-        return ByDimensions(int(own[0]), int(own[1]), "stretch")
-    fit = values.get("fit") or ("stretch" if place == "sd" else "inside")
-    if place == "command line":
-        return ByDimensions(values["width"], values["height"], fit)
-    return ByDimensions(values["width"] or None, values["height"] or None, fit)  # 0 in a panel: as the other needs it
-
-
-def in_sequence(models: Sequence[Model]) -> Model:
-    """All of them, one after the other. Raises RequestError: of several, each is a model's file, or such a sequence."""
-    if len(models) == 1:
-        return models[0]
-    parts = [part for model in models for part in (model if isinstance(model, tuple) else (model,))]
-    files = [part for part in parts if isinstance(part, ModelEntry)]
-    if len(files) < len(parts):
-        other = next(part for part in parts if not isinstance(part, ModelEntry))
-        raise RequestError(
-            f"'{getattr(other, 'name', other)}' cannot be one of several",
-            "only model files run one after the other",
-            "choose it alone",
-        )
-    return tuple(files)
-
-
-def as_request(
-    values: Mapping[str, Any],
-    size: SizeRequest | None,
-    find: Callable[[Any], Model | None],
-    precision: Precision = "auto",
-    memory: int | None = None,
-    **more: Any,
-) -> UpscaleRequest:
-    """The request of checked values. find: gives the model of a name, None for none.
-
-    precision, memory (bytes): where the values leave them open. more: further values of the request.
-
-    Raises RequestError, and what ``find`` does.
-    """
-    first, second = find(values["upscaler_1"]), find(values.get("upscaler_2"))
-    if first is None:
-        raise RequestError("no upscaler is chosen", "Upscaler 1 is 'None'", "choose one")
-    then = find(values.get("followed_by"))
-    tile, asked, limit = values.get("tile") or "auto", values.get("precision"), values.get("memory")
-    request: dict[str, Any] = {
-        "model": first if then is None else in_sequence([first, then]),
-        "model2": second,
-        "visibility": values["visibility"] if second is not None else 0.0,
-        "size": size,
-        "precision": precision if asked in (None, BY_SETTINGS) else asked,
-        "tile": tile,
-        "memory": round(limit * GIGABYTE) if limit else memory,
-        "alpha": values.get("alpha", "network"),
-        "clean_up": find(values.get("clean_up")),
-        "verify": values.get("verify", False),
-    }
-    return UpscaleRequest(**{**request, **more})
