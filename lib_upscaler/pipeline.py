@@ -113,9 +113,9 @@ class Upscaler:
         """
         if 0 in image.size:
             raise UnsupportedPictureError("cannot upscale this picture", "it has no pixels", "choose another one")
-        started = time.perf_counter()
+        started, loads = time.perf_counter(), self.cache.loads
         loaded = self.load(request)
-        load_seconds = time.perf_counter() - started
+        load_seconds = time.perf_counter() - started if self.cache.loads > loads else 0.0
         plan = plan or self._plan(Size(*image.size), request, lambda model: _known(loaded[model]))
         if (plan.source, plan.request) != (Size(*image.size), request):
             raise RequestError("this plan is for another picture or request", "", "make one for this picture")

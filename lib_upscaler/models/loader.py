@@ -59,6 +59,7 @@ class ModelCache:
     def __init__(self, budget: int = DEFAULT_CACHE_BYTES) -> None:
         """budget: bytes of weights, all copies counted."""
         self.budget = budget
+        self.loads = 0  # models read from their files so far
         self._models: OrderedDict[tuple[str, int, int], UpscaleModel] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -71,6 +72,7 @@ class ModelCache:
             model = self._models.get(key)
             if model is None:
                 model = load_model(entry)
+                self.loads += 1
                 for stale in [k for k in self._models if k[0] == key[0]]:
                     del self._models[stale]
                 self._models[key] = model
