@@ -11,7 +11,7 @@ import torch
 
 from .errors import MemoryLimitError, RequestError
 from .geometry import Size
-from .models.library import ModelEntry
+from .models.entry import ModelEntry
 from .models.network import KnownModel
 from .pictures.resample import BAND_BYTES
 from .planning.job import Foreign, Run, Step, Walk, alpha_route
@@ -177,7 +177,12 @@ class _Forecast:
         """Of one pass, for one turn. Raises MemoryLimitError."""
         kind, item_size = self.device.type, torch.empty((), dtype=self.choices[_which(run)].dtype).element_size()
         limits = limits_for(self._card(run), kind, self._budget(run), item_size)
-        return outlook(run.task, limits, tiles_at_once(kind, item_size))
+        upright = outlook(run.task, limits, tiles_at_once(kind, item_size))
+        if run.views == 1:
+            return upright
+        turned = outlook(run.turned, limits, tiles_at_once(kind, item_size))
+        larger = max(upright, turned, key=lambda each: (each.tiles, each.bytes))
+        return replace(larger, work=(upright.work + turned.work) / 2 * run.views)
 
     def _budget(self, run: Run) -> int:
         """Bytes that a pass will find free, of what is free now."""

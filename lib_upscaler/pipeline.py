@@ -12,7 +12,8 @@ from PIL import Image
 
 from .errors import MemoryLimitError, RequestError, UnsupportedPictureError
 from .geometry import Size
-from .models.library import ModelEntry, ModelLibrary
+from .models.entry import ModelEntry
+from .models.library import ModelLibrary
 from .models.loader import DEFAULT_CACHE_BYTES, ModelCache, describe
 from .models.network import UpscaleModel
 from .pictures.pixels import decompose
@@ -72,7 +73,7 @@ class Upscaler:
     def _plan(self, source: Size, request: UpscaleRequest, known: Callable[[Model], Chain]) -> Plan:
         stages, size = [], source
         for stage in request.stages:
-            where = Where(self.device.type, can_steady_heap(self.device), stage.tile)
+            where = Where(self.device.type, can_steady_heap(self.device), stage.tile, 8 if stage.tta else 1)
             chains = [known(model) for model, _ in stage.weighted_models]
             job = JobPlan.of(size, stage.size, chains, where, stage.always)
             stages.append((stage, job))
@@ -187,6 +188,8 @@ def _report(
     ran = [*(model.name for model, _ in record.passes), *(enlarger.name for enlarger in record.others)]
     if not ran:
         warnings.append("at this size no network of more than 1x is needed; the picture was only resampled")
+    if job.where.views > 1:
+        warnings += [f"'{one.name}' ran once: only networks of TrueScale's are averaged" for one in record.others]
     strategy, only_others = cut_most(done.strategy for done in passes), bool(record.others and not passes)
     if only_others:
         strategy, words = record.others[0].strategy, {"unknown"}

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .errors import RequestError
 from .geometry import Size
-from .models.library import ModelEntry
+from .models.entry import ModelEntry
 from .planning.sizing import ByScale, SizeRequest
 from .progress import Progress
 
@@ -51,8 +51,8 @@ class Enlarger(Protocol):
 
 
 Model = Union[str, Path, ModelEntry, tuple[ModelEntry, ...], Enlarger]
-"""The name of one in the library, the path of a file, several of these as "A > B", the files themselves, or an upscaler
-of another kind."""
+"""The name of one in the library, the path of a file, several of these as a recipe (``models.recipe``), the files
+themselves, or an upscaler of another kind."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class UpscaleRequest:
     """What to do with a picture. Checked when it is made.
 
     model, model2: see ``Model``. Of "A > B", A runs once, then B on what it gave, and again where the size asks for
-        more; a name that is a file's wins over this, and quotes keep one whole.
+        more; "A@25 & B@75" is one network, interpolated in its weights; a name that is a file's wins over this, and
+        quotes keep one whole.
     visibility: of model2, 0 to 1; at 0 or 1 only the model that is seen runs.
     clean_up: a model that runs before them, at the picture's own size: a 1x network that repairs, or any other, whose
         result is made small again.
@@ -71,6 +72,8 @@ class UpscaleRequest:
     alpha: "network" (through the network as well), "fast" (resampled) or "drop" (flattened on white).
     verify: also run the untiled float32 network, on the CPU, and report the difference.
     always: run the network once also where the size asks for none of more than 1x.
+    tta: the mean of the network's results for the eight flips and turns of the picture ("test-time augmentation", the
+        geometric self-ensemble of EDSR): a little truer, at eight times the work.
 
     Raises RequestError.
     """
@@ -86,6 +89,7 @@ class UpscaleRequest:
     verify: bool = False
     always: bool = False
     clean_up: Model | None = None
+    tta: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

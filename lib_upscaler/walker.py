@@ -26,12 +26,14 @@ from .pictures.pixels import (
 )
 from .pictures.resample import lanczos
 from .planning.job import Foreign, JobPlan, Resample, Run, Step, Walk, alpha_route
+from .planning.passes import PassTask
 from .progress import Progress, SubProgress
 from .request import Enlarger, UpscaleRequest
 from .running.channels import from_network, to_network
 from .running.engine import PassOptions, PassResult, device_lock, run
 from .running.limits import available_bytes, is_out_of_memory
 from .running.speeds import PICTURES, learn, network_names
+from .running.views import VIEWS, as_seen, averaged, seen_back
 
 __all__ = ["FOREIGN", "Chains", "Record", "Walker", "cut_most", "names_of", "picture_limit"]
 
@@ -187,7 +189,14 @@ class _Steps:
         options = PassOptions(self.request.precision, self.request.tile, memory)
         started = time.perf_counter()
         source = self.plan.source.area, 8
-        done = run(model, picture, self.device, options, progress, step.task, source=source)
+
+        def one(planes: np.ndarray, task: PassTask, part: Progress) -> PassResult:
+            return run(model, planes, self.device, options, part, task, source=source)
+
+        if step.views == 1:
+            done = one(picture, step.task, progress)
+        else:
+            done = averaged(picture, (step.task, step.turned), step.bits, progress, one)
         self.record.seconds += time.perf_counter() - started
         # The canvas is not kept longer than it is needed.
         self.record.passes.append((model, replace(done, pixels=_NO_PIXELS)))
@@ -214,20 +223,27 @@ class _UntiledSteps(_Steps):
     """The same by the untiled float32 network on the CPU, in spandrel's own call."""
 
     def _by_network(self, step: Run, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
-        levels = 255.0 if picture.dtype == np.uint8 else 65535.0
-        planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / levels
+        views = VIEWS[: step.views]
         try:
             with device_lock(torch.device("cpu")):
-                image = to_network(planes, model.card.input_channels).contiguous()
-                output = from_network(model.reference(image, lambda: _check(progress)), picture.shape[2])
+                seen = (seen_back(self._true(model, as_seen(picture, view), progress), view) for view in views)
+                mean = np.asarray(sum(one / len(views) for one in seen))
         except RuntimeError as error:
             if is_out_of_memory(error):
                 raise MemoryLimitError(
                     "the result cannot be verified", "the untiled network does not fit into memory", "leave verify off"
                 ) from error
             raise
-        kind, top = (np.uint8, 255) if step.task.bits == 8 else (np.uint16, 65535)
-        return (output.permute(1, 2, 0).numpy() * top + 0.5).astype(kind)
+        kind, top = (np.uint8, 255) if step.bits == 8 else (np.uint16, 65535)
+        return np.ascontiguousarray((mean * top + 0.5).astype(kind))
+
+    def _true(self, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        """``(h, w, C)`` float32 in [0, 1]."""
+        levels = 255.0 if picture.dtype == np.uint8 else 65535.0
+        planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / levels
+        image = to_network(planes, model.card.input_channels).contiguous()
+        output = from_network(model.reference(image, lambda: _check(progress)), picture.shape[2])
+        return output.permute(1, 2, 0).numpy()
 
 
 def names_of(chain: list[UpscaleModel | Enlarger]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DownloadError, ModelError, ModelNotFoundError
 
 if TYPE_CHECKING:
-    from ..models.library import ModelEntry
+    from ..models.entry import ModelEntry
 
 __all__ = [
     "FORMATS",

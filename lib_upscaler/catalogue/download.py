@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import Cancelled, DownloadError, ModelError, NoNetworkError, StorageError
 from ..models.card import file_sha256
-from ..models.library import entry_of
+from ..models.entry import entry_of
 from ..progress import NO_PROGRESS, Progress
 from .catalogue import Entry, safe_file_name
 from .part_file import PartFile, locked, stored

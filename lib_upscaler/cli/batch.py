@@ -24,7 +24,7 @@ from ..errors import (
     TrueScaleError,
 )
 from ..geometry import Size
-from ..models.library import SUFFIXES
+from ..models.entry import SUFFIXES
 from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
 from ..pictures.origin import fingerprint, is_anothers
 from ..pictures.pixels import NEARLY_OPAQUE

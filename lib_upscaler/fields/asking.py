@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import RequestError
-from ..models.library import ModelEntry
+from ..models.entry import ModelEntry
 from ..planning.sizing import ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
 from ..request import Model, Precision, UpscaleRequest
 from .field import BY_SETTINGS, GIGABYTE, IMG2IMG_SIZE, WAYS, Place
@@ -78,7 +78,9 @@ def as_request(
 
     Raises RequestError, and what ``find`` does.
     """
-    first, second = find(values["upscaler_1"]), find(values.get("upscaler_2"))
+    first, second = find(values.get("recipe")), find(values.get("upscaler_2"))
+    if first is None:
+        first = find(values["upscaler_1"])
     if first is None:
         raise RequestError("no upscaler is chosen", "Upscaler 1 is 'None'", "choose one")
     then = find(values.get("followed_by"))
@@ -94,5 +96,6 @@ def as_request(
         "alpha": values.get("alpha", "network"),
         "clean_up": find(values.get("clean_up")),
         "verify": values.get("verify", False),
+        "tta": values.get("tta", False),
     }
     return UpscaleRequest(**{**request, **more})

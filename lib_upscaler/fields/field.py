@@ -100,6 +100,8 @@ class Field:
             raise RequestError(f"there is no {noun} '{value}'", "", f"use one of {known}")
         if self.kind == "text":
             return str(value)
+        if self.kind == "switch":
+            return self._switched(value)
         if self.kind != "number" or value in self.words:
             return value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -115,6 +117,14 @@ class Field:
                 f"the {noun} cannot be {value:g}", f"it must be 0, or at least {least}", "give such a number"
             )
         return round(value) if self.whole else float(value)
+
+    def _switched(self, value: Any) -> bool:
+        """Also of the words that a picture or an X/Y/Z plot has. Raises RequestError."""
+        word = str(value).strip().casefold()
+        if word not in ("true", "false"):
+            noun = self.noun or self.label.lower()
+            raise RequestError(f"{noun} cannot be '{value}'", "it is on or off", "give true or false")
+        return word == "true"
 
     def read(self, text: str, place: Place) -> Any:
         """The value of a text in a picture; the default where it is none."""

@@ -32,10 +32,15 @@ FIELDS: tuple[Field, ...] = (
         {
             "extras": At("Postprocess upscaler"),
             "sd": At("TrueScale upscaler"),
-            "api": At("upscaler_1", about='a name from /models, or several as "A > B"'),
+            "api": At(
+                "upscaler_1",
+                about='a name from /models; "A > B": A once, then B on what it gave; "A@25 & B@75": interpolated in'
+                " their weights",
+            ),
             "command line": At(
                 "--model",
-                about='the model: its name in a folder of models, or its file; "A > B": A once, then B on what it gave',
+                about='the model: its name in a folder of models, or its file; "A > B": A once, then B on what it gave;'
+                ' "A@25 & B@75": one network, interpolated in their weights (percent)',
             ),
         },
         group="models",
@@ -355,6 +360,34 @@ FIELDS: tuple[Field, ...] = (
         },
         info="a second model, run on what Upscaler 1 gave",
         group="models",
+    ),
+    Field(
+        "recipe",
+        "model",
+        "Recipe",
+        {
+            "extras": At("TrueScale recipe"),
+            "sd": At("TrueScale recipe"),
+            "hires": At("Hires upscaler recipe"),
+        },
+        default="",
+        info="in place of the first upscaler: A > B one after the other, A@25 & B@75 interpolated in their weights",
+    ),
+    Field(
+        "tta",
+        "switch",
+        "Average of 8 views (TTA)",
+        {
+            "extras": At("TrueScale TTA"),
+            "sd": At("TrueScale TTA"),
+            "hires": At("Hires upscaler TTA"),
+            "api": At("tta"),
+            "command line": At("--tta"),
+            "xyz": At("Hires TTA", choices=("True", "False")),
+        },
+        noun="averaging",
+        default=False,
+        info="the mean over 8 flips and turns of the picture: a little truer, 8 times the work",
     ),
     Field(
         "verify",

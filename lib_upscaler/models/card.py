@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ModelFileError
 from ..own_packages import host_version
 from ..store import DiskCache, is_number, is_text, shared_cache
-from .library import ModelEntry, entry_of
+from .entry import ModelEntry, entry_of
 from .spandrels import versions_in_use
 from .texts import model_texts
 

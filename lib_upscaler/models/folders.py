@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ModelNotFoundError, RequestError
-from .library import SHIPPED_MODEL, SUFFIXES, ModelLibrary
+from .entry import SUFFIXES
+from .library import SHIPPED_MODEL, ModelLibrary
 
 __all__ = ["MODELS_VARIABLE", "chosen_model", "model_folders"]
 

@@ -4,66 +4,19 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
-from typing import TypeVar
 
-from ..errors import ModelFileError, ModelNotFoundError, UnsupportedModelError
+from ..errors import ModelNotFoundError, UnsupportedModelError
+from .entry import SUFFIXES, ModelEntry, entry_of, split_name
 from .foreign import is_half_of_ncnn, refuse_foreign_name
+from .recipe import as_models, stages_of
 
-__all__ = [
-    *("SHIPPED_MODEL", "SUFFIXES", "ModelEntry", "ModelLibrary", "entry_of", "in_chain", "shipped_models"),
-    "split_name",
-]
-
-_T = TypeVar("_T")
-
-SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".pth.tar", ".pkl", ".safetensors")
-
-
-def split_name(file: str) -> tuple[str, str]:
-    """A model file's name before its suffix, and the suffix, which may be a double one ("a.v2.pth.tar": "a.v2")."""
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if file.lower().endswith(suffix) and len(file) > len(suffix):
-            return file[: -len(suffix)], file[-len(suffix) :]
-    return os.path.splitext(file)
-
-
-@dataclass(frozen=True)
-class ModelEntry:
-    """One model file.
-
-    name: unique in its library. path: absolute, links not followed. size_bytes, mtime_ns: of the file behind a link.
-    """
-
-    name: str
-    path: Path
-    size_bytes: int
-    mtime_ns: int
-
-
-def entry_of(path: Path, name: str = "") -> ModelEntry:
-    """The entry of a file that need not be in a library; its stem is its name where none is given.
-
-    Raises ModelNotFoundError or ModelFileError.
-    """
-    path = Path(os.path.abspath(path))
-    what = f"cannot use the model '{path.name}'"
-    try:
-        status = path.stat()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ModelNotFoundError(what, "there is no such file", "check the path") from error
-    except (OSError, ValueError) as error:  # ValueError: a name with a null character
-        raise ModelFileError(what, f"the file cannot be reached ({error})", "check the path") from error
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
-        raise ModelFileError(what, f"it is {kind}", "name a model file")
-    return ModelEntry(name or split_name(path.name)[0], path, status.st_size, status.st_mtime_ns)
+__all__ = ["SHIPPED_MODEL", "ModelEntry", "ModelLibrary", "entry_of", "shipped_models"]
 
 
 class ModelLibrary:
@@ -130,12 +83,11 @@ class ModelLibrary:
         raise self._not_found(wanted)
 
     def find_chain(self, names: str | Path) -> list[ModelEntry]:
-        """The models of "A > B", in order; of the name of one, that one. A name that is a model's wins over this
-        grammar, and one in quotes is taken whole.
+        """The models of "A > B", in order; of the name of one, that one; see ``recipe``.
 
-        Raises what ``find`` does.
+        Raises what ``find`` does, and RequestError.
         """
-        return in_chain(names, self.find)
+        return as_models(stages_of(names, self.find))
 
     def _file(self, path: Path) -> ModelEntry:
         entry = entry_of(path)
@@ -192,26 +144,6 @@ class ModelLibrary:
             f"looked in {places}",
             f"perhaps you mean {suggestion}" if close else f"choose one of: {suggestion}",
         )
-
-
-def in_chain(names: str | Path, find: Callable[[str | Path], _T]) -> list[_T]:
-    """What ``find`` gives for each of "A > B", or for the name of one; see ``ModelLibrary.find_chain``.
-
-    Raises what ``find`` does.
-    """
-    try:
-        return [find(names)]
-    except ModelNotFoundError:
-        parts = _parts(names) if isinstance(names, str) else []
-        if not parts or parts == [names]:
-            raise
-    return [find(part) for part in parts]
-
-
-def _parts(text: str) -> list[str]:
-    """What stands between the ">" of a text, without the quotes around it; ">" in quotes is none."""
-    stripped = (part.strip() for part in re.split(r""">(?=(?:[^"']|"[^"]*"|'[^']*')*$)""", text))
-    return [part[1:-1] if len(part) > 1 and part[0] == part[-1] and part[0] in "\"'" else part for part in stripped]
 
 
 _Found = tuple[Path, os.stat_result]

@@ -12,8 +12,9 @@ import torch
 from .analysis import facts_of
 from .build import build, read_model
 from .card import card_of, known_card
+from .entry import BlendedEntry, ModelEntry
 from .facts import known_facts
-from .library import ModelEntry
+from .interpolation import described, load_blended
 from .network import KnownModel, UpscaleModel
 
 __all__ = ["DEFAULT_CACHE_BYTES", "ModelCache", "describe", "load_model"]
@@ -28,13 +29,17 @@ def load_model(entry: ModelEntry) -> UpscaleModel:
     """
     started = time.perf_counter()
     with torch.inference_mode(False):  # weights made inside inference mode could not be used outside it
-        weights, origin = read_model(entry.path)
-        descriptor = build(weights, entry.path.name)
-        del weights
-    facts = facts_of(origin.sha256, descriptor)
-    model = UpscaleModel(descriptor, card_of(entry, descriptor, origin, facts=facts), facts)
+        model = load_blended(entry) if isinstance(entry, BlendedEntry) else _load(entry)
     model.load_seconds = time.perf_counter() - started
     return model
+
+
+def _load(entry: ModelEntry) -> UpscaleModel:
+    weights, origin = read_model(entry.path)
+    descriptor = build(weights, entry.path.name)
+    del weights
+    facts = facts_of(origin.sha256, descriptor)
+    return UpscaleModel(descriptor, card_of(entry, descriptor, origin, facts=facts), facts)
 
 
 def describe(entry: ModelEntry) -> KnownModel:
@@ -42,12 +47,27 @@ def describe(entry: ModelEntry) -> KnownModel:
 
     Raises the errors of load_model.
     """
+    if isinstance(entry, BlendedEntry):
+        return described(entry, [describe(part) for part, _ in entry.parts])
     card = known_card(entry.path, name=entry.name)
     facts = known_facts(card.sha256) if card is not None else None
     if card is None or facts is None:
         model = load_model(entry)
         card, facts = model.card, model.facts
     return KnownModel(card, facts)
+
+
+_Key = tuple[tuple[str, int, int, float], ...]
+"""Path, size, time and share of each file."""
+
+
+def _key(entry: ModelEntry) -> _Key:
+    parts = entry.parts if isinstance(entry, BlendedEntry) else ((entry, 1.0),)
+    return tuple((str(part.path), part.size_bytes, part.mtime_ns, share) for part, share in parts)
+
+
+def _paths(key: _Key) -> list[tuple[str, float]]:
+    return [(path, share) for path, _, _, share in key]
 
 
 class ModelCache:
@@ -60,20 +80,20 @@ class ModelCache:
         """budget: bytes of weights, all copies counted."""
         self.budget = budget
         self.loads = 0  # models read from their files so far
-        self._models: OrderedDict[tuple[str, int, int], UpscaleModel] = OrderedDict()
+        self._models: OrderedDict[_Key, UpscaleModel] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, entry: ModelEntry) -> UpscaleModel:
         """The loaded model; loaded now if it is not there or its file has changed. A file with several names, as in a
         WebUI that calls it otherwise, has the one it is asked for by. Raises the errors of load_model.
         """
-        key = (str(entry.path), entry.size_bytes, entry.mtime_ns)
+        key = _key(entry)
         with self._lock:
             model = self._models.get(key)
             if model is None:
                 model = load_model(entry)
                 self.loads += 1
-                for stale in [k for k in self._models if k[0] == key[0]]:
+                for stale in [k for k in self._models if _paths(k) == _paths(key)]:
                     del self._models[stale]
                 self._models[key] = model
             model.card = replace(model.card, name=entry.name)

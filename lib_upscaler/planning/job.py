@@ -36,11 +36,15 @@ Chain = Sequence[Optional[Known]]
 
 @dataclass(frozen=True)
 class Where:
-    """Where networks run. device: such as "cpu" or "cuda". steady: its heap can be kept steady. tile: see PassTask."""
+    """Where and how networks run.
+
+    device: such as "cpu" or "cuda". steady: its heap can be kept steady. tile: see PassTask. views: see Run.
+    """
 
     device: str
     steady: bool
     tile: int | str = "auto"
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Run:
     chain, number: which of the job's chains, and which network in it. task: how the pass is to be cut.
     turns: how often the network runs for it: a grey network gets the colours one by one, and the task is of one turn.
     kept_bytes: bytes of pictures that the job keeps besides. nth, of: "pass 2 of 3" of the chain.
+    views: how many flips and turns of the picture are averaged: 1 or 8. turned: the task of those that lie on their
+    side; it is the same where there are none. Of several views each gives 16 bits, and ``bits`` is of their mean.
     """
 
     chain: int
@@ -59,11 +65,14 @@ class Run:
     kept_bytes: int
     nth: int
     of: int
+    views: int
+    turned: PassTask
+    bits: int
 
     @property
     def work(self) -> float:
         """Multiply-accumulates, without overlaps."""
-        return self.task.size.area * self.turns * self.task.facts.work_per_pixel
+        return self.task.size.area * self.turns * self.views * self.task.facts.work_per_pixel
 
     @property
     def channels(self) -> int:
@@ -110,6 +119,9 @@ class Resample:
 
 
 Step = Union[Run, Foreign, Resample]
+
+_SUM_BYTES = 4
+"""Of a value while the results of all views are added up."""
 
 AlphaRoute = Literal["none", "constant", "resampled", "apart", "together"]
 """How transparency is treated; apart: networks get it as a grey picture of its own; together: as a fourth channel."""
@@ -243,10 +255,17 @@ class JobPlan:
         known, where = self.chains[chain][number], self.where
         assert known is not None  # only networks have passes
         turns, each = channel_runs(known.card, channels)
-        task = PassTask.of(
-            known.card, known.facts, size, each, source_bits, bits, where.tile, where.device, where.steady
+        single = bits if where.views == 1 else 16
+        task, turned = (
+            PassTask.of(known.card, known.facts, one, each, source_bits, single, where.tile, where.device, where.steady)
+            for one in (size, Size(size.height, size.width))
         )
-        return Run(chain, number, task, turns, kept_bytes, nth + 1, len(self.passes[chain]))
+        if where.views == 1:
+            turned = task
+        else:
+            kept_bytes += task.output.area * channels * _SUM_BYTES + task.picture_bytes * turns
+        of = len(self.passes[chain])
+        return Run(chain, number, task, turns, kept_bytes, nth + 1, of, where.views, turned, bits)
 
 
 @dataclass(frozen=True)

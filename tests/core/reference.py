@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lib_upscaler.models.network import UpscaleModel
 
-__all__ = ["CPU", "by_spandrel", "levels", "load", "photo", "true_output"]
+__all__ = ["CPU", "by_spandrel", "levels", "load", "mean_of_views", "photo", "true_output"]
 
 CPU = torch.device("cpu")
 
@@ -63,6 +63,16 @@ def true_output(state: Mapping[str, Tensor], picture: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
         output = descriptor(image)
     return output[0].permute(1, 2, 0).double().numpy() * 255
+
+
+def mean_of_views(state: Mapping[str, Tensor], picture: np.ndarray) -> np.ndarray:
+    """As ``true_output``, the mean over the eight flips and turns of the picture, by numpy's own."""
+    total = np.zeros(1)
+    for quarter in range(4):
+        for flip in (lambda x: x, np.fliplr):
+            seen = np.ascontiguousarray(flip(np.rot90(picture, quarter)))
+            total = total + np.rot90(flip(true_output(state, seen)), -quarter)
+    return total / 8
 
 
 def levels(true: np.ndarray) -> np.ndarray:

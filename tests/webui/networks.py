@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from reference import levels, photo, true_output
+from reference import levels, mean_of_views, photo, true_output
 from small_networks import compact
 
 __all__ = ["PROFILE", "STATES", "encoded", "is_lanczos", "off", "picture", "true_picture"]
@@ -44,10 +44,15 @@ def encoded(image: Image.Image, kind: str = "PNG", **saved_with: Any) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def true_picture(network: str | Mapping[str, Tensor], image: Any, size: tuple[int, int] | None = None) -> np.ndarray:
-    """``(h, w, 3)`` uint8: the untiled float32 network in RGB, then Pillow's Lanczos in float to ``size``."""
+def true_picture(
+    network: str | Mapping[str, Tensor], image: Any, size: tuple[int, int] | None = None, tta: bool = False
+) -> np.ndarray:
+    """``(h, w, 3)`` uint8: the untiled float32 network in RGB, then Pillow's Lanczos in float to ``size``.
+
+    tta: the mean over the picture's eight views.
+    """
     state = STATES[network] if isinstance(network, str) else network
-    output = true_output(state, np.asarray(image.convert("RGB"))).astype(np.float32)
+    output = (mean_of_views if tta else true_output)(state, np.asarray(image.convert("RGB"))).astype(np.float32)
     if size is not None and size != (output.shape[1], output.shape[0]):
         planes = [Image.fromarray(np.ascontiguousarray(output[..., c])) for c in range(3)]
         output = np.stack([np.asarray(plane.resize(size, Image.Resampling.LANCZOS)) for plane in planes], axis=2)

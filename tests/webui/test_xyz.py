@@ -16,7 +16,7 @@ SECOND, SHARE, PRECISION = (
     "[TrueScale] Hires upscaler 2 visibility",
     "[TrueScale] Hires precision",
 )
-TILE = "[TrueScale] Hires tile size"
+TILE, VIEWS = "[TrueScale] Hires tile size", "[TrueScale] Hires TTA"
 PLOT = "X/Y/Z plot"
 
 
@@ -42,7 +42,7 @@ def _axes(host: FakeHost, title: str = PLOT) -> list[str]:
 def test_the_axes_are_there_once_also_after_reloads(host: FakeHost) -> None:
     for _ in range(3):
         labels = _axes(host)
-        assert [label for label in labels if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION, TILE]
+        assert [label for label in labels if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION, TILE, VIEWS]
         host.reload()
 
 
@@ -51,7 +51,13 @@ def test_the_axes_are_there_once_where_the_hosts_list_outlives_a_reload(host: Fa
     host.module("script_callbacks").before_ui_callback()
     host.demo = host.module("ui").create_ui()
 
-    assert [label for label in _axes(host) if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION, TILE]
+    assert [label for label in _axes(host) if label.startswith("[TrueScale]")] == [
+        SECOND,
+        SHARE,
+        PRECISION,
+        TILE,
+        VIEWS,
+    ]
 
 
 def test_they_are_of_txt2img_alone(host: FakeHost) -> None:
@@ -93,6 +99,18 @@ def test_an_axis_of_precisions(host: FakeHost) -> None:
     assert exact.images[0].tobytes() != rough.images[0].tobytes()
     assert "Hires upscaler precision: exact" in exact.info
     assert "Hires upscaler precision: bf16" in rough.info
+
+
+def test_an_axis_of_views(host: FakeHost) -> None:
+    """As the plot writes them: words."""
+    averaged, plain = _plot(host, VIEWS, ["True", "False"])
+
+    source = Image.fromarray(host.module("processing").first_pass(1, 64, 48))
+    assert off(averaged.images[0], true_picture("four", source, (128, 96), tta=True)) <= 1
+    assert off(averaged.images[0], _mixed(host, 0.0)) > 1
+    assert off(plain.images[0], _mixed(host, 0.0)) <= 1
+    assert "Hires upscaler TTA: True" in averaged.info
+    assert "TTA" not in plain.info
 
 
 @pytest.mark.parametrize("axis", ["Seed"])

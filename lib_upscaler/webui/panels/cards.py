@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ...errors import TrueScaleError
 from ...fields import NO_UPSCALER
 from ...models.card import ModelCard, known_card, read_card
+from ...models.entry import BlendedEntry
 from .. import host
 from ..host.markup import line, plain, problem, word
 from ..takeover import choices
@@ -51,9 +52,9 @@ def scale_of(name: str) -> int | None:
 
     Of "A > B" what one pass of each comes to.
     """
-    parts = choices.parts(name)
-    if len(parts) > 1:
-        scales = [scale_of(part) for part in parts]
+    stages = choices.stages(name)
+    if stages != [[name]]:
+        scales = [scale_of(stage[0]) for stage in stages]
         return None if None in scales else prod(scale for scale in scales if scale)
     file = choices.file_of(name)
     if file is not None and os.path.isfile(file):
@@ -86,9 +87,10 @@ def card_html(name: str | None) -> str:
     """What the page says of it; what is wrong with it, where it cannot be read."""
     if not name or name == NO_UPSCALER:
         return ""
-    parts = choices.parts(name)
-    if len(parts) > 1:
-        return "".join(line([f"<b>{plain(part)}</b>"]) + card_html(part) for part in parts)
+    stages = choices.stages(name)
+    if stages != [[name]]:
+        parts = [part for stage in stages for part in stage]
+        return "".join(line([f"<b>{plain(part)}</b>"]) + card_html(part) for part in parts) + _problem_of(name)
     file = choices.file_of(name)
     if file is None:
         if name in choices.names():
@@ -106,12 +108,23 @@ def card_html(name: str | None) -> str:
 
 
 def _problem_of(name: str) -> str:
-    """Why there is no upscaler of this name."""
+    """Why there is no upscaler of this name, or why the recipe cannot be."""
     try:
-        choices.peek(name)
+        model = choices.peek(name)
+        for one in model if isinstance(model, tuple) else (model,):
+            if isinstance(one, BlendedEntry) and all(part.path.is_file() for part, _ in one.parts):
+                _refuse_unlike(one)
     except TrueScaleError as error:
         return problem(error)
     return ""
+
+
+def _refuse_unlike(entry: BlendedEntry) -> None:
+    """Raises ModelError for files that cannot be interpolated."""
+    from ...models.loader import describe
+
+    with _READING, host.plain_arithmetic():
+        describe(entry)
 
 
 def _facts(card: ModelCard) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...catalogue import Entry, download, has_network, installed, offline_reason
 from ...errors import NoNetworkError, TrueScaleError
-from ...models.library import ModelEntry
+from ...models.entry import ModelEntry
 from .. import host
 from ..host.lives import PROCESS
 from ..takeover.failing import as_error

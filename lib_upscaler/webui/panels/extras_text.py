@@ -30,7 +30,7 @@ def infotext(values: Mapping[str, Any], report: UpscaleReport) -> dict[str, Any]
         text["Postprocess upscale by"] = values["scale"]
     else:
         text["Postprocess upscale to"] = f"{report.output_size.width}x{report.output_size.height}"
-    text["Postprocess upscaler"] = values["upscaler_1"] or report.models[0]
+    text["Postprocess upscaler"] = values["recipe"] or values["upscaler_1"] or report.models[0]
     mixes = choices.find(values["upscaler_2"]) is not None and values["visibility"]
     elsewhere = {name for other, names in WAYS.items() if other != way for name in names}
     elsewhere |= set() if way == "Scale to" else {"fit"}
@@ -52,6 +52,8 @@ def settings_of(text: str) -> dict[str, Any] | None:
         return None
     said, values = by_key(PLACE, found), checked(PLACE, {})
     values.update({field.name: field.read(said[field.name], PLACE) for field in fields_of(PLACE) if field.name in said})
+    if values["recipe"]:
+        values["upscaler_1"] = choices.default_name()  # it is told as the upscaler, and is none of the list
     for way, names in WAYS.items():
         if any(name in said for name in names):
             values["size_by"] = way

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import TrueScaleError
 from ...geometry import Size
-from ...models.library import ModelEntry
+from ...models.entry import BlendedEntry, ModelEntry
 from ...planning.sizing import SizeRequest, plan_size
 from .. import host
 from ..host import health
@@ -56,7 +56,8 @@ def plan_html(size: Size | None, request: Callable[[], UpscaleRequest]) -> str:
 def _plan_html(size: Size, request: UpscaleRequest) -> str:
     models = [model for stage in request.stages for model, _ in stage.weighted_models]
     files = [one for model in models for one in (model if isinstance(model, tuple) else (model,))]
-    entries = [one for one in files if isinstance(one, ModelEntry)]
+    blends = [one.parts if isinstance(one, BlendedEntry) else ((one, 1.0),) for one in files]
+    entries = [one for parts in blends for one, _ in parts if isinstance(one, ModelEntry)]
     if not all(entry.path.is_file() for entry in entries):
         return size_html(size, request.size, word("the model is fetched first"))
     for entry in entries:

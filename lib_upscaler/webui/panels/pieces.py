@@ -144,7 +144,7 @@ def shows_card(card: Any, upscaler: Any, source: Any, follow: Any = None, scale:
 # -- advanced ----------------------------------------------------------------------------------------------------------
 
 
-def advanced(made: Any, elem_id: str) -> None:
+def advanced(made: Any, elem_id: str, source: Any) -> None:
     """Closed at first; its defaults never need touching."""
     with gr.Accordion("Advanced", open=False, elem_id=f"{elem_id}_advanced"):
         with form_row():
@@ -152,4 +152,8 @@ def advanced(made: Any, elem_id: str) -> None:
         with form_row():
             made["tile"]
             made["memory"]
+        for name in ("alpha", "recipe"):
+            with form_row():
+                made[name]
+        shows_card(gr.HTML("", elem_id=f"{elem_id}_recipe_card"), made["recipe"], source)
         made.rest("engine")

@@ -117,7 +117,7 @@ def resolved(preset: Preset) -> tuple[dict[str, Any], list[str]]:
         values["upscaler_2"] = NO_UPSCALER  # nothing to tone down
     for name in MODELS:
         chosen = values.get(name)
-        if chosen not in (None, NO_UPSCALER) and choices.is_gone(chosen):
+        if chosen and chosen != NO_UPSCALER and choices.is_gone(chosen):
             missing.append(chosen)
             del values[name]
     return values, missing

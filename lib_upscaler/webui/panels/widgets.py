@@ -53,7 +53,7 @@ class Widgets:
         common: dict[str, Any] = {"label": field.label, "value": default, "elem_id": elem_id}
         if not at.shown:
             common["visible"] = False
-        if field.kind == "text":
+        if field.kind == "text" or field.name == "recipe":
             return gr.Textbox(lines=1, placeholder=field.about_at(self._place), **common)
         common["info"] = field.about_at(self._place) or None
         if field.kind == "model":

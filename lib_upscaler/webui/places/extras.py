@@ -65,7 +65,7 @@ def _widgets(elem_id: str) -> dict[str, Any]:
     made.rest("models")
     follow = pieces.size(made, elem_id)
     plan = gr.HTML("", elem_id=f"{elem_id}_plan")
-    pieces.advanced(made, elem_id)
+    pieces.advanced(made, elem_id, source)
     made.rest()
     parts = made.parts
     if in_extras:
@@ -124,7 +124,7 @@ def process(pp: Any, enabled: bool | None = None, **values: Any) -> None:
 
 
 def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
-    name = values.get("upscaler_1") or "TrueScale"
+    name = values.get("recipe") or values.get("upscaler_1") or "TrueScale"
     if "Postprocess upscaler" in pp.info:
         host.warn("The accordion Upscale has enlarged this picture already; TrueScale enlarges it once more")
     with shown_as_job(name, bar=caller.kind in ("extras", "batch")) as progress:

@@ -116,7 +116,8 @@ def prepare(p: Any, enabled: Any = False, *given: Any) -> None:
     values = _usable({**asked, **axes})
     second = values["upscaler_2"] if values["visibility"] > 0 else None
     attach(p, {**values, "upscaler_2": second})
-    said = noted(PLACE, {**values, "upscaler_2": None, "visibility": None})
+    recipe = None if values["recipe"] is None else choices.name_of(values["recipe"])
+    said = noted(PLACE, {**values, "recipe": recipe, "upscaler_2": None, "visibility": None})
     if second is not None:
         keys = {field.name: field.at[PLACE].key for field in fields}
         said.update({keys["upscaler_2"]: choices.name_of(second), keys["visibility"]: values["visibility"]})

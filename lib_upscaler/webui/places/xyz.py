@@ -33,7 +33,7 @@ def _axes(make: Any) -> list[Any]:
 
 
 def _axis(make: Any, field: Field) -> Any:
-    label, kinds = f"{_PREFIX} {field.at[PLACE].key}", {"number": int if field.whole else float, "switch": bool}
+    label, kinds = f"{_PREFIX} {field.at[PLACE].key}", {"number": int if field.whole else float}
     listed: dict[str, Any] = {}
     if field.kind == "model":
         listed["choices"] = lambda: [NO_UPSCALER, *choices.names()]

@@ -7,9 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...errors import ModelNotFoundError
+from ...errors import ModelNotFoundError, TrueScaleError
 from ...fields import NO_UPSCALER, in_sequence
-from ...models.library import SHIPPED_MODEL, ModelEntry, entry_of, in_chain
+from ...models.entry import ModelEntry, entry_of
+from ...models.library import SHIPPED_MODEL
+from ...models.recipe import as_models, recipe_of, stages_of
 from ...request import Model
 from .. import host
 from ..upscaling.host_upscaler import HostUpscaler
@@ -17,7 +19,7 @@ from ..upscaling.service import service
 from .registry import scaler_for
 from .scaler import Scaler, is_ours
 
-__all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "name_of", "names", "parts", "peek"]
+__all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "name_of", "names", "peek", "stages"]
 
 
 def names() -> list[str]:
@@ -37,8 +39,8 @@ def default_name() -> str:
 
 
 def find(name: Any) -> Model | None:
-    """The upscaler of a name (or, as in the host's older scripts, a place in its list), or those of "A > B"; None for
-    none.
+    """The upscaler of a name (or, as in the host's older scripts, a place in its list), or those of a recipe; None
+    for none.
 
     A model whose file is still to be fetched is fetched. Raises ModelNotFoundError, RequestError.
     """
@@ -58,14 +60,13 @@ def _find(name: Any, fetch: bool) -> Model | None:
         name = entries[name].name
     if not name or name == NO_UPSCALER:
         return None
-    return in_sequence(in_chain(str(name), lambda one: _upscaler(str(one), fetch)))
+    return in_sequence(as_models(stages_of(str(name), lambda one: _upscaler(str(one), fetch))))
 
 
-def parts(name: str) -> list[str]:
-    """The names in "A > B" as the lists have them; of one upscaler, and of what is not known, its own."""
-
-    if ">" not in name:
-        return [name]  # at once: lists ask for each of their names
+def stages(name: str) -> list[list[str]]:
+    """The names in a recipe as the lists have them, by its stages; a name alone where it is none, or not known."""
+    if not any(sign in name for sign in ">&@"):
+        return [[name]]  # at once: lists ask for each of their names
     listed = set(names())
 
     def known(one: Any) -> str:
@@ -74,15 +75,19 @@ def parts(name: str) -> list[str]:
         return one
 
     try:
-        return in_chain(name, known)
-    except ModelNotFoundError:
-        return [name]
+        return [[one for one, _ in stage] for stage in stages_of(name, known)]
+    except TrueScaleError:
+        return [[name]]
+
+
+def _parts(name: str) -> list[str]:
+    return [one for stage in stages(name) for one in stage]
 
 
 def name_of(model: Model) -> str:
     """The name by which it can be found."""
     if isinstance(model, tuple):
-        return " > ".join(f'"{one.name}"' if ">" in one.name else one.name for one in model)
+        return recipe_of(model)
     return str(getattr(model, "name", model))
 
 
@@ -108,7 +113,7 @@ def is_here(name: str) -> bool:
         file = file_of(one)
         return one in names() if file is None else os.path.isfile(file)
 
-    return all(map(here, parts(name)))
+    return all(map(here, _parts(name)))
 
 
 def is_gone(name: str) -> bool:
@@ -118,7 +123,7 @@ def is_gone(name: str) -> bool:
         file = file_of(one)
         return one not in names() if file is None else not os.path.isfile(file) and "://" not in file
 
-    return any(map(gone, parts(name)))
+    return any(map(gone, _parts(name)))
 
 
 def file_of(name: str) -> str | None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ...catalogue import offline_reason
 from ...errors import ModelNotFoundError
-from ...models.library import split_name
+from ...models.entry import split_name
 from .. import host
 from ..host import health
 from ..host.settings import settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...fields import as_request
-from ...models.library import entry_of
+from ...models.entry import entry_of
 from ...pictures.metadata import Metadata
 from ...planning.sizing import ByScale
 from ...request import Alpha

@@ -105,9 +105,8 @@ def _plan_html(found: dict[str, Any], given: dict[str, Any]) -> str:
         wanted = size_of(PLACE, values, values["size_by"], own)
         assert wanted is not None  # the panel always says one
         words = str(plan_grid(plan_size(size, wanted).output, tile_of(values), values["overlap"]))
-        request = (
-            request_of(values, wanted, choices.peek, alpha="drop") if values["upscaler_1"] != NO_UPSCALER else None
-        )
+        runs = values["recipe"] or values["upscaler_1"] != NO_UPSCALER
+        request = request_of(values, wanted, choices.peek, alpha="drop") if runs else None
     except TrueScaleError as error:
         return problem(error)
     # Each word an element: the host translates whole texts, and numbers are in none of them.

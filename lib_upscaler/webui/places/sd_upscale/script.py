@@ -75,7 +75,7 @@ def values_of(arguments: Sequence[Any], find: Find = choices.find) -> dict[str, 
         given = dict(zip((field.name for field in fields), arguments))
     values = checked(PLACE, given)
     for field in fields:
-        if field.kind == "model" and values[field.name] is not None:
+        if field.kind == "model" and values[field.name]:
             found = find(values[field.name])
             values[field.name] = NO_UPSCALER if found is None else choices.name_of(found)
     return values
@@ -179,7 +179,7 @@ def upscaled(source: Image.Image, values: Values, p: Any) -> Image.Image:
 
 def _upscaled_now(source: Image.Image, values: Values, size: SizeRequest) -> tuple[Image.Image, UpscaleReport | None]:
     """No report where no upscaler is chosen, and the size is reached by resampling."""
-    if values["upscaler_1"] == NO_UPSCALER:
+    if values["upscaler_1"] == NO_UPSCALER and not values["recipe"]:
         target = plan_size(Size(*source.size), size).resized
         return Image.fromarray(lanczos(np.asarray(source.convert("RGB")), target)), None
     request = request_of(values, size, alpha="drop")
@@ -193,7 +193,7 @@ def _upscaled_now(source: Image.Image, values: Values, size: SizeRequest) -> tup
 
 def _key(source: Image.Image, values: Values, size: SizeRequest) -> str:
     picture = hashlib.sha256(source.tobytes()).hexdigest()
-    names = ("upscaler_1", "upscaler_2", "visibility", "precision")
+    names = ("upscaler_1", "recipe", "upscaler_2", "visibility", "precision", "tta")
     what = (*(values[name] for name in names), size, service().fingerprint())
     return f"{picture} {source.size} {source.mode} {what}"
 
