@@ -19,7 +19,8 @@ __all__ = ["KlVae", "VqVae", "kl_vae", "uneven", "vq_vae"]
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(32, channels, eps=1e-6)
+    """Of 32 groups, as there; narrow ones have fewer, so that a group is of several channels."""
+    return nn.GroupNorm(32 if channels >= 64 else 8, channels, eps=1e-6)
 
 
 def _swish(x: Tensor) -> Tensor:
@@ -186,20 +187,22 @@ class VqVae(nn.Module):
 
 
 def kl_vae(
-    width: int = 32, multipliers: Sequence[int] = (1, 2, 4, 4), blocks: int = 2, latent: int = 4, seed: int = 0
+    width: int = 16, multipliers: Sequence[int] = (1, 2, 4, 4), blocks: int = 2, latent: int = 4, seed: int = 0
 ) -> KlVae:
     """Stable Diffusion's, which is 128 wide."""
     return _with_weights(KlVae(width, multipliers, blocks, latent), seed)
 
 
 def vq_vae(
-    width: int = 32, multipliers: Sequence[int] = (1, 2, 4), blocks: int = 2, entries: int = 256, seed: int = 0
+    width: int = 16, multipliers: Sequence[int] = (1, 2, 4), blocks: int = 2, entries: int = 256, seed: int = 0
 ) -> VqVae:
     """LDSR's, which is 128 wide and has 8192 entries."""
     return _with_weights(VqVae(width, multipliers, blocks, 3, entries), seed)
 
 
 def _with_weights(model: Any, seed: int) -> Any:
+    if next(model.parameters()).is_meta:  # only its shapes are wanted
+        return model.eval().requires_grad_(False)
     random = torch.Generator().manual_seed(seed)
 
     def drawn(like: Tensor, strength: float) -> Tensor:

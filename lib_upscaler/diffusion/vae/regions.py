@@ -23,8 +23,8 @@ def tiles_of(size: Size, tile: Size) -> Iterator[list[Region]]:
 def sample_regions(size: Size) -> tuple[list[Region], list[Region]]:
     """Windows of a sample: one in each cell of a lattice, nowhere at the same place of their cells.
 
-    In two halves, as the colours of a chess board; the second is the first where there is but one cell. Every px of the picture is as likely as any other to be looked at; where the cells are no larger than a window, all
-    of them are.
+    In two halves, as the colours of a chess board; the second is the first where there is but one cell. Every px of the
+    picture is as likely as any other to be looked at; where the cells are no larger than a window, all of them are.
     """
     wanted = min(MOST_SAMPLES, max(FEWEST_SAMPLES, size.area // (24 * SAMPLE_SIDE**2)))
     across = max(1, round(math.sqrt(wanted * size.width / size.height)))
