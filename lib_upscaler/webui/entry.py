@@ -11,7 +11,7 @@ from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
 from .panels import extras_tools, lists
 from .places import xyz
-from .takeover import cache
+from .takeover import cache, vae
 from .takeover.registry import REGISTRY
 from .upscaling.service import service
 
@@ -22,8 +22,9 @@ def install() -> None:
     """Once for each load of the scripts: a reload of the UI drops all callbacks, this library stays loaded."""
     SCRIPTS.end()
     REGISTRY.install()
+    vae.attach_current()
     # In a thread of its own: for each callback the host looks through the calls under way, and takes long where one of
-    # them is in a file that is no module, as its scripts are. All six: 0.16 s here, 0.015 s in the thread (v1.10.1).
+    # them is in a file that is no module, as its scripts are. All seven: 0.16 s here, 0.015 s in the thread (v1.10.1).
     with ThreadPoolExecutor(1, "truescale") as pool:
         pool.submit(_add_callbacks).result()
 
@@ -36,6 +37,7 @@ def _add_callbacks() -> None:
         ("on_after_component", _after_component),
         ("on_before_image_saved", saving.before_saving),
         ("on_app_started", _app_started),
+        ("on_model_loaded", vae.attach),
         ("on_script_unloaded", _unloaded),
     ):
         add = getattr(callbacks, name, None)  # ``hooks`` tells of what is missing
@@ -77,3 +79,4 @@ def _app_started(_demo: Any, app: Any) -> None:
 def _unloaded() -> None:
     REGISTRY.uninstall()
     cache.unprotect()
+    vae.detach_all()

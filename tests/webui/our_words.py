@@ -61,7 +61,10 @@ def in_components(host: FakeHost) -> dict[str, str]:
             shown.update({text: block.elem_id for text in _of_component(block)})
     for name, option in host.opts.data_labels.items():
         if name.startswith("truescale"):
-            shown.update({text: name for text in {option.label, *_Texts(option.comment_after).found}})
+            # A drop-down's choices are in a field, where the host translates nothing.
+            is_radio = getattr(option.component, "__name__", "") == "Radio"
+            choices = option.component_args["choices"] if is_radio else []
+            shown.update({text: name for text in {option.label, *_Texts(option.comment_after).found, *choices}})
     for runner in (host.module("scripts").scripts_txt2img, host.module("scripts").scripts_img2img):
         titles = [script.title() for script in runner.scripts]
         shown.update({title: "a script's title" for title in titles if title.startswith("TrueScale")})

@@ -39,7 +39,8 @@ class Means:
 
     device, dtype: None for those of the weights. memory, host_memory: bytes on the device and, where that is not the
     CPU, in host memory; None for a share of what is free. seconds: how long exact may take with "auto", where ``speed``
-    (multiply-accumulates a second) is known; None: no limit.
+    (multiply-accumulates a second) is known; None: no limit. tables: whether the network's own attention, in a whole
+    pass, makes a table of all pairs of px.
     """
 
     device: torch.device | None = None
@@ -48,6 +49,7 @@ class Means:
     host_memory: int | None = None
     seconds: float | None = None
     speed: float | None = None
+    tables: bool = True
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class _Chooser:
     def whole_elements(self) -> float:
         """Alive at once in the plain network: a block's stream and three tensors of its activation, or the table of
         attention twice."""
-        most = 2.0 * self.tokens**2
+        most = 2.0 * self.tokens**2 if self.means.tables else 0.0
         for value, size in self.planes[1:]:
             before = self.graph.values[value.source].channels
             if value.kind == "inner":

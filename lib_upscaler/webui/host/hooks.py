@@ -59,6 +59,7 @@ HOOKS = (
     ),
     Hook("script_callbacks", "on_before_image_saved", "colour profile and EXIF are lost in the Extras"),
     Hook("script_callbacks", "on_app_started", "no HTTP routes"),
+    Hook("script_callbacks", "on_model_loaded", "Stable Diffusion's VAE is not run in bands"),
     Hook("script_callbacks", "on_script_unloaded", "a disabled TrueScale stays until the WebUI is restarted"),
     Hook("scripts", "postprocessing_scripts_data", "the Extras may show a picture from before a setting was changed"),
     Hook("scripts", "scripts_data", "no axes in the X/Y/Z plot"),

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from ...fields import GIGABYTE
 from ...request import PRECISIONS, Precision
@@ -15,20 +15,25 @@ from .. import host
 __all__ = ["Settings", "register", "settings"]
 
 
-TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS = (
+TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS, VAE_BANDS = (
     "truescale_takeover",
     "truescale_precision",
     "truescale_memory_gb",
     "truescale_cache_gb",
     "truescale_folders",
+    "truescale_vae_bands",
 )
+
+VaeBands = Literal["off", "when memory is short", "always"]
+_VAE_BANDS: tuple[VaeBands, ...] = get_args(VaeBands)
 
 
 @dataclass(frozen=True)
 class Settings:
     """takeover: the host's own upscaling networks run on our engine.
     precision: where nothing else is asked for. memory: bytes a picture may take, None for a share of what is free.
-    cache_bytes: of loaded models. folders: of models, beside the host's.
+    cache_bytes: of loaded models. folders: of models, beside the host's. vae_bands: when Stable Diffusion's VAE runs in
+    bands, also in ordinary generations.
     """
 
     takeover: bool = True
@@ -36,6 +41,7 @@ class Settings:
     memory: int | None = None
     cache_bytes: int = GIGABYTE
     folders: tuple[Path, ...] = ()
+    vae_bands: VaeBands = "when memory is short"
 
 
 def settings() -> Settings:
@@ -43,12 +49,14 @@ def settings() -> Settings:
     plain = Settings()
     precision = host.option(PRECISION, plain.precision)
     lines = str(host.option(FOLDERS, "")).splitlines()
+    vae_bands = host.option(VAE_BANDS, plain.vae_bands)
     return Settings(
         takeover=bool(host.option(TAKEOVER, plain.takeover)),
         precision=precision if precision in PRECISIONS else plain.precision,
         memory=_bytes(host.option(MEMORY, 0.0)) or None,
         cache_bytes=_bytes(host.option(CACHE, 1.0)),
         folders=tuple(Path(os.path.expanduser(line.strip())) for line in lines if line.strip()),
+        vae_bands=vae_bands if vae_bands in _VAE_BANDS else plain.vae_bands,
     )
 
 
@@ -110,4 +118,12 @@ def register(changed: Callable[[], None]) -> None:
         "one in a line; their models are listed after a refresh",
         gr.Textbox,
         {"lines": 3},
+    )
+    add(
+        VAE_BANDS,
+        Settings.vae_bands,
+        "TrueScale: VAE in bands",
+        "large pictures go through Stable Diffusion's VAE in parts that fit into memory; the result is the same",
+        gr.Radio,
+        {"choices": list(_VAE_BANDS)},
     )

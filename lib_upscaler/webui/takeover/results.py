@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..host.callers import Caller
 from ..host.lives import SCRIPTS
 from ..host.markup import plain
-from ..upscaling.statement import redraw_text, statement_html, statement_text
+from ..upscaling.statement import redraw_text, statement_html, statement_text, vae_text
 
 if TYPE_CHECKING:
     from ...request import UpscaleReport
 
-__all__ = ["begins", "comment", "comment_redraw", "latest_html", "made"]
+__all__ = ["begins", "comment", "comment_redraw", "comment_vae", "latest_html", "made"]
 
 
 class _LastRun:
@@ -59,6 +60,13 @@ def comment(processing: Any, report: UpscaleReport) -> None:
     tell = getattr(processing, "comment", None)
     if tell is not None:
         tell(statement_text(report))
+
+
+def comment_vae(processing: Any, strategy: str, bands: int, warnings: Sequence[str]) -> None:
+    """The like for what went through Stable Diffusion's VAE in bands."""
+    tell = getattr(processing, "comment", None)
+    if tell is not None:
+        tell(vae_text(strategy, bands, warnings))
 
 
 def comment_redraw(processing: Any, tiles: int, seconds: float) -> None:

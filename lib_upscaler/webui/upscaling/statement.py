@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..host.markup import SEPARATOR, line, plain, word
@@ -9,7 +10,7 @@ from ..host.markup import SEPARATOR, line, plain, word
 if TYPE_CHECKING:
     from ...request import UpscaleReport
 
-__all__ = ["STRATEGIES", "WORDS", "redraw_text", "statement_html", "statement_text"]
+__all__ = ["STRATEGIES", "WORDS", "redraw_text", "statement_html", "statement_text", "vae_text"]
 
 WORDS = (
     "whole, in one piece",
@@ -22,6 +23,7 @@ WORDS = (
     "seconds",
     "seconds for loading",
     "tiles redrawn",
+    "VAE in bands",
 )
 STRATEGIES = dict(zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI"), WORDS))
 _NOTABLE_LOADING = 0.05
@@ -63,3 +65,8 @@ def statement_text(report: UpscaleReport) -> str:
 def redraw_text(tiles: int, seconds: float) -> str:
     """The like for what Stable Diffusion has redrawn."""
     return SEPARATOR.join(["TrueScale", f"tiles redrawn: {tiles}", f"seconds: {seconds:.1f}"])
+
+
+def vae_text(strategy: str, bands: int, warnings: Sequence[str]) -> str:
+    """The like for a picture that went through Stable Diffusion's VAE in bands."""
+    return SEPARATOR.join(["TrueScale", f"VAE in bands: {strategy}, {bands}", *warnings])

@@ -45,6 +45,7 @@ SIGNATURES = (
     "modules.script_callbacks.on_app_started",
     "modules.script_callbacks.on_before_image_saved",
     "modules.script_callbacks.on_before_ui",
+    "modules.script_callbacks.on_model_loaded",
     "modules.script_callbacks.on_script_unloaded",
     "modules.script_callbacks.on_ui_settings",
     "modules.scripts.Script.before_hr",
@@ -65,6 +66,7 @@ SIGNATURES = (
     "modules.scripts_postprocessing.ScriptPostprocessing.ui",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.create_args_for_run",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.run",
+    "modules.sd_samplers_common.single_sample_to_image",
     "modules.shared_state.State.assign_current_image",
     "modules.shared_state.State.begin",
     "modules.shared_state.State.end",
@@ -95,6 +97,7 @@ NAMES = (
     "modules.scripts.AlwaysVisible",
     "modules.scripts.postprocessing_scripts_data",
     "modules.scripts.scripts_data",
+    "modules.sd_models.model_data",
     "modules.shared.OptionInfo",
     "modules.shared.cmd_opts",
     "modules.shared.latent_upscale_modes",
@@ -131,7 +134,9 @@ ATTRIBUTES = {
 LOCALS = {
     "modules.postprocessing.run_postprocessing": ("data_to_process", "extras_mode", "image_placeholder", "name"),
     "modules.processing.StableDiffusionProcessingTxt2Img.sample_hr_pass": ("self", "i"),
+    "modules.processing.process_images_inner": ("p",),
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.run": ("process_args", "scripts"),
+    "modules.sd_samplers_common.single_sample_to_image": ("approximation",),
 }
 """Whether the function has these variables: we look for them in the calls under way."""
 

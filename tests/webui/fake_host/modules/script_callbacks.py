@@ -15,6 +15,7 @@ callback_map = {
     name: []
     for name in (
         "app_started",
+        "model_loaded",
         "ui_settings",
         "before_ui",
         "before_component",
@@ -41,6 +42,10 @@ def _call(name, *args, **kwargs):
 
 def app_started_callback(demo, app):
     _call("app_started", demo, app)
+
+
+def model_loaded_callback(sd_model):
+    _call("model_loaded", sd_model)
 
 
 def ui_settings_callback():
@@ -73,6 +78,10 @@ def script_unloaded_callback():
 
 def on_app_started(callback, *, name=None):
     callback_map["app_started"].append(callback)
+
+
+def on_model_loaded(callback, *, name=None):
+    callback_map["model_loaded"].append(callback)
 
 
 def on_ui_settings(callback, *, name=None):

@@ -1,13 +1,25 @@
-"""Checkpoints, of which only the names are there."""
+"""Checkpoints, of which only the names are there, but for one that a test loads."""
 
 from types import SimpleNamespace
 
+from modules import script_callbacks
 from modules.shared import opts
 
 checkpoint_aliases = {"base.safetensors": "base", "other.safetensors": "other"}
 model_data = SimpleNamespace(sd_model=SimpleNamespace(is_sdxl=False, is_sd2=False))
 loads = []
 """Names, one for each time that a checkpoint was loaded."""
+
+
+def load_model(first_stage_model):
+    """One with this VAE; what was loaded before goes."""
+    sd_model = SimpleNamespace(is_sdxl=False, is_sd2=False, first_stage_model=first_stage_model)
+    sd_model.decode_first_stage = lambda z: first_stage_model.decode(z)
+    sd_model.encode_first_stage = lambda x: first_stage_model.encode(x)
+    sd_model.get_first_stage_encoding = lambda posterior: posterior
+    model_data.sd_model = sd_model
+    script_callbacks.model_loaded_callback(sd_model)
+    return sd_model
 
 
 def reload_model_weights():

@@ -1,0 +1,33 @@
+"""Between pictures and latents."""
+
+import numpy as np
+import torch
+from modules import devices, sd_models
+from PIL import Image
+
+
+def samples_to_images_tensor(sample, approximation=None, model=None):
+    """Always the full VAE: neither the approximations nor the setting for them are here."""
+    model = model or sd_models.model_data.sd_model
+    with torch.no_grad(), devices.without_autocast():
+        return model.decode_first_stage(sample)
+
+
+def single_sample_to_image(sample, approximation=None):
+    x_sample = samples_to_images_tensor(sample.unsqueeze(0), approximation)[0] * 0.5 + 0.5
+    x_sample = torch.clamp(x_sample, min=0.0, max=1.0)
+    return Image.fromarray((255.0 * np.moveaxis(x_sample.cpu().numpy(), 0, 2)).astype(np.uint8))
+
+
+def decode_first_stage(model, x):
+    return samples_to_images_tensor(x, 0, model)
+
+
+def sample_to_image(samples, index=0, approximation=None):
+    return single_sample_to_image(samples[index], approximation)
+
+
+def images_tensor_to_samples(image, approximation=None, model=None):
+    """``image`` in [0, 1]."""
+    model = model or sd_models.model_data.sd_model
+    return model.get_first_stage_encoding(model.encode_first_stage(image * 2 - 1))
