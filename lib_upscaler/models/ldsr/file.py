@@ -173,10 +173,8 @@ def _refuse_strangers(
     own = ("model_ema.diffusion_model",) if layout.averaged else (UNET,)
     for name in stored:
         if name.startswith((*own, FIRST_STAGE + "decoder.")) and name not in known:
-            raise UnsupportedModelError(
-                cannot_load(path),
-                f"its networks have parts that are not known, such as '{shown(name)}'",
-                "use LDSR's own model.ckpt",
+            raise _incomplete(
+                path, f"the weight '{shown(name)}' belongs to no network of its kind, or others are missing"
             )
 
 

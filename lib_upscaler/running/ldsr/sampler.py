@@ -15,7 +15,7 @@ from ...geometry import Size
 from ...models.ldsr.layout import LdsrLayout
 from ...models.ldsr.network import LdsrNetwork, outline
 from ...models.ldsr.samplers import sample_ddim, sample_dpmpp_2m
-from ...models.ldsr.schedule import STEPS, Level, even_levels, host_levels, host_times
+from ...models.ldsr.schedule import STEPS, Level, even_levels, host_levels, host_times, karras_levels
 from ...models.ldsr.settings import SMALLEST_TILE, LdsrSettings
 from ...models.ldsr.vq import FirstStage
 from ...planning.ldsr import HOST_PATCH, LdsrPlan, plan_ldsr
@@ -262,7 +262,7 @@ def _levels(settings: LdsrSettings, alphas: np.ndarray) -> list[Level]:
     assert settings.steps is not None
     if settings.mode == "webui":
         return host_levels(settings.steps, alphas)
-    return even_levels(settings.steps, alphas)
+    return (karras_levels if settings.sampler == "dpmpp_2m" else even_levels)(settings.steps, alphas)
 
 
 def _notes(settings: LdsrSettings, steps: int) -> tuple[str, ...]:
