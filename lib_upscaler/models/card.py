@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .facts import NetworkFacts
     from .weights import Origin
 
-__all__ = ["ModelCard", "card_of", "file_sha256", "known_card", "read_card"]
+__all__ = ["ModelCard", "card_of", "file_sha256", "keep_sha256", "known_card", "known_sha256", "read_card"]
 
 _CARD_VERSION = 2  # raise it when the meaning of a field changes: cards on the disk are then made anew
 _SMALL_RADIUS = 64  # px; with this much context around them, tiles cost little and are exact
@@ -154,7 +154,7 @@ def card_of(
         figures=texts.figures,
     )
     cache.put(_card_key(entry), card.to_json())
-    cache.put(_sha256_key(entry), {"sha256": origin.sha256})
+    keep_sha256(entry, origin.sha256, cache)
     return card
 
 
@@ -164,9 +164,9 @@ def file_sha256(entry: ModelEntry, cache: DiskCache | None = None) -> str:
     Raises ModelFileError where the file cannot be read.
     """
     cache = cache or shared_cache("cards")
-    known = (cache.get(_sha256_key(entry)) or {}).get("sha256")
-    if _is_sha256(known):
-        return str(known)
+    known = known_sha256(entry, cache)
+    if known:
+        return known
     digest = hashlib.sha256()
     try:
         with entry.path.open("rb") as file:
@@ -179,6 +179,17 @@ def file_sha256(entry: ModelEntry, cache: DiskCache | None = None) -> str:
     if _state(before) == _state(after) == (entry.size_bytes, entry.mtime_ns):  # else another file or state
         cache.put(_sha256_key(entry), {"sha256": digest.hexdigest()})
     return digest.hexdigest()
+
+
+def known_sha256(entry: ModelEntry, cache: DiskCache | None = None) -> str:
+    """The file's SHA-256 in hex if it was found before; "" otherwise. Nothing is read."""
+    known = ((cache or shared_cache("cards")).get(_sha256_key(entry)) or {}).get("sha256")
+    return str(known) if _is_sha256(known) else ""
+
+
+def keep_sha256(entry: ModelEntry, sha256: str, cache: DiskCache | None = None) -> None:
+    """Remember it for the file of this path, size and time."""
+    (cache or shared_cache("cards")).put(_sha256_key(entry), {"sha256": sha256})
 
 
 def _sha256_key(entry: ModelEntry) -> str:

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -37,12 +38,17 @@ from .stored import (
 )
 from .tensor_reader import read_content
 
-__all__ = ["Origin", "Use", "read_model", "read_state_dict", "refuse_uses"]
+__all__ = ["Choose", "Origin", "Use", "look_into", "read_chosen", "read_model", "read_state_dict", "refuse_uses"]
+
+_T = TypeVar("_T")
 
 _PREFIXES = ("module.", "netG.", "_orig_mod.")  # of DataParallel, BasicSR-like trainers and torch.compile
 
 _LARGEST_REPEATED = 1_000_000_000
 """Bytes of tensors that repeat their data (a stride of 0), written out, which nobody does before they are built."""
+
+Choose = Callable[[Path, object], "dict[str, StoredTensor]"]
+"""From what a file holds (``read_content``) to the weights that are wanted of it, by name."""
 
 Use = tuple[str, Callable[[str], bool]]
 """What a file is that is no upscaler, in words, and a test of its keys."""
@@ -82,11 +88,28 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], Origin]:
     Raises ModelNotFoundError, ModelFileError, UnsafeModelError, UnsupportedModelError, BrokenModelError or
     MemoryLimitError; nothing else, whatever the file holds.
     """
+    return read_chosen(path, _weights_in)
+
+
+def read_chosen(path: Path, choose: Choose) -> tuple[dict[str, Tensor], Origin]:
+    """As ``read_model``, but of the weights that ``choose`` picks; no others are kept. It may raise those errors."""
+    return _safely(path, lambda source: _read(source, choose))
+
+
+def look_into(path: Path) -> object:
+    """What the file holds, as ``read_content`` gives it: names and shapes, without the tensors' data.
+
+    Raises the errors of ``read_model``.
+    """
+    return _safely(path, lambda source: read_content(source)[0])
+
+
+def _safely(path: Path, work: Callable[[Source], _T]) -> _T:
     path = Path(path)
     _check_is_file(path)
     try:
         with torch.inference_mode(False), opened_source(path) as source:
-            return _read(source)
+            return work(source)
     except TrueScaleError:
         raise
     except Unsound as error:
@@ -97,9 +120,9 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], Origin]:
         raise damaged_file(path, f"it cannot be followed: {type(error).__name__}") from error
 
 
-def _read(source: Source) -> tuple[dict[str, Tensor], Origin]:
+def _read(source: Source, choose: Choose) -> tuple[dict[str, Tensor], Origin]:
     content, metadata = read_content(source)
-    stored = _weights_in(source.path, content)
+    stored = choose(source.path, content)
     _check_extent(source, stored)
     data = source.fetch(value.storage.place for value in stored.values() if value.storage.place is not None)
     weights = {}

@@ -1,0 +1,300 @@
+"""LDSR, from a picture to one four times as large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from ...errors import MemoryLimitError
+from ...geometry import Size
+from ...models.ldsr.layout import LdsrLayout
+from ...models.ldsr.network import LdsrNetwork, outline
+from ...models.ldsr.samplers import sample_ddim, sample_dpmpp_2m
+from ...models.ldsr.schedule import STEPS, Level, even_levels, host_levels, host_times, karras_levels
+from ...models.ldsr.settings import SMALLEST_TILE, LdsrSettings
+from ...models.ldsr.vq import FirstStage
+from ...planning.ldsr import HOST_PATCH, LdsrPlan, plan_ldsr
+from ...progress import NO_PROGRESS, Progress, SubProgress, Tracker, preview_of
+from ..device import device_lock
+from ..heap import steady_heap
+from ..limits import free_cache, is_out_of_memory, memory_budget
+from ..precision import ChosenPrecision, exact_arithmetic
+from .decoding import Decode, decode_as_webui, decode_in_tiles, decode_whole
+from .denoiser import TiledDenoiser
+from .noise import CanvasNoise
+from .precision import choose_precision
+
+__all__ = ["LdsrForecast", "LdsrResult", "LdsrSampler", "forecast"]
+
+DECODED_IN_TILES = "there was not enough memory to decode the picture as a whole: it was decoded in tiles"
+_CUDA_TILES = 8
+"""At once at most: more are no faster."""
+_PREVIEW_SIDE = 96  # latent px
+
+
+@dataclass(frozen=True)
+class LdsrForecast:
+    """What a run would take.
+
+    output: size of the picture that comes out. steps: calls of the UNet for each place, which may be more than were
+    asked for, as the WebUI rounds. tiles: of the first step. tile: their side in latent px, None where all is one.
+    pixel_steps: latent px that the UNet is run on. work: multiply-accumulates, of the UNet and of decoding the whole.
+    weights_bytes, sampling_bytes, decoding_bytes: of the networks in use, and beside them.
+    """
+
+    output: Size
+    steps: int
+    tiles: int
+    tile: int | None
+    batch: int
+    pixel_steps: int
+    work: float
+    weights_bytes: int
+    sampling_bytes: int
+    decoding_bytes: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """At the peak."""
+        return self.weights_bytes + max(self.sampling_bytes, self.decoding_bytes)
+
+
+@dataclass(frozen=True)
+class LdsrResult:
+    """picture: ``(3, H * scale, W * scale)`` float32 in [0, 1] on the CPU. plan: that was gone by in the end.
+
+    steps: that were run. warnings: what the user should know.
+    """
+
+    picture: Tensor
+    plan: LdsrPlan
+    precision: ChosenPrecision
+    steps: int
+    warnings: tuple[str, ...]
+
+
+class LdsrSampler:
+    """Runs the networks.
+
+    decode: makes the picture of the latent, in place of the whole decoder here. The WebUI's arithmetic has its own.
+    """
+
+    def __init__(self, network: LdsrNetwork, decode: Decode | None = None) -> None:
+        self.network, self.decode = network, decode
+
+    def forecast(
+        self, size: Size, settings: LdsrSettings, device: torch.device, memory: int | None = None
+    ) -> LdsrForecast:
+        """As the function of this name."""
+        return forecast(self.network.layout, size, settings, device, memory, self.network.alphas)
+
+    def upscale(
+        self,
+        picture: Tensor,
+        settings: LdsrSettings,
+        device: torch.device,
+        memory: int | None = None,
+        progress: Progress = NO_PROGRESS,
+    ) -> LdsrResult:
+        """picture: ``(3, H, W)`` float in [0, 1]; any size. memory: bytes that may be taken at most.
+
+        progress: one with ``preview`` is offered what the picture is thought to be after each step, small.
+
+        Raises Cancelled, MemoryLimitError, BrokenModelError, RequestError.
+        """
+        settings = settings.complete
+        with torch.inference_mode(), device_lock(device), steady_heap(), exact_arithmetic():
+            precision = choose_precision(settings.precision, self.network, device, Tracker(progress, 0.0).check)
+            return _Run(self, picture, settings, device, memory, progress, precision).result()
+
+
+def forecast(
+    layout: LdsrLayout,
+    size: Size,
+    settings: LdsrSettings,
+    device: torch.device,
+    memory: int | None = None,
+    alphas: np.ndarray | None = None,
+) -> LdsrForecast:
+    """What a run takes, as far as it can be told without one: in the precision that is asked for, float32 for "auto".
+
+    size: of the picture, px. memory: bytes that may be taken at most. Raises MemoryLimitError, RequestError.
+    """
+    settings = settings.complete
+    item_size = 2 if settings.precision in ("fp16", "bf16") else 4
+    plan = _plan(layout, size, settings, device, memory, item_size)
+    weights = _weights_bytes(layout, item_size)
+    decoding = plan.decoder_bytes(Size(HOST_PATCH, HOST_PATCH)) if plan.as_webui else plan.decoder_bytes()
+    return LdsrForecast(
+        output=plan.output,
+        steps=plan.steps,
+        tiles=len(plan.grid(0).tiles),
+        tile=HOST_PATCH if plan.as_webui else plan.tile,
+        batch=plan.batch,
+        pixel_steps=plan.pixel_steps,
+        work=plan.work + plan.decoder_work,
+        weights_bytes=weights,
+        sampling_bytes=plan.tile_bytes + plan.canvas_bytes,
+        decoding_bytes=decoding + plan.output.area * 3 * 4,
+        warnings=_notes(settings, plan.steps),
+    )
+
+
+class _Run:
+    """One picture."""
+
+    def __init__(
+        self,
+        sampler: LdsrSampler,
+        picture: Tensor,
+        settings: LdsrSettings,
+        device: torch.device,
+        memory: int | None,
+        progress: Progress,
+        precision: ChosenPrecision,
+    ) -> None:
+        self.network, self.custom_decode = sampler.network, sampler.decode
+        self.picture, self.settings, self.device, self.precision = picture, settings, device, precision
+        self.size = Size(picture.shape[2], picture.shape[1])
+        layout = self.network.layout
+        self.budget = memory_budget(device, memory)
+        self.plan = _plan(layout, self.size, settings, device, memory, precision.item_size)
+        self.warnings = [*self.network.notes, *_notes(settings, self.plan.steps)]
+        share = self.plan.work / (self.plan.work + self.plan.decoder_work)
+        self.progress = progress
+        self.sampling, self.decoding = SubProgress(progress, 0.0, share), SubProgress(progress, share, 1.0)
+
+    def result(self) -> LdsrResult:
+        tracker = Tracker(self.sampling, self.plan.pixel_steps)
+        condition = self._condition().to(self.device)
+        denoiser = TiledDenoiser(self.network, condition, self.plan, self.precision.dtype, tracker, self.budget)
+        latent = self._sampled(denoiser)
+        self.plan = denoiser.plan
+        self.warnings += denoiser.warnings
+        steps = self.plan.steps
+        del denoiser, condition
+        free_cache(self.device)
+        decoded = self._decoded(latent / self.network.scale_factor)
+        output = self.plan.output
+        picture = decoded[0, :, : output.height, : output.width].float().cpu()
+        picture = picture.clamp(-1, 1).add_(1).div_(2)
+        self.progress.advance(1.0)
+        return LdsrResult(picture, self.plan, self.precision, steps, tuple(self.warnings))
+
+    def _condition(self) -> Tensor:
+        """The picture on the canvas, ``(1, C, H, W)`` in [-1, 1]."""
+        canvas = self.plan.canvas
+        grown = (_repeated if self.plan.as_webui else _mirrored)(self.picture.float()[None], canvas)
+        return grown * 2 - 1
+
+    def _sampled(self, denoiser: TiledDenoiser) -> Tensor:
+        settings, alphas = self.settings, self.network.alphas
+        noise = CanvasNoise(settings.seed, self.network.layout.unet.outputs, self.plan.canvas)
+        levels = _levels(settings, alphas)
+        x = noise.next().to(self.device)
+        if settings.sampler == "dpmpp_2m":
+            return sample_dpmpp_2m(denoiser, x, levels, self._show)
+        return sample_ddim(denoiser, x, levels, settings.eta or 0.0, lambda: noise.next().to(self.device), self._show)
+
+    def _show(self, step: int, clean: Tensor) -> None:
+        """Offer what the picture is thought to be."""
+        show = preview_of(self.sampling)
+        if show is not None:
+            show(lambda: self._small_picture(clean))
+
+    def _small_picture(self, latent: Tensor) -> Image.Image:
+        latent = latent[:, :, : self.size.height, : self.size.width] / self.network.scale_factor
+        by = max(1.0, max(latent.shape[2:]) / _PREVIEW_SIDE)
+        sides = [max(1, round(side / by)) for side in latent.shape[2:]]
+        with torch.inference_mode():
+            small = self._first_stage()(F.interpolate(latent.float(), sides, mode="area"))
+        levels = small[0].float().clamp(-1, 1).add(1).mul(127.5).round().byte()
+        return Image.fromarray(levels.permute(1, 2, 0).cpu().numpy())
+
+    def _first_stage(self) -> FirstStage:
+        return self.network.first_stage_for(self.device)
+
+    def _decoded(self, latent: Tensor) -> Tensor:
+        if self.plan.as_webui:
+            return decode_as_webui(self._first_stage(), latent, self.decoding)
+        if self.custom_decode is not None:
+            return self.custom_decode(latent, self.decoding)
+        if self.plan.decoder_bytes() <= self.budget:
+            try:
+                return decode_whole(self._first_stage(), latent, self.decoding)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+        free_cache(self.device)
+        self.warnings.append(DECODED_IN_TILES)
+        return self._decoded_in_tiles(latent)
+
+    def _decoded_in_tiles(self, latent: Tensor) -> Tensor:
+        """In the largest tiles that fit, up to those of the WebUI."""
+        for tile in range(HOST_PATCH, SMALLEST_TILE - 1, -16):
+            if self.plan.decoder_bytes(Size(tile, tile)) > self.budget and tile > SMALLEST_TILE:
+                continue
+            try:
+                return decode_in_tiles(self._first_stage(), latent, tile, self.decoding)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            free_cache(self.device)
+        raise MemoryLimitError(
+            "there is not enough memory to decode the picture", "", "allow more memory, or close other programs"
+        )
+
+
+def _plan(
+    layout: LdsrLayout, size: Size, settings: LdsrSettings, device: torch.device, memory: int | None, item_size: int
+) -> LdsrPlan:
+    budget = memory_budget(device, memory)
+    return plan_ldsr(layout, size, settings, budget, item_size, _CUDA_TILES if device.type == "cuda" else 1)
+
+
+def _levels(settings: LdsrSettings, alphas: np.ndarray) -> list[Level]:
+    assert settings.steps is not None
+    if settings.mode == "webui":
+        return host_levels(settings.steps, alphas)
+    return (karras_levels if settings.sampler == "dpmpp_2m" else even_levels)(settings.steps, alphas)
+
+
+def _notes(settings: LdsrSettings, steps: int) -> tuple[str, ...]:
+    """What is otherwise than it was asked for."""
+    if settings.mode != "webui" or settings.steps is None:
+        return ()
+    notes = []
+    if steps != settings.steps:
+        notes.append(f"the WebUI's LDSR runs {steps} steps where it is asked for {settings.steps}")
+    if host_times(settings.steps)[0] >= STEPS:
+        notes.append(
+            f"the WebUI's LDSR fails with {settings.steps} steps, as it asks for noise beyond the last level; "
+            "the last level was used"
+        )
+    return tuple(notes)
+
+
+def _mirrored(picture: Tensor, canvas: Size) -> Tensor:
+    """Grown to the canvas on the right and below, mirrored as often as need be."""
+    for dimension, length in ((2, canvas.height), (3, canvas.width)):
+        side = picture.shape[dimension]
+        place = torch.arange(length) % max(1, 2 * (side - 1))
+        picture = picture.index_select(dimension, torch.minimum(place, 2 * (side - 1) - place).clamp(min=0))
+    return picture
+
+
+def _repeated(picture: Tensor, canvas: Size) -> Tensor:
+    """Grown by its last column and row, as the WebUI does it."""
+    right, below = canvas.width - picture.shape[3], canvas.height - picture.shape[2]
+    return F.pad(picture, (0, right, 0, below), mode="replicate")
+
+
+def _weights_bytes(layout: LdsrLayout, item_size: int) -> int:
+    unet, first_stage = (sum(w.numel() for w in network.parameters()) for network in outline(layout))
+    return unet * item_size + first_stage * 4
