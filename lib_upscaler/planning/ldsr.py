@@ -36,7 +36,7 @@ class LdsrPlan:
     """size: of the picture. canvas: of the latent, which has a px for each px of the padded picture.
 
     steps: calls of the UNet for each place. tile: largest side of a tile, latent px; None: the whole at once.
-    batch: tiles at once. item_size: bytes of a number in the UNet.
+    batch: tiles at once. item_size: bytes of a number in the UNet. decodes_whole: whether there is room for that.
     """
 
     layout: LdsrLayout
@@ -47,6 +47,7 @@ class LdsrPlan:
     tile: int | None
     batch: int
     item_size: int
+    decodes_whole: bool = True
 
     @property
     def as_webui(self) -> bool:
@@ -78,8 +79,11 @@ class LdsrPlan:
 
     @property
     def decoder_work(self) -> float:
-        """Multiply-accumulates of decoding the whole."""
-        return decoder_work(self.layout.decoder, self.canvas.width, self.canvas.height)
+        """Multiply-accumulates of decoding, about; as a whole, or in tiles of the WebUI's size."""
+        if self.decodes_whole:
+            return decoder_work(self.layout.decoder, self.canvas.width, self.canvas.height)
+        area = self.grid(0).area if self.as_webui else self.canvas.area
+        return decoder_work(self.layout.decoder, HOST_PATCH, HOST_PATCH) * area / HOST_PATCH**2
 
     @property
     def tile_bytes(self) -> int:
@@ -120,6 +124,7 @@ def plan_ldsr(
     canvas = _host_canvas(size) if as_webui else _canvas(size, layout.unet.multiple)
     plan = LdsrPlan(layout, settings, size, canvas, steps, None, 1, item_size)
     room = budget - plan.canvas_bytes
+    plan = replace(plan, decodes_whole=not as_webui and plan.decoder_bytes() <= budget)
     if not as_webui:
         tile = _tile(plan, room) if settings.tile == "auto" else settings.tile
         plan = replace(plan, tile=None if tile is None or tile >= max(_sides(canvas)) else tile)

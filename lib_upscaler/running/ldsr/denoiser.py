@@ -87,10 +87,12 @@ class TiledDenoiser:
             return self._ask(x, tiles, level, "")
         weights = host_weights(grid) if self.plan.as_webui else ramps(grid)
         merge = Merge(grid.canvas, x.shape[1], weights, x.device)
+        done = 0
         for numbers in _batches(tiles, self.plan.batch):
-            eps = self._ask(x, [tiles[number] for number in numbers], level, f", tile {numbers[0] + 1} of {len(tiles)}")
+            eps = self._ask(x, [tiles[number] for number in numbers], level, f", tile {done + 1} of {len(tiles)}")
             for number, one in zip(numbers, eps):
                 merge.add(number, tiles[number], one)
+            done += len(numbers)
         return merge.mean()
 
     def _ask(self, x: Tensor, tiles: list[Region], level: Level, note: str) -> Tensor:

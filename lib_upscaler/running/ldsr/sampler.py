@@ -43,8 +43,9 @@ class LdsrForecast:
 
     output: size of the picture that comes out. steps: calls of the UNet for each place, which may be more than were
     asked for, as the WebUI rounds. tiles: of the first step. tile: their side in latent px, None where all is one.
-    pixel_steps: latent px that the UNet is run on. work: multiply-accumulates, of the UNet and of decoding the whole.
-    weights_bytes, sampling_bytes, decoding_bytes: of the networks in use, and beside them.
+    pixel_steps: latent px that the UNet is run on. work: multiply-accumulates, of the UNet and of decoding.
+    weights_bytes, sampling_bytes, decoding_bytes: of the networks in use, and beside them. whole_decoding_bytes: of
+    decoding as a whole, where there may be no room for it.
     """
 
     output: Size
@@ -57,6 +58,7 @@ class LdsrForecast:
     weights_bytes: int
     sampling_bytes: int
     decoding_bytes: int
+    whole_decoding_bytes: int
     warnings: tuple[str, ...] = ()
 
     @property
@@ -130,7 +132,8 @@ def forecast(
     item_size = 2 if settings.precision in ("fp16", "bf16") else 4
     plan = _plan(layout, size, settings, device, memory, item_size)
     weights = _weights_bytes(layout, item_size)
-    decoding = plan.decoder_bytes(Size(HOST_PATCH, HOST_PATCH)) if plan.as_webui else plan.decoder_bytes()
+    decoding = plan.decoder_bytes(None if plan.decodes_whole else Size(HOST_PATCH, HOST_PATCH))
+    picture = plan.output.area * 3 * 4
     return LdsrForecast(
         output=plan.output,
         steps=plan.steps,
@@ -141,7 +144,8 @@ def forecast(
         work=plan.work + plan.decoder_work,
         weights_bytes=weights,
         sampling_bytes=plan.tile_bytes + plan.canvas_bytes,
-        decoding_bytes=decoding + plan.output.area * 3 * 4,
+        decoding_bytes=decoding + picture,
+        whole_decoding_bytes=plan.decoder_bytes() + picture,
         warnings=_notes(settings, plan.steps),
     )
 
@@ -162,7 +166,8 @@ class _Run:
         self.network, self.custom_decode = sampler.network, sampler.decode
         self.picture, self.settings, self.device, self.precision = picture, settings, device, precision
         self.size = Size(picture.shape[2], picture.shape[1])
-        layout = self.network.layout
+        layout, self.memory = self.network.layout, memory
+        self.network.unet_for(device, precision.dtype)  # what it takes there is gone before room for the rest is told
         self.budget = memory_budget(device, memory)
         self.plan = _plan(layout, self.size, settings, device, memory, precision.item_size)
         self.warnings = [*self.network.notes, *_notes(settings, self.plan.steps)]
@@ -225,9 +230,11 @@ class _Run:
             return decode_as_webui(self._first_stage(), latent, self.decoding)
         if self.custom_decode is not None:
             return self.custom_decode(latent, self.decoding)
+        first_stage = self._first_stage()
+        self.budget = memory_budget(self.device, self.memory)
         if self.plan.decoder_bytes() <= self.budget:
             try:
-                return decode_whole(self._first_stage(), latent, self.decoding)
+                return decode_whole(first_stage, latent, self.decoding)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
