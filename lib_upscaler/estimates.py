@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,11 +14,12 @@ from .geometry import Size
 from .models.entry import ModelEntry
 from .models.network import KnownModel
 from .pictures.resample import BAND_BYTES
-from .planning.job import Foreign, Run, Step, Walk, alpha_route
-from .planning.passes import Outlook, limits_for, outlook, tiles_at_once
+from .planning.job import Foreign, Run, Sample, Step, Walk, alpha_route
+from .planning.passes import SAMPLED, Outlook, limits_for, outlook, tiles_at_once
+from .running.ldsr.sampler import forecast
 from .running.limits import CPU_SHARE, memory_budget
 from .running.precision import PRECISIONS, ChosenPrecision, NotMeasured, choose
-from .running.speeds import PICTURES, expected, network_names
+from .running.speeds import PICTURES, expected, network_names, sampler_names
 from .walker import FOREIGN, cut_most, picture_limit
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class _Forecast:
         self.plan = self.walk.plan
         self.free = memory_budget(self.device, None)
         self.runs = [step for step in self.walk.steps if isinstance(step, Run)]
+        self.samples = [step for step in self.walk.steps if isinstance(step, Sample)]
         self.choices: dict[tuple[int, int], ChosenPrecision] = {}
         models = [model for model, _ in self.request.weighted_models]
         self.others = {
@@ -130,9 +132,12 @@ class _Forecast:
             self.plan.check(picture_limit(self.device, limit))
             self.choices = {which: self._choice(which) for which in dict.fromkeys(map(_which, self.runs))}
             passes = [self._outlook(run) for run in self.runs]
+            sampled = [self._sampled(step) for step in self.samples]
         except (RequestError, MemoryLimitError) as error:
             return self._estimate([], None, self.plan.least_bytes, may_take, str(error))
-        return self._estimate(passes, self._seconds(passes), self._memory(passes), may_take, "")
+        seconds = total((self._seconds([*passes, *sampled]), self._sampling_seconds(sampled)))
+        memory = max([self._memory(passes), *(step.bytes + each.bytes for step, each in zip(self.samples, sampled))])
+        return self._estimate([*passes, *sampled], seconds, memory, may_take, "")
 
     def _estimate(
         self, passes: list[Outlook], seconds: float | None, memory: int, may_take: int, problem: str
@@ -192,6 +197,29 @@ class _Forecast:
         free = max(0, free - int(run.kept_bytes * CPU_SHARE))
         return free if limit is None else min(free, max(1, limit - self.plan.reserved_bytes(run)))
 
+    def _sampled(self, step: Sample) -> Outlook:
+        """Raises MemoryLimitError, RequestError."""
+        known: Any = self.plan.chains[step.chain][step.number]
+        settings = self.request.sampling
+        found = forecast(known.layout, step.source, settings, self.device, self._beside(step))
+        kind = SAMPLED[found.tiles > 1]
+        return Outlook(kind, found.tiles, 0, found.work, found.sampling_bytes, 0)
+
+    def _beside(self, step: Sample) -> int | None:
+        limit = self.request.memory
+        return limit if limit is None or self.device.type != "cpu" else max(1, limit - step.bytes)
+
+    def _sampling_seconds(self, sampled: list[Outlook]) -> float | None:
+        word = ChosenPrecision(PRECISIONS.get(self.request.precision, torch.float32)).word
+        return total(
+            expected(*self._sampler(step, word)[:1], self.device, each.work)
+            for step, each in zip(self.samples, sampled)
+        )
+
+    def _sampler(self, step: Sample, word: str) -> tuple[str, tuple[str, ...]]:
+        known: Any = self.plan.chains[step.chain][step.number]
+        return sampler_names(known.card, word)
+
     # -- memory and time -----------------------------------------------------------------------------------------------
 
     def _memory(self, passes: list[Outlook]) -> int:
@@ -203,7 +231,7 @@ class _Forecast:
         return max([*networks, max(pictures) + _SCRATCH_BYTES])
 
     def _seconds(self, passes: list[Outlook]) -> float | None:
-        networks = total(self._pass_seconds(run, each) for run, each in zip(self.runs, passes))
+        networks = total(self._pass_seconds(run, each) for run, each in zip(self.runs, passes))  # those come first
         others = total(
             expected(self.others[step.chain].name, FOREIGN, step.target.area)
             for step in self.walk.steps

@@ -13,8 +13,9 @@ from PIL import Image
 from .errors import MemoryLimitError, RequestError, UnsupportedPictureError
 from .geometry import Size
 from .models.entry import ModelEntry
+from .models.ldsr.model import LdsrModel
 from .models.library import ModelLibrary
-from .models.loader import DEFAULT_CACHE_BYTES, ModelCache, describe
+from .models.loader import DEFAULT_CACHE_BYTES, Loaded, ModelCache, describe
 from .models.network import UpscaleModel
 from .pictures.pixels import decompose
 from .planning.job import Chain, JobPlan, Where
@@ -73,7 +74,8 @@ class Upscaler:
     def _plan(self, source: Size, request: UpscaleRequest, known: Callable[[Model], Chain]) -> Plan:
         stages, size = [], source
         for stage in request.stages:
-            where = Where(self.device.type, can_steady_heap(self.device), stage.tile, 8 if stage.tta else 1)
+            steps = stage.sampling.complete.steps or 1
+            where = Where(self.device.type, can_steady_heap(self.device), stage.tile, 8 if stage.tta else 1, steps)
             chains = [known(model) for model, _ in stage.weighted_models]
             job = JobPlan.of(size, stage.size, chains, where, stage.always)
             stages.append((stage, job))
@@ -88,12 +90,12 @@ class Upscaler:
             return [model]
         return [*model] if isinstance(model, tuple) else [None]
 
-    def load(self, request: UpscaleRequest) -> dict[Model, list[UpscaleModel | Enlarger]]:
+    def load(self, request: UpscaleRequest) -> dict[Model, list[Loaded | Enlarger]]:
         """What runs for the request, by its models. Raises ModelError."""
         models = [model for stage in request.stages for model, _ in stage.weighted_models]
         return {model: self._loaded(model) for model in models}
 
-    def _loaded(self, model: Model) -> list[UpscaleModel | Enlarger]:
+    def _loaded(self, model: Model) -> list[Loaded | Enlarger]:
         if isinstance(model, (str, Path, ModelEntry, tuple)):
             return [self.cache.get(entry) for entry in self._entries(model) if entry is not None]
         return [model]
@@ -173,8 +175,8 @@ _BEFORE = 0.25
 at the large one's start."""
 
 
-def _known(chain: list[UpscaleModel | Enlarger]) -> list[UpscaleModel | None]:
-    return [one if isinstance(one, UpscaleModel) else None for one in chain]
+def _known(chain: list[Loaded | Enlarger]) -> list[Loaded | None]:
+    return [one if isinstance(one, (UpscaleModel, LdsrModel)) else None for one in chain]
 
 
 def _report(
@@ -189,7 +191,9 @@ def _report(
     if not ran:
         warnings.append("at this size no network of more than 1x is needed; the picture was only resampled")
     if job.where.views > 1:
-        warnings += [f"'{one.name}' ran once: only networks of TrueScale's are averaged" for one in record.others]
+        once = [one.name for one in record.others]
+        once += [model.name for model, _ in record.passes if isinstance(model, LdsrModel)]
+        warnings += [f"'{name}' ran once: only networks of one pass are averaged over views" for name in once]
     strategy, only_others = cut_most(done.strategy for done in passes), bool(record.others and not passes)
     if only_others:
         strategy, words = record.others[0].strategy, {"unknown"}

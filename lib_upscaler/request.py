@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, Union, get_args
 
@@ -13,6 +13,7 @@ from PIL import Image
 from .errors import RequestError
 from .geometry import Size
 from .models.entry import ModelEntry
+from .models.ldsr.settings import SMALLEST_TILE, LdsrSettings
 from .planning.sizing import ByScale, SizeRequest
 from .progress import Progress
 
@@ -72,6 +73,7 @@ class UpscaleRequest:
     alpha: "network" (through the network as well), "fast" (resampled) or "drop" (flattened on white).
     verify: also run the untiled float32 network, on the CPU, and report the difference.
     always: run the network once also where the size asks for none of more than 1x.
+    ldsr: for models of LDSR; ``precision`` and ``tile`` of the request are taken in place of its own.
     tta: the mean of the network's results for the eight flips and turns of the picture ("test-time augmentation", the
         geometric self-ensemble of EDSR): a little truer, at eight times the work.
 
@@ -90,6 +92,7 @@ class UpscaleRequest:
     always: bool = False
     clean_up: Model | None = None
     tta: bool = False
+    ldsr: LdsrSettings = field(default_factory=LdsrSettings)
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
@@ -119,6 +122,14 @@ class UpscaleRequest:
         return weighted
 
     @property
+    def sampling(self) -> LdsrSettings:
+        """``ldsr`` with what the request itself says. Raises RequestError."""
+        tile = self.tile if isinstance(self.tile, int) and self.ldsr.mode == "auto" else self.ldsr.tile
+        if isinstance(tile, int):
+            tile = max(SMALLEST_TILE, -(-tile // 8) * 8)
+        return replace(self.ldsr, precision=self.precision, tile=tile)
+
+    @property
     def stages(self) -> list[UpscaleRequest]:
         """One request after the other, each for what the one before gave, in 8 bits: cleaning up comes first."""
         if self.clean_up is None:
@@ -134,7 +145,8 @@ class UpscaleReport:
 
     models: names of those that ran. passes: of the first of them.
     strategy: "whole", "whole, in bands", "tiles", or "resampled" where no network ran; that of the pass that was cut
-        most, as are tiles and margin (px of context around each). Where an ``Enlarger`` alone ran, its own word.
+        most, as are tiles and margin (px of context around each). "sampled" and "sampled in tiles" of a model such as
+        LDSR, whose tiles move and are not compared. Where an ``Enlarger`` alone ran, its own word.
     seam_error: largest difference between neighbouring tiles along their common line, in 8-bit levels.
     precision: "float32", "float16", "bfloat16"; "unknown" of an ``Enlarger``. precision_db: its measured PSNR against
         float32, None where exact or not measured.

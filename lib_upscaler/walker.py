@@ -11,8 +11,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .diffusion.ldsr import SAMPLED, sample
 from .errors import Cancelled, MemoryLimitError
 from .geometry import Region
+from .models.ldsr.model import LdsrModel
+from .models.ldsr.settings import LARGEST_TILE
+from .models.loader import Loaded
 from .models.network import UpscaleModel
 from .pictures.pixels import (
     Pixels,
@@ -25,20 +29,20 @@ from .pictures.pixels import (
     within_neighbours,
 )
 from .pictures.resample import lanczos
-from .planning.job import Foreign, JobPlan, Resample, Run, Step, Walk, alpha_route
+from .planning.job import Foreign, JobPlan, Resample, Run, Sample, Step, Walk, alpha_route
 from .planning.passes import PassTask
 from .progress import Progress, SubProgress
 from .request import Enlarger, UpscaleRequest
 from .running.channels import from_network, to_network
 from .running.engine import PassOptions, PassResult, device_lock, run
 from .running.limits import available_bytes, is_out_of_memory
-from .running.speeds import PICTURES, learn, network_names
+from .running.speeds import PICTURES, learn, network_names, sampler_names
 from .running.views import VIEWS, as_seen, averaged, seen_back
 
 __all__ = ["FOREIGN", "Chains", "Record", "Walker", "cut_most", "names_of", "picture_limit"]
 
-Chains = list[tuple[list[Union[UpscaleModel, Enlarger]], float]]
-"""Networks one after the other, or one upscaler of another kind; and the weight of their result."""
+Chains = list[tuple[list[Union[Loaded, Enlarger]], float]]
+"""Models one after the other, or one upscaler of another kind; and the weight of their result."""
 
 FOREIGN = "foreign"
 """The device under which the speeds of others' upscalers are kept, in px of the result."""
@@ -50,14 +54,15 @@ _NO_PIXELS = np.empty((0, 0, 1), np.uint8)
 class Record:
     """What ran. passes: without their pixels. others: upscalers of another kind. seconds: of all of these."""
 
-    passes: list[tuple[UpscaleModel, PassResult]] = field(default_factory=list)
+    passes: list[tuple[Loaded, PassResult]] = field(default_factory=list)
     others: list[Enlarger] = field(default_factory=list)
     seconds: float = 0.0
 
     def learn(self, device: torch.device, seconds: float, handling: float) -> None:
         """Remember how long it took, for estimates. seconds: of the whole picture. handling: as ``Walk`` has it."""
         for model, done in self.passes:
-            name, kinds = network_names(model.card, done.precision.word)
+            names = sampler_names if isinstance(model, LdsrModel) else network_names
+            name, kinds = names(model.card, done.precision.word)
             learn(name, device, done.work, done.seconds, kinds)
         learn(PICTURES, torch.device("cpu"), handling, seconds - self.seconds)
 
@@ -167,7 +172,7 @@ class _Steps:
         total, before = _work(steps), 0.0
         for step in steps:
             after = before + _work([step])
-            prefix = f"pass {step.nth} of {step.of} " if isinstance(step, Run) and step.of > 1 else ""
+            prefix = f"pass {step.nth} of {step.of} " if isinstance(step, (Run, Sample)) and step.of > 1 else ""
             picture = self._carried_out(step, picture, SubProgress(progress, before / total, after / total, prefix))
             before = after
         return picture
@@ -175,11 +180,13 @@ class _Steps:
     def _carried_out(self, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
         if isinstance(step, Resample):
             return lanczos(picture, step.target, check=lambda: _check(progress), bits=step.bits)
-        one = self.chains[step.chain][0][step.number if isinstance(step, Run) else 0]
+        one = self.chains[step.chain][0][0 if isinstance(step, Foreign) else step.number]
         if isinstance(step, Run) and isinstance(one, UpscaleModel):
             return self._by_network(step, one, picture, progress)
+        if isinstance(step, Sample) and isinstance(one, LdsrModel):
+            return self._by_sampling(step, one, picture, progress)
         assert isinstance(step, Foreign)
-        assert not isinstance(one, UpscaleModel)  # as it was planned
+        assert not isinstance(one, (UpscaleModel, LdsrModel))  # as it was planned
         return self._by_another(step, one, picture, progress)
 
     def _by_network(self, step: Run, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
@@ -201,6 +208,22 @@ class _Steps:
         # The canvas is not kept longer than it is needed.
         self.record.passes.append((model, replace(done, pixels=_NO_PIXELS)))
         return done.pixels
+
+    def _by_sampling(self, step: Sample, model: LdsrModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        started = time.perf_counter()
+        settings, memory = self.request.sampling, self._memory_beside(step)
+        done = sample(model, picture, settings, self.device, memory, progress, step.bits)
+        done.seconds = time.perf_counter() - started
+        self.record.seconds += done.seconds
+        self.record.passes.append((model, replace(done, pixels=_NO_PIXELS)))
+        return done.pixels
+
+    def _memory_beside(self, step: Sample) -> int | None:
+        """Bytes that it may take, where the user has set a limit."""
+        memory = self.request.memory
+        if memory is None or self.device.type != "cpu":
+            return memory
+        return max(1, memory - step.bytes)
 
     def _by_another(self, step: Foreign, enlarger: Enlarger, picture: np.ndarray, progress: Progress) -> np.ndarray:
         """It gets RGB and gives some size; the exact one and grey are ours to see to."""
@@ -237,6 +260,11 @@ class _UntiledSteps(_Steps):
         kind, top = (np.uint8, 255) if step.bits == 8 else (np.uint16, 65535)
         return np.ascontiguousarray((mean * top + 0.5).astype(kind))
 
+    def _by_sampling(self, step: Sample, model: LdsrModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
+        settings = self.request.sampling
+        whole = replace(settings, precision="exact", tile=LARGEST_TILE if settings.mode == "auto" else "auto")
+        return sample(model, picture, whole, torch.device("cpu"), None, progress, step.bits).pixels
+
     def _true(self, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
         """``(h, w, C)`` float32 in [0, 1]."""
         levels = 255.0 if picture.dtype == np.uint8 else 65535.0
@@ -246,7 +274,7 @@ class _UntiledSteps(_Steps):
         return output.permute(1, 2, 0).numpy()
 
 
-def names_of(chain: list[UpscaleModel | Enlarger]) -> str:
+def names_of(chain: list[Loaded | Enlarger]) -> str:
     return " > ".join(one.name for one in chain)
 
 
@@ -267,14 +295,14 @@ def _stretches(walk: Walk, progress: Progress) -> tuple[Progress, Progress]:
 def _work(steps: Iterable[Step]) -> float:
     """For the progress. Of another's upscaler nothing is known: it counts as a network of a middling size."""
     return sum(
-        step.work if isinstance(step, Run) else step.source.area * 1e6 if isinstance(step, Foreign) else 1.0
+        step.work if isinstance(step, (Run, Sample)) else step.source.area * 1e6 if isinstance(step, Foreign) else 1.0
         for step in steps
     )
 
 
 def cut_most(strategies: Iterable[str]) -> str:
     """The one of several passes that cut the most; "resampled" where there is none."""
-    order = ("whole", "whole, in bands", "tiles")
+    order = ("whole", "whole, in bands", "tiles", *SAMPLED)
     return max(strategies, key=order.index, default="resampled")
 
 

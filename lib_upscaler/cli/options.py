@@ -178,6 +178,7 @@ def _add_size_options(parser: _Parser) -> None:
 def _add_engine_options(parser: _Parser) -> None:
     group = parser.add_argument_group("how it runs")
     _add_fields(group, "engine", "tiles")
+    _add_fields(parser.add_argument_group("LDSR, and its like"), "ldsr")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
     group.add_argument(
         "--plan",

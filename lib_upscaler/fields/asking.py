@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import RequestError
 from ..models.entry import ModelEntry
+from ..models.ldsr.settings import LdsrSettings
 from ..planning.sizing import ByDimensions, ByLongestSide, ByMegapixels, ByScale, SizeRequest
 from ..request import Model, Precision, UpscaleRequest
 from .field import BY_SETTINGS, GIGABYTE, IMG2IMG_SIZE, WAYS, Place
@@ -64,6 +65,23 @@ def in_sequence(models: Sequence[Model]) -> Model:
     return tuple(files)
 
 
+def _ldsr_of(values: Mapping[str, Any], webui_steps: int | None) -> LdsrSettings:
+    """webui_steps: those of the WebUI's own setting. Raises RequestError."""
+    mode: Any = values.get("ldsr_mode") or "auto"
+    steps = int(values.get("ldsr_steps") or 0) or None
+    if mode == "webui" and steps is None:
+        steps = webui_steps
+    sampler: Any = values.get("ldsr_sampler") or "auto"
+    eta = values.get("ldsr_eta", -1.0)
+    return LdsrSettings(
+        mode=mode,
+        steps=steps,
+        sampler=None if sampler == "auto" else sampler,
+        eta=None if eta is None or eta < 0 else eta,
+        seed=int(values.get("ldsr_seed") or 0),
+    )
+
+
 def as_request(
     values: Mapping[str, Any],
     size: SizeRequest | None,
@@ -74,7 +92,8 @@ def as_request(
 ) -> UpscaleRequest:
     """The request of checked values. find: gives the model of a name, None for none.
 
-    precision, memory (bytes): where the values leave them open. more: further values of the request.
+    precision, memory (bytes): where the values leave them open. more: further values of the request; ``ldsr_steps``:
+    those of the WebUI's own setting.
 
     Raises RequestError, and what ``find`` does.
     """
@@ -97,5 +116,6 @@ def as_request(
         "clean_up": find(values.get("clean_up")),
         "verify": values.get("verify", False),
         "tta": values.get("tta", False),
+        "ldsr": _ldsr_of(values, more.pop("ldsr_steps", None)),
     }
     return UpscaleRequest(**{**request, **more})

@@ -74,7 +74,7 @@ class Field:
     whole: bool = False
     unit: str = ""
     info: str = ""
-    group: Literal["models", "size", "tiles", "engine"] = "engine"
+    group: Literal["models", "size", "tiles", "engine", "ldsr"] = "engine"
     words: tuple[str, ...] = field(default=())
 
     def default_at(self, place: Place) -> Any:

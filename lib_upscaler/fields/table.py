@@ -11,6 +11,7 @@ from typing import Any
 
 from ..diffusion.grid import ORDERS
 from ..errors import RequestError
+from ..models.ldsr.settings import MODES, MOST_STEPS, SAMPLERS
 from ..planning.sizing import FITS, MAX_SCALE, MIN_SCALE
 from ..request import ALPHAS, PRECISIONS
 from .field import BY_SETTINGS, IMG2IMG_SIZE, NO_UPSCALER, WAYS, At, Field, Place
@@ -23,6 +24,17 @@ _TILE_SIDE: dict[str, Any] = {
     **{"low": 0, "high": 65536, "slider": (0, 2048, 8), "whole": True, "unit": "px", "group": "tiles"},
     **{"default": 0, "info": "0 = by checkpoint"},
 }
+
+
+def _ldsr(name: str, about: str) -> dict[Place, At]:
+    return {
+        "extras": At(f"TrueScale LDSR {name}"),
+        "sd": At(f"TrueScale LDSR {name}"),
+        "hires": At(f"Hires LDSR {name}"),
+        "api": At(f"ldsr_{name}", about=about),
+        "command line": At(f"--ldsr-{name}", about=about),
+    }
+
 
 FIELDS: tuple[Field, ...] = (
     Field(
@@ -388,6 +400,62 @@ FIELDS: tuple[Field, ...] = (
         noun="averaging",
         default=False,
         info="the mean over 8 flips and turns of the picture: a little truer, 8 times the work",
+    ),
+    Field(
+        "ldsr_mode",
+        "choice",
+        "LDSR mode",
+        _ldsr("mode", "auto, or webui: the WebUI's own arithmetic"),
+        default="auto",
+        choices=MODES,
+        info="auto is faster; webui computes as the WebUI's own LDSR, in patches",
+        group="ldsr",
+    ),
+    Field(
+        "ldsr_steps",
+        "number",
+        "LDSR steps",
+        _ldsr("steps", "1 to 200; 0: 20, with webui 100"),
+        default=0,
+        low=0,
+        high=MOST_STEPS,
+        slider=(0, MOST_STEPS, 1),
+        whole=True,
+        info="0 = 20; with webui, that WebUI's own setting",
+        group="ldsr",
+    ),
+    Field(
+        "ldsr_sampler",
+        "choice",
+        "LDSR sampler",
+        _ldsr("sampler", f"auto, {', '.join(SAMPLERS)}"),
+        default="auto",
+        choices=("auto", *SAMPLERS),
+        group="ldsr",
+    ),
+    Field(
+        "ldsr_eta",
+        "number",
+        "LDSR eta",
+        _ldsr("eta", "of ddim, 0 to 1; -1: as usual, 1 with webui and else 0"),
+        default=-1.0,
+        low=-1,
+        high=1,
+        slider=(-1.0, 1.0, 0.05),
+        info="noise that DDIM adds on its way; -1 = as usual",
+        group="ldsr",
+    ),
+    Field(
+        "ldsr_seed",
+        "number",
+        "LDSR seed",
+        _ldsr("seed", "of the noise, 0 or more"),
+        default=0,
+        low=0,
+        high=2**53,
+        whole=True,
+        info="the same seed gives the same picture",
+        group="ldsr",
     ),
     Field(
         "verify",

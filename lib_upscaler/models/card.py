@@ -16,6 +16,7 @@ from ..errors import ModelFileError
 from ..own_packages import host_version
 from ..store import DiskCache, is_number, is_text, shared_cache
 from .entry import ModelEntry, entry_of
+from .ldsr.naming import is_ldsr_file
 from .spandrels import versions_in_use
 from .texts import model_texts
 
@@ -46,7 +47,8 @@ class ModelCard:
     precision: those of "float16" and "bfloat16" that spandrel says work; float32 always does.
     tiling_effect: "none", "bounded" or "changes the result"; ``tiling_sentence`` says it in full.
     minimum, multiple_of: px, of both sides of the input; square: whether they must be equal. The engine pads to them.
-    parameters: numbers in the network, buffers not counted. file_size: bytes. sha256: of the file, in hex.
+    parameters: numbers in the network, buffers not counted. file_size: bytes. sha256: of the file, in hex; "" for a
+    file of gigabytes that was not yet read as a whole.
     license, description, figures: what the file says of itself (``texts``), unchecked; empty where it is silent.
     """
 
@@ -99,6 +101,13 @@ def read_card(path: Path, cache: DiskCache | None = None, *, name: str = "") -> 
     known = known_card(entry.path, cache, name=name)
     if known is not None:
         return known
+    if is_ldsr_file(entry):
+        from .ldsr.file import ldsr_card
+
+        card = ldsr_card(entry.path, cache, name=name)
+        if card is not None:
+            (cache or shared_cache("cards")).put(_card_key(entry), card.to_json())
+            return card
     weights, origin = read_model(entry.path)
     return card_of(entry, build(weights, entry.path.name), origin, cache)
 
@@ -270,7 +279,7 @@ _SOUND: dict[str, Callable[[Any], bool]] = {
     "square": lambda value: isinstance(value, bool),
     "parameters": _is_count,
     "file_size": _is_count,
-    "sha256": _is_sha256,
+    "sha256": lambda value: value == "" or _is_sha256(value),
     "tags": _are_texts,
     "license": is_text,
     "description": is_text,

@@ -26,8 +26,9 @@ def model_folders(
 ) -> list[Path]:
     """The folders to look for models in, best first; never empty. The model that ships lies in none of them.
 
-    asked: by the user. Without them those of TRUESCALE_MODELS; without these ``models/ESRGAN`` in the current folder
-    and in the WebUI that the project is an extension of, where they exist, and the project's own ``models``.
+    asked: by the user. Without them those of TRUESCALE_MODELS; without these ``models/ESRGAN`` and ``models/LDSR`` in
+    the current folder and in the WebUI that the project is an extension of, where they exist, and the project's own
+    ``models``.
     Raises RequestError where a folder asked for is not there.
     """
     for folder in asked:
@@ -38,10 +39,11 @@ def model_folders(
     from_environment = [Path(word) for word in environment.get(MODELS_VARIABLE, "").split(os.pathsep) if word]
     if from_environment:
         return from_environment
-    here = (current or Path.cwd()) / "models" / "ESRGAN"
-    places = [here]
+    roots = [(current or Path.cwd()) / "models"]
     if project.parent.name == "extensions":
-        places.append(project.parents[1] / "models" / "ESRGAN")
+        roots.append(project.parents[1] / "models")
+    here = roots[0] / "ESRGAN"
+    places = [root / kind for kind in ("ESRGAN", "LDSR") for root in roots]
     found = list(dict.fromkeys(place for place in places if place.is_dir()))
     if (project / "install.py").is_file():  # else it is installed as a package, which is no place for models
         found.append(project / "models")

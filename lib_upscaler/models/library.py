@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import ModelNotFoundError, UnsupportedModelError
 from .entry import SUFFIXES, ModelEntry, entry_of, split_name
 from .foreign import is_half_of_ncnn, refuse_foreign_name
+from .ldsr.naming import listed_name
 from .recipe import as_models, stages_of
 
 __all__ = ["SHIPPED_MODEL", "ModelEntry", "ModelLibrary", "entry_of", "shipped_models"]
@@ -26,9 +27,9 @@ class ModelLibrary:
     its sub-folders. Hidden files and folders are left out; links to folders are followed; a file that can be reached
     twice is listed once.
 
-    A name is the file's stem (of ".pth.tar", both suffixes are off). Of several files of one stem, the first has the
-    plain name, and the later ones their folder (and, within one folder, their suffix) in brackets behind it. A file
-    keeps its name for as long as it is there and this object lives.
+    A name is the file's stem (of ".pth.tar", both suffixes are off); that of a file of LDSR is "LDSR". Of several files
+    of one stem, the first has the plain name, and the later ones their folder (and, within one folder, their suffix) in
+    brackets behind it. A file keeps its name for as long as it is there and this object lives.
 
     Safe to use from several threads.
     """
@@ -57,7 +58,7 @@ class ModelLibrary:
             taken = {before[path].name.casefold(): path for path, _ in found if path in before}
             entries = []
             for path, status in found:
-                name = before[path].name if path in before else self._new_name(path, taken)
+                name = before[path].name if path in before else self._new_name(path, status, taken)
                 taken[name.casefold()] = path
                 entries.append(ModelEntry(name, path, status.st_size, status.st_mtime_ns))
             self._models = tuple(entries)
@@ -101,10 +102,10 @@ class ModelLibrary:
         listed = next((known for known in self.models() if _identity(known.path) == _identity(path)), None)
         return replace(entry, name=listed.name) if listed else entry
 
-    def _new_name(self, path: Path, taken: dict[str, Path]) -> str:
+    def _new_name(self, path: Path, status: os.stat_result, taken: dict[str, Path]) -> str:
         """The first of the possible names that is free. ``taken``: names in lower case, and whose they are."""
-        folder = self._folder_name(path)
-        stem, dotted = split_name(path.name)
+        folder, dotted = self._folder_name(path), split_name(path.name)[1]
+        stem = listed_name(path, status.st_size, status.st_mtime_ns)
         suffix = dotted[1:].lower()
         holder = taken.get(stem.casefold())
         same_folder = holder is not None and holder.parent == path.parent

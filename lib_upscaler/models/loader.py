@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import replace
+from typing import Union
 
 import torch
 
@@ -15,11 +16,17 @@ from .card import card_of, known_card
 from .entry import BlendedEntry, ModelEntry
 from .facts import known_facts
 from .interpolation import described, load_blended
+from .ldsr.model import KnownLdsr, LdsrModel, describe_ldsr, load_ldsr_model
+from .ldsr.naming import is_ldsr_file
 from .network import KnownModel, UpscaleModel
 
-__all__ = ["DEFAULT_CACHE_BYTES", "ModelCache", "describe", "load_model"]
+__all__ = ["DEFAULT_CACHE_BYTES", "Known", "Loaded", "ModelCache", "describe", "load", "load_model"]
 
 DEFAULT_CACHE_BYTES = 1_000_000_000
+
+
+Loaded = Union[UpscaleModel, LdsrModel]
+Known = Union[KnownModel, KnownLdsr]
 
 
 def load_model(entry: ModelEntry) -> UpscaleModel:
@@ -42,13 +49,29 @@ def _load(entry: ModelEntry) -> UpscaleModel:
     return UpscaleModel(descriptor, card_of(entry, descriptor, origin, facts=facts), facts)
 
 
-def describe(entry: ModelEntry) -> KnownModel:
-    """What is known of the network without loading it; one that was never seen is loaded, once, and dropped.
+def load(entry: ModelEntry) -> Loaded:
+    """As ``load_model``, also of a file of LDSR."""
+    if isinstance(entry, BlendedEntry) or not is_ldsr_file(entry):
+        return load_model(entry)
+    started = time.perf_counter()
+    with torch.inference_mode(False):
+        model = load_ldsr_model(entry)
+    model.load_seconds = time.perf_counter() - started
+    return model
 
-    Raises the errors of load_model.
+
+def describe(entry: ModelEntry) -> Known:
+    """What is known of it without loading it; a network that was never seen is loaded, once, and dropped.
+
+    Raises the errors of ``load``.
     """
     if isinstance(entry, BlendedEntry):
-        return described(entry, [describe(part) for part, _ in entry.parts])
+        return described(entry, [describe_network(part) for part, _ in entry.parts])
+    return (describe_ldsr(entry) if is_ldsr_file(entry) else None) or describe_network(entry)
+
+
+def describe_network(entry: ModelEntry) -> KnownModel:
+    """As ``describe``, of a network of one pass. Raises the errors of load_model."""
     card = known_card(entry.path, name=entry.name)
     facts = known_facts(card.sha256) if card is not None else None
     if card is None or facts is None:
@@ -80,18 +103,18 @@ class ModelCache:
         """budget: bytes of weights, all copies counted."""
         self.budget = budget
         self.loads = 0  # models read from their files so far
-        self._models: OrderedDict[_Key, UpscaleModel] = OrderedDict()
+        self._models: OrderedDict[_Key, Loaded] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, entry: ModelEntry) -> UpscaleModel:
+    def get(self, entry: ModelEntry) -> Loaded:
         """The loaded model; loaded now if it is not there or its file has changed. A file with several names, as in a
-        WebUI that calls it otherwise, has the one it is asked for by. Raises the errors of load_model.
+        WebUI that calls it otherwise, has the one it is asked for by. Raises the errors of ``load``.
         """
         key = _key(entry)
         with self._lock:
             model = self._models.get(key)
             if model is None:
-                model = load_model(entry)
+                model = load(entry)
                 self.loads += 1
                 for stale in [k for k in self._models if _paths(k) == _paths(key)]:
                     del self._models[stale]

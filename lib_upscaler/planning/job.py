@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Literal, Optional, Protocol, Union
+from typing import TYPE_CHECKING, Any, Literal, Optional, Protocol, Union
 
 from ..errors import RequestError, SizeError
 from ..geometry import Size
@@ -20,18 +20,31 @@ if TYPE_CHECKING:
     from ..models.card import ModelCard
     from ..models.facts import NetworkFacts
 
-__all__ = ["AlphaRoute", "Chain", "Foreign", "JobPlan", "Resample", "Run", "Step", "Walk", "Where", "alpha_route"]
+__all__ = [
+    *("AlphaRoute", "Chain", "Foreign", "JobPlan", "Resample", "Run", "Sample", "Step", "Walk", "Where", "alpha_route"),
+]
 
 
 class Known(Protocol):
-    """What is known of a network, loaded or not."""
+    """What is known of a model, loaded or not. facts: None of one that samples."""
 
     card: ModelCard
-    facts: NetworkFacts
+
+    @property
+    def facts(self) -> NetworkFacts | None: ...
+
+
+class KnownSampler(Protocol):
+    """What is known of a model that makes its result in many steps from noise, as LDSR."""
+
+    card: ModelCard
+
+    def work_per_pixel(self, steps: int) -> float:
+        """Multiply-accumulates per px of the source, about."""
 
 
 Chain = Sequence[Optional[Known]]
-"""Networks that a picture goes through, one after the other. Of others' upscalers nothing is known: None, alone."""
+"""Models that a picture goes through, one after the other. Of others' upscalers nothing is known: None, alone."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +52,14 @@ class Where:
     """Where and how networks run.
 
     device: such as "cpu" or "cuda". steady: its heap can be kept steady. tile: see PassTask. views: see Run.
+    steps: of models that sample.
     """
 
     device: str
     steady: bool
     tile: int | str = "auto"
     views: int = 1
+    steps: int = 1
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,27 @@ class Foreign:
 
 
 @dataclass(frozen=True)
+class Sample:
+    """One run of a model that samples, on three channels. work: multiply-accumulates, about. The rest as ``Run``."""
+
+    chain: int
+    number: int
+    source: Size
+    target: Size
+    channels: int
+    bits: int
+    kept_bytes: int
+    nth: int
+    of: int
+    work: float
+
+    @property
+    def bytes(self) -> int:
+        """Of both pictures as float32, and what is kept."""
+        return self.kept_bytes + (self.source.area + self.target.area) * 3 * 4 + self.target.area * 3 * self.bits // 8
+
+
+@dataclass(frozen=True)
 class Resample:
     """One resample. source_bits, bits: of what goes in, and of what comes out. kept_bytes: as in ``Run``."""
 
@@ -118,7 +154,7 @@ class Resample:
         return self.kept_bytes + (source + target) * self.channels // 8
 
 
-Step = Union[Run, Foreign, Resample]
+Step = Union[Run, Sample, Foreign, Resample]
 
 _SUM_BYTES = 4
 """Of a value while the results of all views are added up."""
@@ -136,10 +172,10 @@ def alpha_route(present: bool, constant: bool, choice: str, channels: int, chain
         return "none"
     if constant:
         return "constant"
-    networks = [known for chain in chains for known in chain]
-    if choice == "fast" or None in networks:
+    models = [known for chain in chains for known in chain]
+    if choice == "fast" or any(known is None or known.facts is None for known in models):
         return "resampled"
-    return "together" if channels == 3 and all(known.card.takes_alpha for known in networks if known) else "apart"
+    return "together" if channels == 3 and all(known.card.takes_alpha for known in models if known) else "apart"
 
 
 @dataclass(frozen=True)
@@ -244,16 +280,29 @@ class JobPlan:
         for nth, number in enumerate(order):
             # 16 bits where another step follows that rounds.
             result_bits = bits if ends and nth == len(order) - 1 else 16
-            yield self._run(chain, number, nth, size, channels, source_bits, result_bits, kept_bytes)
+            known = self.chains[chain][number]
+            if known is not None and known.facts is None:
+                yield self._sample(chain, number, nth, size, channels, result_bits, kept_bytes)
+            else:
+                yield self._run(chain, number, nth, size, channels, source_bits, result_bits, kept_bytes)
             size, source_bits = size.times(scales[number]), result_bits
         if (size, source_bits) != (target, bits):
             yield Resample(size, target, channels, source_bits, bits, kept_bytes)
+
+    def _sample(
+        self, chain: int, number: int, nth: int, size: Size, channels: int, bits: int, kept_bytes: int
+    ) -> Sample:
+        known: Any = self.chains[chain][number]
+        work, of = size.area * known.work_per_pixel(self.where.steps), len(self.passes[chain])
+        target = size.times(known.card.scale)
+        return Sample(chain, number, size, target, channels, bits, kept_bytes, nth + 1, of, work)
 
     def _run(
         self, chain: int, number: int, nth: int, size: Size, channels: int, source_bits: int, bits: int, kept_bytes: int
     ) -> Run:
         known, where = self.chains[chain][number], self.where
         assert known is not None  # only networks have passes
+        assert known.facts is not None
         turns, each = channel_runs(known.card, channels)
         single = bits if where.views == 1 else 16
         task, turned = (

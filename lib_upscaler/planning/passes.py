@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..models.card import ModelCard
 
 __all__ = [
+    "SAMPLED",
     "Outlook",
     "PassPlan",
     "PassTask",
@@ -36,8 +37,10 @@ __all__ = [
     "tiles_at_once",
 ]
 
-Strategy = Literal["whole", "whole, in bands", "tiles"]
-"""How a picture goes through a network, from what is cut least to what is cut most."""
+Strategy = Literal["whole", "whole, in bands", "tiles", "sampled", "sampled in tiles"]
+"""How a picture goes through a network, from what is cut least to what is cut most; and through one that samples."""
+
+SAMPLED: tuple[Strategy, Strategy] = ("sampled", "sampled in tiles")
 
 _LARGEST_OPERATION = {"cpu": 4e10, "mps": 4e11}
 """Multiply-accumulates of one operation: about half a second on two CPU cores, so that a cancel is heard in time."""

@@ -24,7 +24,7 @@ from ..store import DiskCache, is_number, shared_cache
 if TYPE_CHECKING:
     from ..models.card import ModelCard
 
-__all__ = ["PICTURES", "Speeds", "expected", "learn", "network_names"]
+__all__ = ["PICTURES", "Speeds", "expected", "learn", "network_names", "sampler_names"]
 
 PICTURES = "pictures"
 """The name of what is done to a picture besides networks, on the CPU."""
@@ -62,6 +62,11 @@ def expected(name: str, device: Device, work: float, kinds: Sequence[str] = ()) 
 def network_names(card: ModelCard, precision: str) -> tuple[str, tuple[str, str]]:
     """Name and kinds of a network in a precision, such as "float16"; the work is in multiply-accumulates."""
     return f"{card.sha256[:16]} {precision}", (f"{card.architecture} {precision}", "network")
+
+
+def sampler_names(card: ModelCard, precision: str) -> tuple[str, tuple[str, ...]]:
+    """The like for a model that samples: no guide to how fast a network of one pass is."""
+    return f"{card.architecture} {precision}", ()
 
 
 class Speeds:

@@ -8,7 +8,18 @@ out on a ``state``, with ``windows`` (any part of any value, by ``arithmetic``),
 
 from .coding import Coded, decode, encode
 from .forecast import EXACT_FACTOR, Forecast, Means, forecast
-from .reading import recognise
+from .reading import recognise, recognise_decoder
 from .tree import VaeTree
 
-__all__ = ["EXACT_FACTOR", "Coded", "Forecast", "Means", "VaeTree", "decode", "encode", "forecast", "recognise"]
+__all__ = [
+    "EXACT_FACTOR",
+    "Coded",
+    "Forecast",
+    "Means",
+    "VaeTree",
+    "decode",
+    "encode",
+    "forecast",
+    "recognise",
+    "recognise_decoder",
+]

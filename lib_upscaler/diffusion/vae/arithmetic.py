@@ -48,7 +48,7 @@ class Arithmetic:
         return self.conv(part.conv, x)
 
     def quantise(self, part: Quantiser, x: Tensor) -> Tensor:
-        y = part.module(x)[0]
+        y = part(x)
         self.on_work(2.0 * part.entries * y.numel())
         return y.to(self.dtype)
 

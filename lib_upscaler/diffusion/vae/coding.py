@@ -95,7 +95,7 @@ def encode(
     picture: ``(B, 3, H, W)`` in [-1, 1] on any device. Sides that are no multiples of the factor lose their last px as
     in the model itself. The rest is as with ``decode``; raises what that raises.
     """
-    _require(picture, tree.encoder.in_channels, "picture")
+    _require(picture, tree.coder("encode").in_channels, "picture")
     size = Size(picture.shape[3], picture.shape[2])
     return _Job(tree, picture, size, "encode", means, progress, None, False).run(mode, plan)
 
@@ -133,7 +133,7 @@ class _Job:
     ) -> None:
         """size: of the picture."""
         self.tree, self.source, self.size, self.direction = tree, source.detach(), size, direction
-        self.coder = tree.encoder if direction == "encode" else tree.decoder
+        self.coder = tree.coder(direction)
         device = tree.device if means.device is None else means.device
         dtype = tree.dtype if means.dtype is None else means.dtype
         self.means = replace(means, device=device, dtype=dtype)
@@ -202,7 +202,7 @@ class _Job:
         x = self.source.to(self.device, self.dtype)
         with _watched(self.coder.plain, self.tracker):
             if self.tree.quantiser is not None and self.quantise:
-                x = self.tree.quantiser.module(x)[0].to(self.dtype)
+                x = self.tree.quantiser(x).to(self.dtype)
             for module in self.coder.plain:
                 x = module(x)
         return x.float().cpu()

@@ -116,7 +116,7 @@ class _Chooser:
     def __init__(
         self, tree: VaeTree, size: Size, direction: Direction, means: Means, batch: int, quantise: bool
     ) -> None:
-        coder = tree.encoder if direction == "encode" else tree.decoder
+        coder = tree.coder(direction)
         self.graph = Graph(coder, tree.wraps, quantise)
         self.size, self.direction, self.batch, self.means = size, direction, batch, means
         latent = Size(size.width // tree.factor, size.height // tree.factor)

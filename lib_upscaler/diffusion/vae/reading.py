@@ -12,7 +12,7 @@ from torch import nn
 from ...errors import UnsupportedModelError
 from .tree import Attention, Block, Coder, Conv, Down, Head, Part, Quantiser, Up, VaeTree
 
-__all__ = ["recognise"]
+__all__ = ["recognise", "recognise_decoder"]
 
 
 def recognise(module: nn.Module) -> VaeTree:
@@ -41,6 +41,24 @@ def recognise(module: nn.Module) -> VaeTree:
         reader.wraps(),
         quantiser,
     )
+
+
+def recognise_decoder(module: nn.Module) -> VaeTree:
+    """As ``recognise``, of a first stage that can only decode.
+
+    module: with ``decoder``, and perhaps ``post_quant_conv`` and ``quantize``. Raises UnsupportedModelError.
+    """
+    reader = _Reader()
+    decoder = reader.child(module, "decoder", "")
+    up, before, quantiser = (
+        reader.decoder(decoder),
+        reader.pointwise(module, "post_quant_conv"),
+        reader.quantiser(module),
+    )
+    first: list[Part] = [] if quantiser is None else [quantiser]
+    coder = _coder(first + [Conv(conv) for conv in before] + up, (*before, decoder), decoder)
+    factor = 2 ** sum(isinstance(part, Up) for part in up)
+    return VaeTree("kl" if quantiser is None else "vq", None, coder, factor, reader.wraps(), quantiser)
 
 
 def _coder(parts: list[Part], plain: tuple[nn.Module, ...], module: nn.Module) -> Coder:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, Union
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from ...errors import UnsupportedModelError
 
 __all__ = ["Attention", "Block", "Coder", "Conv", "Down", "Head", "Part", "Quantiser", "Up", "VaeTree"]
 
@@ -76,6 +78,11 @@ class Quantiser:
     entries: int
     channels: int
 
+    def __call__(self, z: Tensor) -> Tensor:
+        """``(B, C, h, w)``, each px its entry. Of latent-diffusion's module that is the first of what it gives."""
+        found = self.module(z)
+        return found[0] if isinstance(found, (tuple, list)) else found
+
 
 Part = Union[Conv, Block, Attention, Up, Down, Head, Quantiser]
 
@@ -98,15 +105,23 @@ class VaeTree:
     """An autoencoder that is known.
 
     kind: "kl" or "vq". factor: px of the picture per px of the latent. wraps: its convolutions take what is beyond a
-    border from the opposite one (the host's "Tiling"). quantiser: of a VQ model.
+    border from the opposite one (the host's "Tiling"). quantiser: of a VQ model. encoder: None where it is not there.
     """
 
     kind: Literal["kl", "vq"]
-    encoder: Coder
+    encoder: Coder | None
     decoder: Coder
     factor: int
     wraps: bool
     quantiser: Quantiser | None = None
+
+    def coder(self, direction: Literal["encode", "decode"]) -> Coder:
+        """Raises UnsupportedModelError where there is no encoder."""
+        if direction == "decode":
+            return self.decoder
+        if self.encoder is None:
+            raise UnsupportedModelError("this VAE cannot encode", "its encoder is not there", "")
+        return self.encoder
 
     @property
     def dtype(self) -> torch.dtype:

@@ -16,14 +16,16 @@ import torch
 from ...errors import ModelFileError, UnsupportedModelError
 from ...store import DiskCache
 from ..card import ModelCard, keep_sha256, known_sha256
-from ..library import ModelEntry, entry_of
+from ..entry import ModelEntry, entry_of
 from ..stored import DOWNLOAD_AGAIN, StoredTensor, cannot_load, shown
 from ..weights import Origin, look_into, read_chosen
 from .layout import FIRST_STAGE, UNET, LdsrLayout, NotLdsr, is_ldsr, layout_of
 from .network import LdsrNetwork, fill, outline
 from .schedule import STEPS, default_alphas
 
-__all__ = ["ARCHITECTURE", "NO_AVERAGE", "ldsr_card", "load_ldsr", "recognise"]
+__all__ = [
+    *("ARCHITECTURE", "NO_AVERAGE", "card_of_layout", "ldsr_card", "load_ldsr", "looks_like_ldsr", "recognise"),
+]
 
 ARCHITECTURE = "LDSR"
 NO_AVERAGE = (
@@ -47,6 +49,11 @@ def recognise(path: Path) -> LdsrLayout | None:
     layout = _layout(Path(path), shapes)
     _wanted(Path(path), stored, layout)
     return layout
+
+
+def looks_like_ldsr(path: Path) -> bool:
+    """Whether it has the parts of LDSR, complete or not. Raises the errors of ``weights.read_model``."""
+    return is_ldsr({name: tensor.shape for name, tensor in _tensors(look_into(path)).items()})
 
 
 def load_ldsr(path: Path) -> tuple[LdsrNetwork, Origin]:

@@ -18,6 +18,7 @@ __all__ = [
     "folder_opener",
     "free_memory",
     "hand_over_memory",
+    "ldsr_folders",
     "log",
     "module",
     "option",
@@ -73,6 +74,13 @@ def esrgan_folders() -> list[Path]:
     """Where the host looks for ESRGAN models: the flag's folder first, then its default; never empty."""
     default = Path(_attribute("paths", "models_path") or _attribute("shared", "models_path") or "models") / "ESRGAN"
     flag = command_option("esrgan_models_path")
+    return list(dict.fromkeys([Path(flag), default] if flag else [default]))
+
+
+def ldsr_folders() -> list[Path]:
+    """Where the host looks for the model of its LDSR: the flag's folder first, then its default."""
+    default = Path(_attribute("paths", "models_path") or _attribute("shared", "models_path") or "models") / "LDSR"
+    flag = command_option("ldsr_models_path")
     return list(dict.fromkeys([Path(flag), default] if flag else [default]))
 
 

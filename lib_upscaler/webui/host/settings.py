@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...fields import GIGABYTE
+from ...models.ldsr.settings import MOST_STEPS
 from ...request import PRECISIONS, Precision
 from .. import host
 
-__all__ = ["Settings", "register", "settings"]
+__all__ = ["Settings", "ldsr_steps", "register", "settings"]
 
 
 TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS, VAE_BANDS = (
@@ -58,6 +59,12 @@ def settings() -> Settings:
         folders=tuple(Path(os.path.expanduser(line.strip())) for line in lines if line.strip()),
         vae_bands=vae_bands if vae_bands in _VAE_BANDS else plain.vae_bands,
     )
+
+
+def ldsr_steps() -> int | None:
+    """The host's own setting for its LDSR, where it has one."""
+    steps = host.option("ldsr_steps", None)
+    return steps if isinstance(steps, int) and 1 <= steps <= MOST_STEPS else None
 
 
 def _bytes(gigabytes: Any) -> int:

@@ -15,6 +15,7 @@ __all__ = [
     "advanced",
     "follows_model",
     "form_row",
+    "ldsr",
     "refresh_button",
     "refreshes",
     "shows_card",
@@ -141,6 +142,15 @@ def shows_card(card: Any, upscaler: Any, source: Any, follow: Any = None, scale:
         component.change(fn=chosen, inputs=[upscaler, follow], outputs=[scale, card], show_progress=False)
 
 
+def ldsr(made: Any, elem_id: str) -> None:
+    """What can be asked of LDSR, closed at first."""
+    with gr.Accordion("LDSR", open=False, elem_id=f"{elem_id}_ldsr"):
+        for pair in (("ldsr_mode", "ldsr_sampler"), ("ldsr_steps", "ldsr_eta"), ("ldsr_seed",)):
+            with form_row():
+                for name in pair:
+                    made[name]
+
+
 # -- advanced ----------------------------------------------------------------------------------------------------------
 
 
@@ -157,3 +167,4 @@ def advanced(made: Any, elem_id: str, source: Any) -> None:
                 made[name]
         shows_card(gr.HTML("", elem_id=f"{elem_id}_recipe_card"), made["recipe"], source)
         made.rest("engine")
+        ldsr(made, elem_id)

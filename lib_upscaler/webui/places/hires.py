@@ -53,7 +53,8 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
             made["visibility"]
             refresh = pieces.refresh_button(_ELEM_ID)
         pieces.refreshes(refresh, listed, source)
-        made.rest()
+        made.rest("models", "size", "tiles", "engine")
+        pieces.ldsr(made, _ELEM_ID)
         plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
     parts = made.parts
     _show_plan(parts, source, card, plan)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from ...catalogue import offline_reason
 from ...errors import ModelNotFoundError
 from ...models.entry import split_name
+from ...models.ldsr.naming import is_ldsr_file
 from .. import host
 from ..host import health
 from ..host.settings import settings
@@ -43,6 +44,8 @@ def scaler_for(entry: Any) -> Scaler | None:
     """Our scaler in place of that of the host's entry; None for what is not ours to run."""
     kind = type(entry.scaler).__name__
     path = entry.data_path
+    if kind == "UpscalerLDSR":
+        return ldsr_scaler(entry)
     if kind not in _HOST_CLASSES or not path:
         return None
     model_name = getattr(entry.scaler, "model_name", None) or ""
@@ -50,6 +53,21 @@ def scaler_for(entry: Any) -> Scaler | None:
     if not _is_address(local):
         return Scaler(entry.name, local, model_name)
     return Scaler(entry.name, path, model_name, fetch=lambda: _fetched(entry, kind))
+
+
+def ldsr_scaler(entry: Any) -> Scaler:
+    """Of the host's LDSR, whose entry names no file: that of ours, else the one that the host would fetch."""
+    model_name, address = getattr(entry.scaler, "model_name", None) or "", getattr(entry.scaler, "model_url", None)
+    here = ldsr_file()
+    if here is not None:
+        return Scaler(entry.name, str(here), model_name)
+    return Scaler(entry.name, str(address or ""), model_name, fetch=lambda: _fetched_ldsr(entry, str(address or "")))
+
+
+def ldsr_file() -> Path | None:
+    """The model of LDSR: as the host, a .safetensors rather than another."""
+    found = [model.path for model in service().library.models() if is_ldsr_file(model)]
+    return min(found, key=lambda path: path.suffix.lower() != ".safetensors", default=None)
 
 
 @dataclass
@@ -105,6 +123,7 @@ class Registry:
             if ours is not None:
                 entries[place] = self._entry_like(entry, ours)
                 self._replaced.append((entry, entries[place]))
+        self._find_ldsr()
         known = {_identity(entry.data_path) for entry in entries if entry.data_path}
         names = {entry.name for entry in entries}
         for model in service().library.models():
@@ -112,6 +131,14 @@ class Registry:
                 name = model.name if model.name not in names else f"{model.name} [TrueScale]"
                 self._append(entries, name, model.path)
                 names.add(name)
+
+    def _find_ldsr(self) -> None:
+        """Its file may have come since the entry was made."""
+        for theirs, ours in self._replaced:
+            file = ldsr_file() if type(theirs.scaler).__name__ == "UpscalerLDSR" else None
+            if file is not None and ours.data_path != str(file):
+                ours.data_path, ours.scaler = str(file), ldsr_scaler(theirs)
+                ours.scaler.scalers = [ours]
 
     def _append(self, entries: list[Any], name: str, path: Path) -> None:
         scaler = Scaler(name, str(path))
@@ -127,6 +154,8 @@ class Registry:
     @staticmethod
     def _entry_like(entry: Any, scaler: Scaler) -> Any:
         ours = copy.copy(entry)
+        if ours.data_path is None:
+            ours.data_path = scaler.path
         ours.scaler = scaler
         scaler.scalers = [ours]
         return ours
@@ -154,16 +183,27 @@ def _fetched(entry: Any, kind: str) -> str:
     here = next((model.path for model in models if split_name(model.path.name)[0] == stem), None)
     if here is not None:
         return str(here)
+    return _download(entry, entry.data_path, _HOST_CLASSES[kind])
+
+
+def _fetched_ldsr(entry: Any, address: str) -> str:
+    """The file of LDSR, by the host where it is not there. It is two gigabytes."""
+    here = ldsr_file()
+    return str(here) if here is not None else _download(entry, address, "model.ckpt")
+
+
+def _download(entry: Any, address: str, file: str) -> str:
+    """By the host. Raises ModelNotFoundError."""
     download: Callable[..., str] | None = getattr(host.module("modelloader"), "load_file_from_url", None)
     folder = getattr(entry.scaler, "model_download_path", None) or getattr(entry.scaler, "model_path", None)
     what = f"the model '{entry.name}' is not here yet"
-    todo = f"connect to the network, or put the file of {entry.data_path} into {folder}"
+    todo = f"connect to the network, or put the file of {address} into {folder}"
     if download is None or folder is None:
         raise ModelNotFoundError(what, "this WebUI cannot fetch it", todo)
     if offline_reason():
         raise ModelNotFoundError(what, f"{offline_reason()} says that the network is not to be used", todo)
     try:
-        return str(download(entry.data_path, model_dir=str(folder), file_name=_HOST_CLASSES[kind]))
+        return str(download(address, model_dir=str(folder), file_name=file))
     except Exception as error:
         raise ModelNotFoundError(what, f"fetching it failed ({error})", todo) from error
 

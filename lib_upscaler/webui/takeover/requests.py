@@ -8,7 +8,7 @@ from typing import Any
 from ...fields import as_request
 from ...planning.sizing import SizeRequest
 from ...request import Model, UpscaleRequest
-from ..host.settings import settings
+from ..host.settings import ldsr_steps, settings
 from . import choices
 
 __all__ = ["Find", "request_of"]
@@ -26,4 +26,4 @@ def request_of(
     """
     current = settings()
     asked = {**values, "upscaler_1": values["upscaler_1"] or choices.default_name()}
-    return as_request(asked, size, find, current.precision, current.memory, **more)
+    return as_request(asked, size, find, current.precision, current.memory, **{"ldsr_steps": ldsr_steps(), **more})

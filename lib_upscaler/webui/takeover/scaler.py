@@ -15,7 +15,7 @@ from ...request import Alpha
 from .. import host
 from ..host.callers import Caller, find_caller
 from ..host.progress import shown_as_job
-from ..host.settings import settings
+from ..host.settings import ldsr_steps, settings
 from ..upscaling.service import service
 from . import results
 from .failing import answer, as_error, batch_begins, batch_ends
@@ -90,6 +90,7 @@ class Scaler:
                 entry = entry_of(Path(self.file(selected)), self.name)
                 asked = {"visibility": 0.0, **options_of(caller.processing), "upscaler_1": entry}
                 more = {"precision": current.precision, "memory": current.memory, "alpha": alpha, "always": always}
+                more["ldsr_steps"] = ldsr_steps()
                 request = as_request(asked, size(), lambda model: model, **more)
                 result = service().upscale(image, request, progress)
                 results.made(caller, result.report)

@@ -36,7 +36,7 @@ class Service:
 
     @property
     def library(self) -> ModelLibrary:
-        """The model that ships, then those in models/ESRGAN and in the further folders."""
+        """The model that ships, then those in models/ESRGAN, in the further folders, and in models/LDSR."""
         folders = model_folders(settings())
         with self._lock:
             if self._library is None or list(self._library.folders) != folders:
@@ -108,8 +108,9 @@ class Service:
 
 
 def model_folders(current: Settings) -> list[Path]:
-    """The host's folders of ESRGAN models and the further ones; absolute, each once."""
-    return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in (*host.esrgan_folders(), *current.folders)))
+    """The host's folders of ESRGAN models, the further ones, and those of LDSR; absolute, each once."""
+    folders = (*host.esrgan_folders(), *current.folders, *host.ldsr_folders())
+    return list(dict.fromkeys(Path(os.path.abspath(folder)) for folder in folders))
 
 
 def service() -> Service:

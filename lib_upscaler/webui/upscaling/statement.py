@@ -18,6 +18,8 @@ WORDS = (
     "in tiles",
     "resampled, without a network",
     "by the WebUI's own upscaler",
+    "sampled in one piece",
+    "sampled in tiles",
     "seam error in levels",
     "match with float32 in dB",
     "seconds",
@@ -25,7 +27,10 @@ WORDS = (
     "tiles redrawn",
     "VAE in bands",
 )
-STRATEGIES = dict(zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI"), WORDS))
+STRATEGIES = dict(
+    zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI", "sampled", "sampled in tiles"), WORDS)
+)
+_CUT = ("tiles", "sampled in tiles")
 _NOTABLE_LOADING = 0.05
 """Seconds."""
 
@@ -35,9 +40,9 @@ def _parts(report: UpscaleReport) -> list[tuple[str, str]]:
     parts = [
         ("", " + ".join(report.models)),
         ("", f"{source} → {output} px, {output.area / 1e6:.2f} MP"),
-        (STRATEGIES.get(report.strategy, ""), str(report.tiles) if report.strategy == "tiles" else ""),
+        (STRATEGIES.get(report.strategy, ""), str(report.tiles) if report.strategy in _CUT else ""),
     ]
-    if report.tiles > 1:
+    if report.tiles > 1 and report.strategy == "tiles":
         parts.append(("seam error in levels", f"{report.seam_error:.2f}"))
     if report.precision != "unknown":
         parts.append(("", report.precision))

@@ -57,7 +57,8 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
         made["visibility"]
     follow = pieces.size(made, _ELEM_ID)
     _tiles(made)
-    made.rest()
+    made.rest("models", "size", "tiles", "engine")
+    pieces.ldsr(made, _ELEM_ID)
     plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
     parts = made.parts
     _show_plan(parts, source, plan)
