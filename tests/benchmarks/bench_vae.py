@@ -14,7 +14,6 @@ import gc
 import json
 import tempfile
 import time
-import weakref
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 from measuring import PeakMemory, answer, in_child, machine, table, use_threads, write_json
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
 
 from lib_upscaler.diffusion.vae import Means, decode, encode, forecast, recognise
 from lib_upscaler.geometry import Size
+from live_bytes import LiveBytes
 from small_vaes import kl_vae, uneven, vq_vae
 
 LAYOUTS = {"sd": (lambda: kl_vae(128), 8, 4), "vq": (lambda: vq_vae(128, entries=8192), 4, 3)}
@@ -48,37 +46,6 @@ class Job:
     output: str
     memory: int
     threads: int | None
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that are alive at once, in one thread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._alive: dict[int, list[int]] = {}
-        self.now = self.peak = 0
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_flatten(result)[0]:
-            if isinstance(tensor, torch.Tensor):
-                self._see(tensor)
-        return result
-
-    def _see(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key not in self._alive:
-            self._alive[key] = [0, storage.nbytes()]
-            self.now += storage.nbytes()
-            self.peak = max(self.peak, self.now)
-        self._alive[key][0] += 1
-        weakref.finalize(tensor, self._gone, key)
-
-    def _gone(self, key: int) -> None:
-        self._alive[key][0] -= 1
-        if not self._alive[key][0]:
-            self.now -= self._alive.pop(key)[1]
 
 
 def whole_bytes(layout: str, direction: str, side: int, dtype: str, with_table: bool = False) -> int:

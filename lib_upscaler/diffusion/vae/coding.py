@@ -14,12 +14,13 @@ from ...errors import RequestError
 from ...geometry import Size
 from ...models.analysis import leaf_work
 from ...models.network import NonFiniteOutput
+from ...planning.budget import OVERHEAD_BYTES, Limits, less_than
 from ...progress import NO_PROGRESS, Progress
 from ...running.device import device_lock
 from ...running.heap import steady_heap
 from ...running.limits import free_cache, is_out_of_memory
 from ...running.runner import DeviceTracker
-from .forecast import Direction, Forecast, Means, Mode, Strategy, forecast
+from .forecasts import Direction, Forecast, Means, Mode, Strategy, forecast
 from .graph import Graph
 from .passes import Sink, execute
 from .schedule import Schedule
@@ -153,8 +154,7 @@ class _Job:
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    # What was forecast has not been there.
-                    self.means = replace(self.means, memory=int(min(chosen.memory, chosen.bytes) * 0.6))
+                    self.means = replace(self.means, memory=_less(chosen))
                     mode = "auto" if mode == "whole" else mode
                     self._warn("memory ran out; it was done again with less")
                 # Only here is what the failed try has made let go of.
@@ -210,6 +210,14 @@ class _Job:
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
+
+
+def _less(failed: Forecast) -> int:
+    """Bytes that may be taken after a try that was to take what it has not got."""
+    if failed.schedule is None:
+        return min(failed.memory, failed.bytes - 1)  # whole no longer fits, and bands take less in any case
+    limits = Limits(failed.memory, failed.schedule.setting.item_size)
+    return less_than(failed.bytes + OVERHEAD_BYTES, limits).budget
 
 
 def _approximation(chosen: Forecast, schedule: Schedule, deviation: float | None, spread: float) -> str:

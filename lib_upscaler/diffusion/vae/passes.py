@@ -70,15 +70,22 @@ def _pass(run: Run, step: Step) -> None:
     plane: Plane | None = None
     if step.kind == "plane":
         plane = run.planes[value.skip] if step.in_place else run.new_plane(value.channels, size)
+    store = None if plane is None else run.store
     # The next row of tiles still reads a little of the stream that this one replaces.
     waits = step.in_place and value.source not in run.planes
     waiting: list[tuple[Region, Tensor]] = []
     for row in tiles_of(size, step.tile):
-        store = None if plane is None else run.store
-        done = [part for region in row for part in _parts(run, value, region, moments, store)]
-        ready, waiting = (waiting, done) if waits else (done, [])
+        done: list[tuple[Region, Tensor]] = []
+        for region in row:
+            parts = _parts(run, value, region, moments, store)
+            if waits:
+                done += parts
+            elif plane is not None:
+                _write(run, plane, parts)
+            del parts
         if plane is not None:
-            _write(run, plane, ready)
+            _write(run, plane, waiting)
+        waiting = done
     if plane is not None:
         _write(run, plane, waiting)
         if step.in_place:

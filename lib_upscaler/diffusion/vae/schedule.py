@@ -262,12 +262,19 @@ class _Maker:
         )
 
     def _sample_bytes(self, numbers: tuple[int, ...]) -> int:
+        """Of one half at a time: a value, the one that it comes from, and the stream that it is added to."""
         last = self.graph.values[numbers[-1]]
-        count = sum(map(len, sample_regions(self.sizes[last.number])))
-        channels = max(
-            self.graph.values[number].channels * self._scale(self.graph.values[number], last) for number in numbers
-        )
-        return int(2 * channels * count * (SAMPLE_SIDE + 28) ** 2 * self.setting.item_size * self.setting.batch)
+        windows = sample_regions(self.sizes[last.number])[0]
+        most = 0.0
+        for number in numbers:
+            value = self.graph.values[number]
+            beside = {number, value.source, value.skip} - {-1}
+            scales = [
+                self.graph.values[other].channels * self._scale(self.graph.values[other], last) for other in beside
+            ]
+            most = max(most, sum(scales))
+        area = sum((region.width + 20) * (region.height + 20) for region in windows)
+        return int(most * area * self.setting.item_size * self.setting.batch)
 
     def _scale(self, value: Value, last: Value) -> float:
         return self.sizes[value.number].area / self.sizes[last.number].area
