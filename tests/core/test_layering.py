@@ -24,7 +24,9 @@ PURE = (
         "models.spandrels",
         "own_packages",
     ),
-    *("models.texts", "planning.budget", "planning.job", "planning.passes", "planning.sizing", "planning.tiling"),
+    *("models.ldsr.cost", "models.ldsr.layout", "models.ldsr.schedule", "models.ldsr.settings", "models.texts"),
+    *("planning.budget", "planning.job", "planning.latent_tiles", "planning.ldsr", "planning.passes"),
+    *("planning.sizing", "planning.tiling"),
     *("progress", "request", "store"),
 )
 

@@ -308,15 +308,16 @@ def test_a_cancel_is_heard_within_a_call_of_the_unet_and_of_the_decoder(real: Ld
         assert len(stopping.fractions) == after
 
 
-def test_what_the_picture_is_thought_to_be_is_offered_after_each_step(real: LdsrNetwork) -> None:
+def test_what_the_picture_is_thought_to_be_is_offered_after_each_step(undecoded: LdsrNetwork) -> None:
     heard = Listener()
-    result = upscale(real, picture(200, 100), None, heard, steps=2)
+    result = upscale(undecoded, picture(200, 100), None, heard, steps=2)
     assert len(heard.shown) == 2
     shown = heard.shown[-1]()
     assert shown.size == (384, 192)
     small = F.interpolate(result.picture[None], (192, 384), mode="area")[0]
     levels = torch.tensor(list(shown.getdata())).view(192, 384, 3).permute(2, 0, 1) / 255
     assert float((levels.mean(dim=(1, 2)) - small.mean(dim=(1, 2))).abs().max()) < 0.1
+    assert float(levels.std()) > 5 * LEVEL
 
 
 # -- memory, and what goes wrong ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,8 @@ DECODED_IN_TILES = "there was not enough memory to decode the picture as a whole
 _CUDA_TILES = 8
 """At once at most: more are no faster."""
 _PREVIEW_SIDE = 96  # latent px
+_STEADY = 2.0
+"""Times what a batch takes otherwise."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,12 @@ class LdsrSampler:
         Raises Cancelled, MemoryLimitError, BrokenModelError, RequestError.
         """
         settings = settings.complete
-        with torch.inference_mode(), device_lock(device), steady_heap(), exact_arithmetic():
+        with torch.inference_mode(), device_lock(device), exact_arithmetic():
             precision = choose_precision(settings.precision, self.network, device, Tracker(progress, 0.0).check)
-            return _Run(self, picture, settings, device, memory, progress, precision).result()
+            run = _Run(self, picture, settings, device, memory, progress, precision)
+            # A steady heap is quicker and takes more, which is dear where the tensors have hundreds of megabytes.
+            with steady_heap() if run.plan.tile_bytes * _STEADY < run.budget else nullcontext():
+                return run.result()
 
 
 def forecast(
