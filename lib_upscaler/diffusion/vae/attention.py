@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...geometry import Region
 from .planes import Plane
 from .regions import tiles_of
-from .schedule import ATTENTION_OVERLAP, Step
+from .schedule import ATTENTION_OVERLAP, SCORE_BYTES, Step
 from .state import Run
 from .tree import Attention
 
@@ -59,7 +60,7 @@ class _Block:
 
     def attention(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """``(B, n, C)``, ``(B, N, C)``, ``(B, N, C)`` to ``(B, n, C)``. Tells of the work as it goes."""
-        return attention(queries, keys, values, self.state.schedule.setting.working // 2, self.state.arithmetic.on_work)
+        return attention(queries, keys, values, self.state.schedule.setting.working // 4, self.state.arithmetic.on_work)
 
     def finish(self, region: Region, attended: Tensor) -> Tensor:
         """attended: ``(B, C, h, w)``."""
@@ -74,17 +75,20 @@ class _Whole(_Block):
     """Each token sees every other."""
 
     def _run(self) -> None:
-        run, windows = self.state.arithmetic, [r for row in tiles_of(self.size, self.step.tile) for r in row]
+        finite, windows = self.state.finite, [r for row in tiles_of(self.size, self.step.tile) for r in row]
         keys, values = (self.state.new_plane(self.value.channels, self.size) for _ in range(2))
         for region in windows:
             for plane, conv in ((keys, self.part.k), (values, self.part.v)):
-                made = self.state.finite(lambda conv=conv, region=region: run.conv(conv, self.normed(region)))  # type: ignore[misc]
+                made = finite(partial(self._projected, conv, region))
                 self.state.write(plane, region, made.to(plane.tensor.device))
         for region in windows:
-            self.write(region, self.state.finite(lambda region=region: self._one(region, keys, values), self.moments))  # type: ignore[misc]
+            self.write(region, finite(partial(self._one, region, keys, values), self.moments))
+
+    def _projected(self, conv: nn.Conv2d, region: Region) -> Tensor:
+        return self.state.arithmetic.conv(conv, self.normed(region))
 
     def _one(self, region: Region, keys: Plane, values: Plane) -> Tensor:
-        queries = _tokens(self.state.arithmetic.conv(self.part.q, self.normed(region)))
+        queries = _tokens(self._projected(self.part.q, region))
         return self.finish(region, _picture(self.attention(queries, keys.tokens, values.tokens), region))
 
 
@@ -92,22 +96,19 @@ class _Tiles(_Block):
     """A token sees its tile; neighbouring tiles are blended, so that no line is seen between them."""
 
     def _run(self) -> None:
+        finite, tile = self.state.finite, self.step.tile
         total = self.state.new_plane(self.value.channels, self.size, torch.float32)
         total.tensor.zero_()
-        across, down = (
-            _spread(*side)
-            for side in ((self.size.width, self.step.tile.width), (self.size.height, self.step.tile.height))
-        )
-        for y, weights_down in down:
-            for x, weights_across in across:
-                region = Region(x, y, self.step.tile.width, self.step.tile.height)
-                made = self.state.finite(lambda region=region: self._one(region))  # type: ignore[misc]
+        for y, weights_down in _spread(self.size.height, tile.height):
+            for x, weights_across in _spread(self.size.width, tile.width):
+                region = Region(x, y, tile.width, tile.height)
+                made = finite(partial(self._one, region)).float()
                 weight = weights_down[:, None] * weights_across[None, :]
                 place = total.tensor[:, :, region.rows, region.columns]
-                place += (made.float() * weight.to(made.device)).to(place.device)
-        for row in tiles_of(self.size, self.step.tile):
+                place += (made * weight.to(made.device)).to(place.device)
+        for row in tiles_of(self.size, tile):
             for region in row:
-                self.write(region, self.state.finite(lambda region=region: self._sum(region, total), self.moments))  # type: ignore[misc]
+                self.write(region, finite(partial(self._sum, region, total), self.moments))
 
     def _one(self, region: Region) -> Tensor:
         run, h = self.state.arithmetic, self.normed(region)
@@ -125,10 +126,10 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, scores: int, on_wor
     scores: bytes that the tables of scores may take. on_work: told of the multiply-accumulates; may raise.
     """
     batch, count, channels = queries.shape
-    rows = max(1, min(count, scores // (12 * batch * FEWEST_KEYS)))
+    rows = max(1, min(count, scores // (SCORE_BYTES * batch * FEWEST_KEYS)))
     if rows < count:
         return torch.cat([attention(part, keys, values, scores, on_work) for part in queries.split(rows, 1)], 1)
-    columns = max(FEWEST_KEYS, scores // (12 * batch * count))
+    columns = max(FEWEST_KEYS, scores // (SCORE_BYTES * batch * count))
     if columns >= keys.shape[1]:
         on_work(2.0 * batch * count * keys.shape[1] * channels)
         q, k, v = (part.to(queries)[:, None] for part in (queries, keys, values))

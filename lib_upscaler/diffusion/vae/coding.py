@@ -145,7 +145,7 @@ class _Job:
 
     def run(self, mode: Mode, plan: Forecast | None) -> Coded:
         with device_lock(self.device), torch.no_grad(), _no_autocast(self.device), steady_heap():
-            chosen = self._forecast(mode) if plan is None else plan
+            asked, chosen = mode, self._forecast(mode) if plan is None else plan
             while True:
                 try:
                     return self._one(chosen)
@@ -154,8 +154,11 @@ class _Job:
                 except (RuntimeError, MemoryError) as error:
                     if not is_out_of_memory(error):
                         raise
-                    self.means = replace(self.means, memory=_less(chosen))
-                    mode = "auto" if mode == "whole" else mode
+                    if chosen.schedule is None:
+                        mode = "exact"
+                    else:
+                        self.means = replace(self.means, memory=_less(chosen, chosen.schedule))
+                        mode = "auto" if asked == "whole" else asked
                     self._warn("memory ran out; it was done again with less")
                 # Only here is what the failed try has made let go of.
                 free_cache(self.device)
@@ -212,11 +215,9 @@ class _Job:
             self.warnings.append(text)
 
 
-def _less(failed: Forecast) -> int:
+def _less(failed: Forecast, schedule: Schedule) -> int:
     """Bytes that may be taken after a try that was to take what it has not got."""
-    if failed.schedule is None:
-        return min(failed.memory, failed.bytes - 1)  # whole no longer fits, and bands take less in any case
-    limits = Limits(failed.memory, failed.schedule.setting.item_size)
+    limits = Limits(failed.memory, schedule.setting.item_size)
     return less_than(failed.bytes + OVERHEAD_BYTES, limits).budget
 
 

@@ -157,7 +157,7 @@ class _Chooser:
         return self._forecast("whole", None, self.device, (need, 0, need, work), reason)
 
     def exact(self, reason: str) -> Forecast | None:
-        """The most that may be kept, on the device or else in host memory."""
+        """None where it does not fit."""
         return self._planned("exact", reason)
 
     def fast(self, reason: str) -> Forecast:

@@ -7,6 +7,8 @@ different pictures is what the deviation is estimated from.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -50,9 +52,7 @@ def sample(run: Run, step: Step) -> None:
         run.windows.affines[number] = merged(*pair).affine(norm).to(run.arithmetic.device)
         ratio = (sides[0][number].scale / sides[1][number].scale - 1).abs()
         run.spread = max(run.spread, float(ratio.mean()) / 2)
-    if run.schedule.steps[-1].value == len(graph.values) - 1 and not any(
-        other.kind == "plane" and other.value > last for other in run.schedule.steps
-    ):
+    if run.schedule.steps[-2] is step:  # the output comes next, so that it can be looked at
         run.deviation = _difference(run, sides)
 
 
@@ -63,11 +63,8 @@ def _difference(run: Run, sides: list[dict[int, Affine]]) -> float:
     total = 0.0
     looks = regions[:: max(1, len(regions) // LOOKS)][:LOOKS]
     for region in looks:
-        outputs = []
-        for side in sides:
-            windows = _beside(run, side)
-            outputs.append(run.finite(lambda windows=windows, region=region: windows.window(number, region)).float())  # type: ignore[misc]
-        total += float((outputs[0] - outputs[1]).square().mean())
+        first, second = (run.finite(partial(_beside(run, side).window, number, region)).float() for side in sides)
+        total += float((first - second).square().mean())
     return (total / len(looks)) ** 0.5 / 2
 
 
@@ -84,7 +81,6 @@ class _Half:
 
     def __init__(self, run: Run, step: Step, regions: list[Region]) -> None:
         self.run, self.step = run, step
-        self.affines: dict[int, Affine] = {}
         self.regions = regions
         self.windows = [_beside(run, {}) for _ in regions]
         self.needs = [self._needs(region) for region in regions]
@@ -97,7 +93,7 @@ class _Half:
             for windows, needs, core in zip(self.windows, self.needs, self._cores(value)):
                 run.tracker.check()
                 region = needs[value.number]
-                part = run.finite(lambda w=windows, r=region, n=value.number: w.window(n, r))  # type: ignore[misc]
+                part = run.finite(partial(windows.window, value.number, region))
                 if moments is not None:
                     inner = core.relative_to(region)
                     moments.add(part[:, :, inner.rows, inner.columns])

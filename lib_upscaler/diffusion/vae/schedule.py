@@ -101,6 +101,9 @@ class Schedule:
 
 
 TILE_SIDES = (1024, 768, 512, 384, 320, 256, 224, 192, 160, 128, 96, 64, 48, 32, 24, 16, 8)
+SCORE_BYTES = 12
+"""Of attention, for each pair of tokens that is looked at at once: their score in float32, twice, and rounded."""
+
 ATTENTION_TILE, ATTENTION_OVERLAP = 96, 24
 """px of the latent. A token sees 9216 others; the whole of a picture of 768 px."""
 
@@ -240,16 +243,20 @@ class _Maker:
         """Tile, work, bytes of a window, and bytes of the keys and values (or of the sum of tiles)."""
         setting, channels = self.setting, value.channels
         plane = channels * size.area * setting.batch
+        # Bytes of all that is made of a token, without scores.
+        token = (6 if setting.attention == "tiles" else 8) * channels * setting.item_size * setting.batch
         if setting.attention == "tiles":
             tile = Size(min(ATTENTION_TILE, size.width), min(ATTENTION_TILE, size.height))
             step = ATTENTION_TILE - ATTENTION_OVERLAP
             tiles = math.ceil(size.width / step) * math.ceil(size.height / step)
-            work = (2.0 * channels * tile.area**2 + value.work * tile.area) * tiles
-            return tile, work * setting.batch, setting.working, plane * 4
-        side = max(1, int(math.sqrt(setting.working / (setting.item_size * channels * 8))))
-        tile = Size(equal_part(size.width, side), equal_part(size.height, side))
-        work = (2.0 * channels * size.area + value.work) * size.area
-        return tile, work * setting.batch, setting.working, 2 * plane * setting.item_size
+            work, seen, more = (2.0 * channels * tile.area**2 + value.work * tile.area) * tiles, tile.area, plane * 4
+        else:
+            side = max(1, int(math.sqrt(setting.working / (2 * token))))
+            tile = Size(equal_part(size.width, side), equal_part(size.height, side))
+            work = (2.0 * channels * size.area + value.work) * size.area
+            seen, more = size.area, 2 * plane * setting.item_size
+        scores = min(setting.working // 4, SCORE_BYTES * setting.batch * tile.area * seen)
+        return tile, work * setting.batch, token * tile.area + scores, more
 
     def _sample_work(self, numbers: tuple[int, ...]) -> float:
         """Twice, for two samples, with the context that each window needs: some 14 px on each side of it."""
