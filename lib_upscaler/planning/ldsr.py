@@ -13,7 +13,7 @@ from ..models.ldsr.schedule import host_times
 from ..models.ldsr.settings import SMALLEST_TILE, LdsrSettings
 from .latent_tiles import LatentGrid, moving_grid, regular_grid
 
-__all__ = ["HOST_PATCH", "HOST_STRIDE", "OVERLAP", "LdsrPlan", "plan_ldsr", "smaller_plan"]
+__all__ = ["HOST_PATCH", "HOST_STRIDE", "OVERLAP", "LdsrPlan", "not_enough", "plan_ldsr", "smaller_plan"]
 
 HOST_PATCH, HOST_STRIDE = 128, 64
 OVERLAP = 16
@@ -150,6 +150,7 @@ def smaller_plan(plan: LdsrPlan) -> LdsrPlan | None:
 
 
 def not_enough(budget: int) -> MemoryLimitError:
+    """The words for it. budget: bytes."""
     return MemoryLimitError(
         "there is not enough memory for LDSR",
         f"{max(0, budget) / 1e6:.0f} MB may be used beside its weights",

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lib_upscaler.models.ldsr.layout import DecoderLayout, LdsrLayout, UNetLayout
-from lib_upscaler.models.ldsr.network import LdsrNetwork, outline
+from lib_upscaler.models.ldsr.network import LdsrNetwork, fill, outline
 from lib_upscaler.models.ldsr.schedule import default_alphas
 
 REAL = LdsrLayout(
@@ -81,10 +81,8 @@ def _random(name: str, shape: tuple[int, ...], seed: int, gain: float = 1.0) -> 
 def network(layout: LdsrLayout = SMALL, seed: int = 0, alphas: np.ndarray | None = None) -> LdsrNetwork:
     """Without a file."""
     unet, first_stage = outline(layout)
-    unet.load_state_dict(unet_weights(layout, seed), assign=True)
-    first_stage.load_state_dict(first_stage_weights(layout, seed), assign=True)
-    for one in (unet, first_stage):
-        one.requires_grad_(False).eval()
+    fill(unet, unet_weights(layout, seed))
+    fill(first_stage, first_stage_weights(layout, seed))
     return LdsrNetwork(layout, unet, first_stage, default_alphas() if alphas is None else alphas)
 
 

@@ -16,7 +16,7 @@ from lib_upscaler.models.ldsr.cost import unet_work
 from lib_upscaler.models.ldsr.settings import LdsrSettings
 from lib_upscaler.planning.latent_tiles import moving_grid
 from lib_upscaler.planning.ldsr import OVERLAP, plan_ldsr, smaller_plan
-from lib_upscaler.running.ldsr.sampler import forecast
+from lib_upscaler.running.ldsr.forecast import forecast
 
 CPU = torch.device("cpu")
 AMPLE = 1 << 40

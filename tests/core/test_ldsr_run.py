@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -50,6 +51,14 @@ class PlainStage(nn.Module):
     def forward(self, z: Tensor, on_block: Callable[[], None] = lambda: None) -> Tensor:
         on_block()
         return z.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+
+
+class LocalStage(PlainStage):
+    """Repeats each position, and adds what tells where in its own latent it is."""
+
+    def forward(self, z: Tensor, on_block: Callable[[], None] = lambda: None) -> Tensor:
+        y = super().forward(z, on_block)
+        return 0.3 * y.clamp(-1, 1) + torch.linspace(0, 0.5, y.shape[3]) * torch.linspace(0, 1, y.shape[2])[:, None]
 
 
 @pytest.fixture
@@ -252,11 +261,12 @@ def as_the_webui(net: LdsrNetwork, image: Tensor, steps: int, seed: int) -> Tens
     return in_patches(net.first_stage, x, 4)[0]
 
 
-def test_the_webuis_arithmetic(real: LdsrNetwork) -> None:
+def test_the_webuis_arithmetic(undecoded: LdsrNetwork) -> None:
+    local = LdsrNetwork(TINY, undecoded.unet, LocalStage(), default_alphas())  # type: ignore[arg-type]
     image = picture(192, 128)
     with torch.inference_mode():
-        expected = (as_the_webui(real, image, 2, seed=11).clamp(-1, 1) + 1) / 2
-    result = upscale(real, image, mode="webui", steps=2, seed=11)
+        expected = (as_the_webui(local, image, 2, seed=11).clamp(-1, 1) + 1) / 2
+    result = upscale(local, image, mode="webui", steps=2, seed=11)
     assert float((result.picture - expected).abs().max()) < 0.1 * LEVEL
     assert float(expected.std()) > 5 * LEVEL
 
@@ -308,16 +318,20 @@ def test_a_cancel_is_heard_within_a_call_of_the_unet_and_of_the_decoder(real: Ld
         assert len(stopping.fractions) == after
 
 
-def test_what_the_picture_is_thought_to_be_is_offered_after_each_step(undecoded: LdsrNetwork) -> None:
-    heard = Listener()
-    result = upscale(undecoded, picture(200, 100), None, heard, steps=2)
-    assert len(heard.shown) == 2
-    shown = heard.shown[-1]()
-    assert shown.size == (384, 192)
-    small = F.interpolate(result.picture[None], (192, 384), mode="area")[0]
-    levels = torch.tensor(list(shown.getdata())).view(192, 384, 3).permute(2, 0, 1) / 255
-    assert float((levels.mean(dim=(1, 2)) - small.mean(dim=(1, 2))).abs().max()) < 0.1
-    assert float(levels.std()) > 5 * LEVEL
+def test_what_the_picture_is_thought_to_be_is_offered_after_each_step(plain: LdsrNetwork) -> None:
+    heard, latents = Listener(), list[Tensor]()
+
+    def decode(latent: Tensor, progress: object) -> Tensor:
+        latents.append(latent)
+        return plain.first_stage(latent)
+
+    LdsrSampler(plain, decode).upscale(picture(192, 96), LdsrSettings(steps=3), CPU, None, heard)
+    assert len(heard.shown) == 3
+    shown = [np.asarray(make(), np.float32) for make in heard.shown]
+    assert shown[0].shape == (192, 384, 3)  # half the latent, four times as large
+    clean = F.avg_pool2d(latents[0], 2)[0].clamp(-1, 1).permute(1, 2, 0).numpy()  # the last step's is what comes out
+    assert np.abs(shown[-1][::4, ::4] - (clean + 1) * 127.5).max() <= 1
+    assert np.abs(shown[0] - shown[-1]).max() > 5
 
 
 # -- memory, and what goes wrong ---------------------------------------------------------------------------------------
@@ -399,6 +413,14 @@ def test_the_decoder_can_be_exchanged(plain: LdsrNetwork) -> None:
     ours = decoding.decode_whole(plain.first_stage, given[0], Listener())
     unchanged = LdsrSampler(plain).upscale(picture(70, 60), LdsrSettings(steps=2), CPU)
     assert torch.equal((ours[0, :, :240, :280].clamp(-1, 1) + 1) / 2, unchanged.picture)
+
+
+def test_memory_that_runs_out_elsewhere_is_said_in_words(plain: LdsrNetwork) -> None:
+    def decode(latent: Tensor, progress: object) -> Tensor:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    with pytest.raises(MemoryLimitError, match="not enough memory for LDSR"):
+        LdsrSampler(plain, decode).upscale(picture(20, 20), LdsrSettings(steps=1), CPU)
 
 
 def test_numbers_that_are_not_finite(plain: LdsrNetwork, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,12 @@ from torch import Tensor
 
 from ...errors import MemoryLimitError
 from ...geometry import Size
-from ...models.ldsr.layout import LdsrLayout
-from ...models.ldsr.network import LdsrNetwork, outline
+from ...models.ldsr.network import LdsrNetwork
 from ...models.ldsr.samplers import sample_ddim, sample_dpmpp_2m
-from ...models.ldsr.schedule import STEPS, Level, even_levels, host_levels, host_times, karras_levels
+from ...models.ldsr.schedule import Level, even_levels, host_levels, karras_levels
 from ...models.ldsr.settings import SMALLEST_TILE, LdsrSettings
 from ...models.ldsr.vq import FirstStage
-from ...planning.ldsr import HOST_PATCH, LdsrPlan, plan_ldsr
+from ...planning.ldsr import HOST_PATCH, LdsrPlan, not_enough
 from ...progress import NO_PROGRESS, Progress, SubProgress, Tracker, preview_of
 from ..device import device_lock
 from ..heap import steady_heap
@@ -27,47 +26,16 @@ from ..limits import free_cache, is_out_of_memory, memory_budget
 from ..precision import ChosenPrecision, exact_arithmetic
 from .decoding import Decode, decode_as_webui, decode_in_tiles, decode_whole
 from .denoiser import TiledDenoiser
+from .forecast import LdsrForecast, forecast, notes_on, plan_for
 from .noise import CanvasNoise
 from .precision import choose_precision
 
-__all__ = ["LdsrForecast", "LdsrResult", "LdsrSampler", "forecast"]
+__all__ = ["LdsrResult", "LdsrSampler"]
 
 DECODED_IN_TILES = "there was not enough memory to decode the picture as a whole: it was decoded in tiles"
-_CUDA_TILES = 8
-"""At once at most: more are no faster."""
 _PREVIEW_SIDE = 96  # latent px
 _STEADY = 2.0
 """Times what a batch takes otherwise."""
-
-
-@dataclass(frozen=True)
-class LdsrForecast:
-    """What a run would take.
-
-    output: size of the picture that comes out. steps: calls of the UNet for each place, which may be more than were
-    asked for, as the WebUI rounds. tiles: of the first step. tile: their side in latent px, None where all is one.
-    pixel_steps: latent px that the UNet is run on. work: multiply-accumulates, of the UNet and of decoding.
-    weights_bytes, sampling_bytes, decoding_bytes: of the networks in use, and beside them. whole_decoding_bytes: of
-    decoding as a whole, where there may be no room for it.
-    """
-
-    output: Size
-    steps: int
-    tiles: int
-    tile: int | None
-    batch: int
-    pixel_steps: int
-    work: float
-    weights_bytes: int
-    sampling_bytes: int
-    decoding_bytes: int
-    whole_decoding_bytes: int
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def bytes(self) -> int:
-        """At the peak."""
-        return self.weights_bytes + max(self.sampling_bytes, self.decoding_bytes)
 
 
 @dataclass(frozen=True)
@@ -97,7 +65,7 @@ class LdsrSampler:
         self, size: Size, settings: LdsrSettings, device: torch.device, memory: int | None = None
     ) -> LdsrForecast:
         """As the function of this name."""
-        return forecast(self.network.layout, size, settings, device, memory, self.network.alphas)
+        return forecast(self.network.layout, size, settings, device, memory)
 
     def upscale(
         self,
@@ -113,47 +81,22 @@ class LdsrSampler:
 
         Raises Cancelled, MemoryLimitError, BrokenModelError, RequestError.
         """
-        settings = settings.complete
+        try:
+            return self._upscale(picture, settings.complete, device, memory, progress)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise not_enough(memory_budget(device, memory)) from error
+
+    def _upscale(
+        self, picture: Tensor, settings: LdsrSettings, device: torch.device, memory: int | None, progress: Progress
+    ) -> LdsrResult:
         with torch.inference_mode(), device_lock(device), exact_arithmetic():
             precision = choose_precision(settings.precision, self.network, device, Tracker(progress, 0.0).check)
             run = _Run(self, picture, settings, device, memory, progress, precision)
             # A steady heap is quicker and takes more, which is dear where the tensors have hundreds of megabytes.
             with steady_heap() if run.plan.tile_bytes * _STEADY < run.budget else nullcontext():
                 return run.result()
-
-
-def forecast(
-    layout: LdsrLayout,
-    size: Size,
-    settings: LdsrSettings,
-    device: torch.device,
-    memory: int | None = None,
-    alphas: np.ndarray | None = None,
-) -> LdsrForecast:
-    """What a run takes, as far as it can be told without one: in the precision that is asked for, float32 for "auto".
-
-    size: of the picture, px. memory: bytes that may be taken at most. Raises MemoryLimitError, RequestError.
-    """
-    settings = settings.complete
-    item_size = 2 if settings.precision in ("fp16", "bf16") else 4
-    plan = _plan(layout, size, settings, device, memory, item_size)
-    weights = _weights_bytes(layout, item_size)
-    decoding = plan.decoder_bytes(None if plan.decodes_whole else Size(HOST_PATCH, HOST_PATCH))
-    picture = plan.output.area * 3 * 4
-    return LdsrForecast(
-        output=plan.output,
-        steps=plan.steps,
-        tiles=len(plan.grid(0).tiles),
-        tile=HOST_PATCH if plan.as_webui else plan.tile,
-        batch=plan.batch,
-        pixel_steps=plan.pixel_steps,
-        work=plan.work + plan.decoder_work,
-        weights_bytes=weights,
-        sampling_bytes=plan.tile_bytes + plan.canvas_bytes,
-        decoding_bytes=decoding + picture,
-        whole_decoding_bytes=plan.decoder_bytes() + picture,
-        warnings=_notes(settings, plan.steps),
-    )
 
 
 class _Run:
@@ -175,8 +118,8 @@ class _Run:
         layout, self.memory = self.network.layout, memory
         self.network.unet_for(device, precision.dtype)  # what it takes there is gone before room for the rest is told
         self.budget = memory_budget(device, memory)
-        self.plan = _plan(layout, self.size, settings, device, memory, precision.item_size)
-        self.warnings = [*self.network.notes, *_notes(settings, self.plan.steps)]
+        self.plan = plan_for(layout, self.size, settings, device, memory, precision.item_size)
+        self.warnings = [*self.network.notes, *notes_on(settings, self.plan.steps)]
         share = self.plan.work / (self.plan.work + self.plan.decoder_work)
         self.progress = progress
         self.sampling, self.decoding = SubProgress(progress, 0.0, share), SubProgress(progress, share, 1.0)
@@ -264,33 +207,11 @@ class _Run:
         )
 
 
-def _plan(
-    layout: LdsrLayout, size: Size, settings: LdsrSettings, device: torch.device, memory: int | None, item_size: int
-) -> LdsrPlan:
-    budget = memory_budget(device, memory)
-    return plan_ldsr(layout, size, settings, budget, item_size, _CUDA_TILES if device.type == "cuda" else 1)
-
-
 def _levels(settings: LdsrSettings, alphas: np.ndarray) -> list[Level]:
     assert settings.steps is not None
     if settings.mode == "webui":
         return host_levels(settings.steps, alphas)
     return (karras_levels if settings.sampler == "dpmpp_2m" else even_levels)(settings.steps, alphas)
-
-
-def _notes(settings: LdsrSettings, steps: int) -> tuple[str, ...]:
-    """What is otherwise than it was asked for."""
-    if settings.mode != "webui" or settings.steps is None:
-        return ()
-    notes = []
-    if steps != settings.steps:
-        notes.append(f"the WebUI's LDSR runs {steps} steps where it is asked for {settings.steps}")
-    if host_times(settings.steps)[0] >= STEPS:
-        notes.append(
-            f"the WebUI's LDSR fails with {settings.steps} steps, as it asks for noise beyond the last level; "
-            "the last level was used"
-        )
-    return tuple(notes)
 
 
 def _mirrored(picture: Tensor, canvas: Size) -> Tensor:
@@ -306,8 +227,3 @@ def _repeated(picture: Tensor, canvas: Size) -> Tensor:
     """Grown by its last column and row, as the WebUI does it."""
     right, below = canvas.width - picture.shape[3], canvas.height - picture.shape[2]
     return F.pad(picture, (0, right, 0, below), mode="replicate")
-
-
-def _weights_bytes(layout: LdsrLayout, item_size: int) -> int:
-    unet, first_stage = (sum(w.numel() for w in network.parameters()) for network in outline(layout))
-    return unet * item_size + first_stage * 4
