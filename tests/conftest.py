@@ -7,6 +7,7 @@ import os
 # The networks in the tests are tiny: threads cost them more than they give. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +18,10 @@ import hypothesis
 import pytest
 
 from effort import set_long
+
+# Containers often keep Python from writing bytecode. Here dozens of processes would compile the same files anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # -- random jobs -------------------------------------------------------------------------------------------------------
 
