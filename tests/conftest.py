@@ -73,6 +73,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             return IN_A_BROWSER if nodeid.startswith(IN_A_BROWSER) else super()._split_scope(nodeid)
 
+        def _assign_work_unit(self, node: Any) -> None:
+            """What takes longest comes first: the end would wait for it."""
+            if IN_A_BROWSER in self.workqueue:
+                self.workqueue.move_to_end(IN_A_BROWSER, last=False)
+            super()._assign_work_unit(node)
+
     return Scheduling(config, log)
 
 

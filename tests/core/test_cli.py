@@ -186,14 +186,6 @@ def test_the_report_has_a_line_for_each_picture() -> None:
     assert len(Path("r.jsonl").read_text().splitlines()) == 6, "lines are appended"
 
 
-def test_the_peak_includes_reading_and_writing() -> None:
-    photo("in.bmp", 3000, 2000)  # 18 MB of pixels once read, none of which the small result needs
-    words = ("in.bmp", "-o", "o.png", "--model", "two", "--scale", "0.05", "--report", "r.jsonl")
-    assert upscale(*words) == 0
-    peak = json.loads(Path("r.jsonl").read_text())["peak_bytes"]
-    assert peak >= 15_000_000, peak
-
-
 def test_verify_compares_with_the_untiled_network(capsys: pytest.CaptureFixture) -> None:
     photo("in.png", 60, 40)
     words = ("--model", "two", "--precision", "exact", "--tile", "16", "--verify", "--report", "r.jsonl")
@@ -564,13 +556,19 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "ascii"}
 
 
-def test_as_a_module_on_a_console_that_knows_no_korean() -> None:
-    photo("한글.png")
-    words = command("upscale", "한글.png", "--model", "two")
+def test_as_a_module_on_a_console_that_knows_no_korean_and_its_peak_includes_reading_and_writing() -> None:
+    """The peak in a process of its own, as users have it: here it depends on what earlier tests have left in the heap,
+    which the picture is read into without any more memory.
+    """
+    photo("한글.bmp", 3000, 2000)  # none of its pixels are needed any more once the small result is made
+    words = command("upscale", "한글.bmp", "--model", "two", "--scale", "0.05", "--report", "r.jsonl")
     done = subprocess.run(words, env=environment(), capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert Path("한글-upscaled.png").is_file()
-    assert rb"\ud55c\uae00.png -> " in done.stdout
+    assert rb"\ud55c\uae00.bmp -> " in done.stdout
+    peak = json.loads(Path("r.jsonl").read_text())["peak_bytes"]
+    pixels = 3000 * 2000
+    assert 3 * pixels <= peak <= 20 * pixels, "a byte for each channel, and a few copies"
 
 
 def test_the_start_needs_no_torch_and_survives_a_closed_pipe(models: Path) -> None:
