@@ -646,8 +646,10 @@ def test_ctrl_c_lets_the_job_tidy_up(project: Project) -> None:
         """
     )
     command = [sys.executable, str(project.root / "install.py"), "upscale", "a.png"]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=project.user, start_new_session=True, **streams) as process:
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    # Where the tests run in the background, the shell has Ctrl-C ignored.
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, cwd=project.user, **options) as process:
         assert any("at work" in line for line in iter(process.stdout.readline, ""))
         os.killpg(process.pid, signal.SIGINT)
         out, error = process.communicate(timeout=20)
