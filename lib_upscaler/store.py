@@ -151,7 +151,7 @@ class DiskCache:
             self._remove_leftovers()
             descriptor, temporary = tempfile.mkstemp(prefix=f".{self._path.stem}-", dir=self._path.parent)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({key: json.loads(text) for key, text in self._entries.items()}, file)
+                file.write("{" + ", ".join(f"{json.dumps(key)}: {text}" for key, text in self._entries.items()) + "}")
             os.replace(temporary, self._path)
         except OSError:  # read-only, full, or held open by another process: it stays in memory
             if temporary is not None:

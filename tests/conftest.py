@@ -7,6 +7,7 @@ import os
 # The networks in the tests are tiny: threads cost them more than they give. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,6 +18,10 @@ import hypothesis
 import pytest
 
 from effort import set_long
+
+# Containers often keep Python from writing bytecode. Here dozens of processes would compile the same files anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # -- random jobs -------------------------------------------------------------------------------------------------------
 
@@ -67,6 +72,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return IN_A_BROWSER if nodeid.startswith(IN_A_BROWSER) else super()._split_scope(nodeid)
+
+        def _assign_work_unit(self, node: Any) -> None:
+            """What takes longest comes first: the end would wait for it."""
+            if IN_A_BROWSER in self.workqueue:
+                self.workqueue.move_to_end(IN_A_BROWSER, last=False)
+            super()._assign_work_unit(node)
 
     return Scheduling(config, log)
 

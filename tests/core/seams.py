@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -43,6 +44,7 @@ def textures(width: int, height: int, correlation: float, strength: float = 8.0,
     return change
 
 
+@functools.lru_cache(maxsize=16)  # the same tiles are asked for again and again
 def _grain(width: int, height: int, seed: int) -> np.ndarray:
     """``(h, w, 3)``, mean 0, variance 1, grains of about 2 px."""
     white = np.random.default_rng(seed).standard_normal((height + 2, width + 2, 3), np.float32)

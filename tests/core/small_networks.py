@@ -177,7 +177,18 @@ def _network_class(architecture: str, name: str = "") -> type[nn.Module]:
     return only
 
 
-def _state(
+_made: dict[str, StateDict] = {}
+
+
+def _state(architecture: str, hyperparameters: Mapping[str, object], *name: str, **options: Any) -> StateDict:
+    """As ``_made_state``, which takes long, but each state is made once in a process."""
+    key = repr((architecture, hyperparameters, name, sorted(options.items())))
+    if key not in _made:
+        _made[key] = _made_state(architecture, hyperparameters, *name, **options)
+    return {name: value.clone() for name, value in _made[key].items()}
+
+
+def _made_state(
     architecture: str,
     hyperparameters: Mapping[str, object],
     name: str = "",

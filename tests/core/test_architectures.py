@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 IMAGES = {name: network for name, network in available().items() if network.kind == "image"}
 REFUSED = {name: network for name, network in available().items() if network.kind == "refused"}
+LARGE = {"AdaCode", "FeMaSR-x2"}
+"""Their code fixes most of their size: the smallest network has 25 million weights, and takes seconds."""
+BUILT = [pytest.param(name, marks=[pytest.mark.long] if name in LARGE else []) for name in IMAGES]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -40,7 +43,7 @@ def test_small_networks_are_the_same_at_every_call(name: str) -> None:
 
 
 # Of module scope, so that pytest runs both tests of a network one after the other, and the state is made once.
-@pytest.fixture(scope="module", params=IMAGES)
+@pytest.fixture(scope="module", params=BUILT)
 def built(request: pytest.FixtureRequest) -> Built:
     network, state = IMAGES[request.param], IMAGES[request.param].build()
     descriptor = by_spandrel(state)

@@ -133,7 +133,7 @@ def _reported(upscaler: Upscaler, image: Image.Image, request: UpscaleRequest) -
 
 
 def test_it_is_what_the_run_reports(upscaler: Upscaler) -> None:
-    """Of 120 jobs; of 600 with ``pytest --long``."""
+    """Of 75 jobs; of 600 with ``pytest --long``."""
     seen: Counter[str] = Counter()
     for size, channels, alpha, request in _jobs(rounds(600)):
         found = estimate(upscaler, size, request, alpha, channels)

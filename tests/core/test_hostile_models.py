@@ -451,26 +451,23 @@ from pathlib import Path
 import test_hostile_models as tests
 folder = Path(sys.argv[1])
 path = folder / "x.pth"
-save = getattr(tests, sys.argv[2])
-whole = tests._filled(1.0, folder / "made", save)
-errors = 0
-for number in range(tests.RACES):
-    path.write_bytes(whole)
-    left = (0, 7, len(whole) // 3, len(whole) - 1)[number % 4]
-    weights = tests._race(path, lambda: os.truncate(path, left), number * 0.001)
-    assert weights is None or all(bool((value == 1.0).all()) for value in weights.values())
-    errors += weights is None
-print("errors", errors)
+for save in (tests.save_pth, tests.save_safetensors):
+    whole = tests._filled(1.0, folder / "made", save)
+    for number in range(tests.RACES):
+        path.write_bytes(whole)
+        left = (0, 7, len(whole) // 3, len(whole) - 1)[number % 4]
+        weights = tests._race(path, lambda: os.truncate(path, left), number * 0.001)
+        assert weights is None or all(bool((value == 1.0).all()) for value in weights.values())
+    print("done", save.__name__, flush=True)
 """
 
 
-@pytest.mark.parametrize("save", ["save_pth", "save_safetensors"])
-def test_races_of_cutting_the_file_off_with_a_read(tmp_path: Path, save: str) -> None:
-    """20 of them, in a process of their own: mapped into memory, the file's missing pages ended it (SIGBUS)."""
-    command = [sys.executable, "-c", TRUNCATING, str(tmp_path), save]
+def test_races_of_cutting_the_file_off_with_a_read(tmp_path: Path) -> None:
+    """20 of each kind, in a process of their own: mapped into memory, the file's missing pages ended it (SIGBUS)."""
+    command = [sys.executable, "-c", TRUNCATING, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, (done.returncode, done.stderr[-800:])
-    assert done.stdout.startswith("errors")
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr[-800:])
+    assert done.stdout.splitlines() == ["done save_pth", "done save_safetensors"]
 
 
 def test_a_write_that_began_before_the_file_was_opened_is_noticed(

@@ -42,9 +42,9 @@ sys.meta_path.insert(0, Block())
 """
 
 
-def imported(names: list[str], without: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+def imported(names: list[str], without: tuple[str, ...], then: str = "") -> subprocess.CompletedProcess[str]:
     """A Python that imports the modules where those of ``without`` cannot be imported."""
-    code = BLOCK.format(blocked=without) + "".join(f"import {name}\n" for name in names)
+    code = BLOCK.format(blocked=without) + "".join(f"import {name}\n" for name in names) + then
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -54,11 +54,20 @@ def core() -> list[str]:
     return [name[: -len(".__init__")] if name.endswith(".__init__") else name for name in names]
 
 
-def test_core_runs_without_a_webui_and_gradio() -> None:
+IN_THE_WAY = """
+import types
+print(*(name for name in lib_upscaler.__all__ if isinstance(getattr(lib_upscaler, name), types.ModuleType)))
+"""
+
+
+def test_core_runs_without_a_webui_and_gradio_and_no_module_takes_a_name_of_the_face() -> None:
+    """A module of such a name would take its place as soon as it is imported."""
     names = core()
     assert {"lib_upscaler", "lib_upscaler.running.engine", "lib_upscaler.cli.commands"} <= set(names)
-    result = imported(names, without=("modules", "gradio", "fastapi"))
+    assert {f"lib_upscaler.{file.stem}" for file in PACKAGE.glob("[!_]*.py")} <= set(names)
+    result = imported(names, without=("modules", "gradio", "fastapi"), then=IN_THE_WAY)
     assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == []
 
 
 def test_pure_modules_need_no_torch() -> None:
@@ -76,12 +85,3 @@ def test_face_is_complete() -> None:
     assert lib_upscaler.__all__
     for name in lib_upscaler.__all__:
         assert getattr(lib_upscaler, name, None) is not None, name
-
-
-def test_nothing_of_the_face_is_a_module() -> None:
-    """A module of a name of the face would take its place as soon as it is imported."""
-    names = [f"lib_upscaler.{file.stem}" for file in PACKAGE.glob("*.py") if file.stem not in ("__init__", "__main__")]
-    code = "import types, lib_upscaler as face\n" + "".join(f"import {name}\n" for name in names)
-    code += "assert not [n for n in face.__all__ if isinstance(getattr(face, n), types.ModuleType)]"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr

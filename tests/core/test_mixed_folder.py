@@ -74,13 +74,18 @@ def faulty(number: int) -> tuple[str, bytes, str]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The names of 200 files, and the word that each is worth; beside them some that are not taken."""
     monkeypatch.chdir(tmp_path)
+    return _filled(COUNT)
+
+
+def _filled(count: int) -> dict[str, str]:
+    """The folder "pics", with so many files."""
     Path("pics").mkdir()
     words = {}
-    for number in range(COUNT):
+    for number in range(count):
         name, data, word = (faulty if number % 4 == 3 else sound)(number // 4 if number % 4 == 3 else number)
         (Path("pics") / name).write_bytes(data)
         words[name] = word
-    assert len(words) == COUNT
+    assert len(words) == count
     for name in ("a.heic", "b.HEIC", "c.avif", "d.jpg_large", "e"):
         (Path("pics") / name).write_bytes(b"x")
     return words
@@ -119,7 +124,11 @@ def test_two_hundred_pictures_with_every_kind_of_fault(folder: dict[str, str], c
     }
 
 
-def test_a_second_run_does_only_what_is_missing(folder: dict[str, str], capsys: pytest.CaptureFixture) -> None:
+def test_a_second_run_does_only_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = _filled(60)
     model = save_safetensors(compact(2, features=4, layers=1), Path("two.safetensors"))
     words = ["upscale", "pics", "-o", "out", "--model", str(model), "--device", "cpu", "--skip-existing"]
     assert main(words) == 1
@@ -128,7 +137,7 @@ def test_a_second_run_does_only_what_is_missing(folder: dict[str, str], capsys: 
     capsys.readouterr()
     assert main(words) == 1
     bad = sum(name.startswith("bad") for name in folder)
-    assert f"1 of {COUNT} upscaled, {COUNT - bad - 1} skipped, {bad} failed" in capsys.readouterr().err
+    assert f"1 of 60 upscaled, {60 - bad - 1} skipped, {bad} failed" in capsys.readouterr().err
     after = {path: path.stat().st_mtime_ns for path in Path("out").iterdir()}
     assert after.keys() == before.keys()
     assert sum(after[path] != time for path, time in before.items()) == 1

@@ -6,22 +6,19 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from PIL import Image
 
-from lib_upscaler.pipeline import Upscaler
+# What is large is imported where it is used: the process that hands out the tests reads this file too.
+if TYPE_CHECKING:
+    from PIL import Image
 
-if find_spec("gradio") is not None:
-    import gradio
-
-    from fake_host.running import FakeHost, environment
-    from networks import STATES
-    from small_networks import save_pth
+    from fake_host.running import FakeHost
+    from lib_upscaler.pipeline import Upscaler
     from types_of_fixtures import Engine, StartHost
-else:  # gradio 3 needs what has no wheels from Python 3.13 on
+
+if find_spec("gradio") is None:  # gradio 3 needs what has no wheels from Python 3.13 on
     collect_ignore_glob = ["test_*.py"]
 
 
@@ -38,6 +35,12 @@ def start_host(tmp_path: Path, compiled: str, monkeypatch: pytest.MonkeyPatch) -
     flags: its command line. models: the networks in its models/ESRGAN. ui: whether its page is built at once.
     change: what is done to it before it loads anything of ours.
     """
+    import gradio
+
+    from fake_host.running import FakeHost, environment
+    from networks import STATES
+    from small_networks import save_pth
+
     started: list[FakeHost] = []
 
     def start(
@@ -84,6 +87,9 @@ def pytest_report_header() -> str:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The core's engine, watched, and made to fail where a test wants it to."""
+    from lib_upscaler.pipeline import Upscaler
+    from types_of_fixtures import Engine
+
     watched, plain = Engine(), Upscaler.upscale
 
     def upscale(self: Upscaler, image: Image.Image, *args: Any, **kwargs: Any) -> Any:
@@ -104,6 +110,8 @@ def _forget_ours() -> None:
 @pytest.fixture(autouse=True)
 def _torch_as_it_was() -> Iterator[None]:
     """Whatever a test does to PyTorch's layers, the next one finds them untouched."""
+    import torch
+
     before = torch.nn.Conv2d.forward
     yield
     assert torch.nn.Conv2d.forward is before
