@@ -14,10 +14,23 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-__all__ = ["PACKAGES_VARIABLE", "PIN_FILE", "find", "folder_name", "host_version", "pins", "places"]
+__all__ = [
+    "OLDEST_OF_HOST",
+    "PACKAGES_VARIABLE",
+    "PIN_FILE",
+    "find",
+    "folder_name",
+    "host_is_too_old",
+    "host_version",
+    "pins",
+    "places",
+]
 
 PACKAGES_VARIABLE = "TRUESCALE_PACKAGES"
 """Environment variable: the folder of our packages, in place of those that are looked for else."""
+
+OLDEST_OF_HOST = (0, 3, 4)
+"""The oldest spandrel of the surroundings that can serve where ours is not there."""
 
 PIN_FILE = Path(__file__).with_name("own_packages.txt")
 
@@ -69,3 +82,9 @@ def host_version(package: str) -> str:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def host_is_too_old() -> bool:
+    """Whether the surroundings have a spandrel that cannot serve; a version that cannot be read is new enough."""
+    numbers = re.match(r"\d+(\.\d+)*", host_version("spandrel"))
+    return numbers is not None and tuple(map(int, numbers.group().split("."))) < OLDEST_OF_HOST

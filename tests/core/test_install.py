@@ -19,7 +19,7 @@ from PIL import Image
 
 from lib_upscaler import own_packages
 from lib_upscaler.installation import private
-from lib_upscaler.installation.explain import hints, pip_failure, sizes, unsupported
+from lib_upscaler.installation.explain import fetch_failure, hints, pip_failure, sizes, unsupported
 from lib_upscaler.installation.requirements import requirements
 from tools.test_setup import browser, second_gradio
 from tools.test_setup.browser import NoBrowserError, find_browser, install_browser
@@ -187,15 +187,17 @@ def test_an_update_takes_the_old_versions_away_and_leaves_what_is_not_ours(tmp_p
 
 
 @pytest.mark.parametrize("failure", ["raise RuntimeError('no network')", "raise SystemExit(1)", "return None"])
-@pytest.mark.parametrize("has_spandrel", [True, False])
-def test_a_first_start_without_a_network_is_told_and_goes_on(tmp_path: Path, failure: str, has_spandrel: bool) -> None:
-    host = Host(tmp_path, without=() if has_spandrel else ("spandrel", "spandrel_extra_arches"), has_ours=False)
+@pytest.mark.parametrize("version", ["0.3.4", "0.1.6", ""])
+def test_a_first_start_without_a_network_is_told_and_goes_on(tmp_path: Path, failure: str, version: str) -> None:
+    without = () if version else ("spandrel", "spandrel_extra_arches")
+    host = Host(tmp_path, without=without, versions={"spandrel": version or "0"}, has_ours=False)
     host.launch(failure)
     result = host.start()
 
     assert (result.returncode, result.stderr) == (0, "")
     assert f"could not fetch spandrel {own_packages.pins()['spandrel']}" in result.stdout
-    assert ("serves the others" in result.stdout) == has_spandrel
+    assert ("serves the others" in result.stdout) == (version == "0.3.4")
+    assert ("will not work until" in result.stdout) == (version != "0.3.4")
     assert not list(host.ours.parent.iterdir())
     host.puts_our_packages()
     assert host.start().stdout == ""
@@ -757,3 +759,28 @@ def test_cuda_on_linux_is_told_with_the_way_around_it() -> None:
 )
 def test_a_failure_of_pip_is_put_into_words(log: str, word: str) -> None:
     assert word in pip_failure(log)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "Couldn't install x.\nstderr: ERROR: Could not find a version that satisfies the requirement x==1 "
+            "(from versions: none)\nERROR: No matching distribution found for x==1",
+            "the package index could not be reached, or has it not",
+        ),
+        (
+            "ERROR: Could not find a version that satisfies the requirement x==1 (from versions: 0.1, 0.2)\n"
+            "ERROR: No matching distribution found for x==1",
+            "the package index has it not for this Python",
+        ),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "not what was announced"),
+        ("Couldn't install x.\nstderr: Traceback\nERROR: something new\n", "something new"),
+        ("Command '['python', '-m', 'pip']' returned non-zero exit status 1.", "pip says above why"),
+        ("no launcher", "no launcher"),
+        ("", "pip installed nothing"),
+    ],
+)
+def test_why_a_webui_could_not_fetch_is_a_phrase(said: str, words: str) -> None:
+    assert words in fetch_failure(said)
+    assert "\n" not in fetch_failure(said)

@@ -129,8 +129,7 @@ def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
         host.warn("The accordion Upscale has enlarged this picture already; TrueScale enlarges it once more")
     with shown_as_job(name, bar=caller.kind in ("extras", "batch")) as progress:
         try:
-            if health.problem():
-                raise TrueScaleError(health.problem())
+            health.check()
             from ..panels.extras_text import infotext
 
             image, metadata = received(pp.image, caller)
