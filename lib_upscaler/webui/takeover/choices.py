@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ __all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here
 
 def names() -> list[str]:
     """All, in the host's order; those that only we can run behind. Without "None"."""
-    listed = [entry.name for entry in host.upscalers() if entry.name != NO_UPSCALER]
-    paths = {_key(entry.data_path) for entry in host.upscalers() if entry.data_path}
-    own = [entry.name for entry in service().library.models() if _key(str(entry.path)) not in paths]
-    return list(dict.fromkeys([*listed, *own]))
+    listed = tuple((entry.name, entry.data_path) for entry in host.upscalers())
+    return list(_names(listed, tuple((entry.name, str(entry.path)) for entry in service().library.models())))
+
+
+@lru_cache(maxsize=4)
+def _names(listed: tuple[tuple[str, str | None], ...], own: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """Both: names and paths. Remembered: while a page is built it is asked for often, and links are followed for it."""
+    paths = {_key(path) for _, path in listed if path}
+    mine = (name for name, path in own if _key(path) not in paths)
+    return tuple(dict.fromkeys([*(name for name, _ in listed if name != NO_UPSCALER), *mine]))
 
 
 def default_name() -> str:
