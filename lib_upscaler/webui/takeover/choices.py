@@ -18,20 +18,27 @@ from ..upscaling.service import service
 from .registry import scaler_for
 from .scaler import Scaler, is_ours
 
-__all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "name_of", "names", "parts", "peek"]
+__all__ = [
+    *("NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "name_of", "names", "parts", "peek"),
+    "state",
+]
 
 
 def names() -> list[str]:
     """All, in the host's order; those that only we can run behind. Without "None"."""
-    listed = tuple((entry.name, entry.data_path) for entry in host.upscalers())
-    return list(_names(listed, tuple((entry.name, str(entry.path)) for entry in service().library.models())))
+    return list(_names(*state()))
+
+
+def state() -> tuple[tuple[tuple[str, str | None], ...], tuple[ModelEntry, ...]]:
+    """What is listed by the host, names and paths, and what files there are; differs as soon as that changes."""
+    return tuple((entry.name, entry.data_path) for entry in host.upscalers()), service().library.models()
 
 
 @lru_cache(maxsize=4)
-def _names(listed: tuple[tuple[str, str | None], ...], own: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """Both: names and paths. Remembered: while a page is built it is asked for often, and links are followed for it."""
+def _names(listed: tuple[tuple[str, str | None], ...], own: tuple[ModelEntry, ...]) -> tuple[str, ...]:
+    """Remembered: while a page is built it is asked for often, and each time all links would be followed."""
     paths = {_key(path) for _, path in listed if path}
-    mine = (name for name, path in own if _key(path) not in paths)
+    mine = (entry.name for entry in own if _key(str(entry.path)) not in paths)
     return tuple(dict.fromkeys([*(name for name, _ in listed if name != NO_UPSCALER), *mine]))
 
 
