@@ -75,6 +75,7 @@ class DiskCache:
         self._entries: dict[str, str] = {}  # values as JSON: a caller cannot change what is stored
         self._unwritten: dict[str, str] = {}
         self._is_tidy = False
+        self._puts = 0
         self._seen: tuple[int, int, int] | None = None  # state of the file when it was last read
 
     def get(self, key: str) -> dict | None:
@@ -84,10 +85,16 @@ class DiskCache:
             text = self._entries.get(key)
         return None if text is None else json.loads(text)
 
+    def state(self) -> tuple[object, ...]:
+        """Differs as soon as something was put, here or by another process."""
+        with self._lock:
+            return self._puts, self._state()
+
     def put(self, key: str, value: dict) -> None:
         """Keep ``value`` (plain values only, else TypeError), as the newest entry."""
         text = json.dumps(value)
         with self._lock:
+            self._puts += 1
             self._unwritten.pop(key, None)
             self._unwritten[key] = text
             self._read()

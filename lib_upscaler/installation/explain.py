@@ -8,28 +8,44 @@ OLDEST_PYTHON = (3, 9)
 NEWEST_PYTHON = (3, 14)
 """The last one for which the newest torch in pyproject.toml has wheels."""
 
+_NO_SPACE = r"No space left on device|Errno 28|WinError 112"
+_NOT_SECURE = r"CERTIFICATE_VERIFY_FAILED|SSLError|ProxyError"
+_NOT_REACHED = r"ConnectionError|Max retries|Read timed out|ReadTimeout|Temporary failure|getaddrinfo|broken by '"
+_NOT_WRITTEN = r"Permission denied|Access is denied"
+
 PIP_FAILURES = (
-    (r"No space left on device|Errno 28|WinError 112", "the disk is full. Free some space, and run this again."),
+    (_NO_SPACE, "the disk is full. Free some space, and run this again."),
     (
         r"Long Path support",
         "the folder's path is too long for Windows. Move TrueScale to a shorter one, such as C:\\ts.",
     ),
     (
-        r"CERTIFICATE_VERIFY_FAILED|SSLError|ProxyError",
+        _NOT_SECURE,
         "the secure connection to the package index failed. Behind a company's proxy, set pip's options 'proxy' and "
         "'cert', and run this again.",
     ),
     (
-        r"ConnectionError|Max retries|Read timed out|ReadTimeout|Temporary failure|getaddrinfo|broken by '",
+        _NOT_REACHED,
         "the package index could not be reached. Check the network, and run this again: what was downloaded is kept.",
     ),
     (
         r"No matching distribution found for",
         "a package is not there for this Python on this machine. Try Python 3.10 or 3.11, which most WebUIs use.",
     ),
-    (r"Permission denied|Access is denied", "a file could not be written. Close what uses the folder .venv."),
+    (_NOT_WRITTEN, "a file could not be written. Close what uses the folder .venv."),
 )
 """What is looked for in pip's log, in this order, and what it means."""
+
+_FETCH_FAILURES = (
+    (_NO_SPACE, "the disk is full"),
+    (_NOT_WRITTEN, "a file could not be written"),
+    (r"DO NOT MATCH THE HASHES", "what came is not what was announced"),
+    (_NOT_SECURE, "the secure connection to the package index failed"),
+    # pip, told to try once, does not say that it was not connected.
+    (rf"{_NOT_REACHED}|from versions: none", "the package index could not be reached, or has it not"),
+    (r"No matching distribution found for", "the package index has it not for this Python"),
+    (r"^Command .* returned non-zero exit status", "pip says above why"),
+)
 
 
 def unsupported(version: tuple[int, int], platform: str, implementation: str, is_64_bit: bool) -> str:
@@ -88,6 +104,16 @@ def pip_failure(log: str) -> str:
         if re.search(pattern, log):
             return words
     return "pip failed; its last lines above say why. Run this again when that is cured."
+
+
+def fetch_failure(said: str) -> str:
+    """Why a WebUI's pip did not fetch a package, a phrase, by all that was said of it."""
+    for pattern, words in _FETCH_FAILURES:
+        if re.search(pattern, said):
+            return words
+    lines = said.strip().splitlines() or ["pip installed nothing"]
+    errors = [line for line in lines if line.startswith("ERROR: ")]
+    return errors[-1][len("ERROR: ") :] if errors else lines[0]
 
 
 def import_failure(problem: str, system: str, folder: str) -> str:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 
-from ..own_packages import host_version
+from ..own_packages import pins
+from .explain import fetch_failure
 from .own import put_own_packages
 
-OLDEST_SPANDREL = (0, 3, 4)
-"""Of a WebUI's own that can serve where ours is not there."""
 HOST_MODULES = ("torch", "torchvision", "numpy", "PIL")
 """What comes with a WebUI and is never installed here."""
 SMALL_MODULES = ("einops", "safetensors", "typing_extensions", "tqdm", "psutil", "filelock")
@@ -35,7 +33,7 @@ def prepare_host() -> None:
             return
         if wanted:
             install_in_host(wanted)
-        put_own_packages(host_pip(), say)
+        put_own_packages(_pip_beside, say)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the WebUI starts, whatever is wrong here
         say(f"could not check what it needs ({type(error).__name__}: {error}). The WebUI starts without it.")
 
@@ -58,21 +56,15 @@ def present(module: str) -> bool:
         return False
 
 
-def version_of(package: str) -> tuple[int, ...]:
-    """The installed version's numbers; one that cannot be read counts as new enough."""
-    numbers = re.match(r"\d+(\.\d+)*", host_version(package))
-    return tuple(map(int, numbers.group().split("."))) if numbers else OLDEST_SPANDREL
-
-
 def install_in_host(wanted: list[str]) -> None:
     """Install without dependencies, so that no package that the WebUI pins is changed."""
     # Few retries: where there is no network, each start of the WebUI would wait for them.
     options = ["install", "--no-deps", "--retries", "1", "--timeout", "20", *wanted]
     try:
-        host_pip()(options)
+        host_pip(f"{' '.join(wanted)} for TrueScale")(options)
         failure = ""
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a host's pip fails in ways of its own
-        failure = (str(error).strip() or type(error).__name__).splitlines()[0]
+        failure = fetch_failure(str(error).strip() or type(error).__name__)
     importlib.invalidate_caches()
     absent = [name for name in wanted if not present(name)]
     if absent:
@@ -81,14 +73,22 @@ def install_in_host(wanted: list[str]) -> None:
         say(f'WebUI, or run: "{sys.executable}" -m pip install --no-deps {" ".join(absent)}')
 
 
-def host_pip() -> Callable[[list[str]], object]:
-    """A function that runs pip with a list of arguments: the WebUI's own (it knows its index), else plain pip."""
+def _pip_beside(arguments: list[str]) -> None:
+    """The WebUI's pip is looked for only where there is something to fetch: that takes as long as all else here."""
+    host_pip(f"spandrel {pins()['spandrel']} for TrueScale, beside the WebUI's packages")(arguments)
+
+
+def host_pip(what: str) -> Callable[[list[str]], object]:
+    """A function that runs pip with a list of arguments: the WebUI's own (it knows its index), else plain pip.
+
+    what: is installed; the WebUI says "Installing ...".
+    """
     try:
         run_pip = importlib.import_module("launch").run_pip
     except (Exception, SystemExit):  # noqa: BLE001 - no WebUI, or a launcher that fails: plain pip does
         run_pip = None
     if run_pip is not None:
-        return lambda arguments: run_pip(" ".join(map(_quoted, arguments)), "what TrueScale needs")
+        return lambda arguments: run_pip(" ".join(map(_quoted, arguments)), what)
     return lambda arguments: subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)
 
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..own_packages import PIN_FILE, find, folder_name, host_version, pins, places
+from ..own_packages import PIN_FILE, find, folder_name, host_is_too_old, host_version, pins, places
+from .explain import fetch_failure
 
 __all__ = ["put_own_packages"]
 
@@ -49,7 +50,7 @@ def put_own_packages(pip: Pip, say: Callable[[str], None], python: Sequence[int]
     finally:
         shutil.rmtree(new, ignore_errors=True)
     if find(python) is None:
-        _tell_failure(say, problem or "pip installed nothing", wanted["spandrel"])
+        _tell_failure(say, fetch_failure(problem), wanted["spandrel"])
 
 
 def _new_folder() -> tuple[Path | None, str]:
@@ -68,12 +69,12 @@ def _new_folder() -> tuple[Path | None, str]:
 
 
 def _installed(pip: Pip, folder: Path) -> str:
-    """What was wrong; "" where pip saw nothing."""
+    """What pip said that was wrong; "" where it saw nothing."""
     user = os.environ.pop("PIP_USER", None)  # does not go together with --target
     try:
         pip([*_OPTIONS, "--target", str(folder), "-r", str(PIN_FILE)])
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a host's pip fails in ways of its own
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return str(error).strip() or type(error).__name__
     finally:
         if user is not None:
             os.environ["PIP_USER"] = user
@@ -101,7 +102,7 @@ def _take_place(new: Path, final: Path) -> None:
 
 def _tell_failure(say: Callable[[str], None], problem: str, version: str) -> None:
     say(f"could not fetch spandrel {version} for itself ({problem}).")
-    if host_version("spandrel"):
+    if host_version("spandrel") and not host_is_too_old():
         say(f"models that only spandrel {version} knows will not load; the spandrel that is there serves the others.")
     else:
         say("it will not work until that is there; the WebUI itself starts as usual.")

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from .facts import NetworkFacts
     from .weights import Origin
 
-__all__ = ["ModelCard", "card_of", "file_sha256", "keep_sha256", "known_card", "known_sha256", "read_card"]
+__all__ = [
+    *("ModelCard", "card_of", "file_sha256", "keep_sha256", "known_card", "known_cards_state", "known_sha256"),
+    "read_card",
+]
 
 _CARD_VERSION = 2  # raise it when the meaning of a field changes: cards on the disk are then made anew
 _SMALL_RADIUS = 64  # px; with this much context around them, tiles cost little and are exact
@@ -120,6 +123,11 @@ def known_card(path: Path, cache: DiskCache | None = None, *, name: str = "") ->
     cache = cache or shared_cache("cards")
     entry = entry_of(path, name)
     return _from_json(cache.get(_card_key(entry)), entry)
+
+
+def known_cards_state() -> tuple[object, ...]:
+    """Differs as soon as ``known_card`` may answer otherwise of a file that is as it was."""
+    return (*shared_cache("cards").state(), *versions_in_use())
 
 
 def card_of(

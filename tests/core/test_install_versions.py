@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from installing import ROOT
-from lib_upscaler.installation.explain import hints, pip_failure, sizes, unsupported
+from lib_upscaler.installation.explain import fetch_failure, hints, pip_failure, sizes, unsupported
 from lib_upscaler.installation.requirements import requirements
 
 PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14"]
@@ -112,3 +112,28 @@ def test_cuda_on_linux_is_told_with_the_way_around_it() -> None:
 )
 def test_a_failure_of_pip_is_put_into_words(log: str, word: str) -> None:
     assert word in pip_failure(log)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "Couldn't install x.\nstderr: ERROR: Could not find a version that satisfies the requirement x==1 "
+            "(from versions: none)\nERROR: No matching distribution found for x==1",
+            "the package index could not be reached, or has it not",
+        ),
+        (
+            "ERROR: Could not find a version that satisfies the requirement x==1 (from versions: 0.1, 0.2)\n"
+            "ERROR: No matching distribution found for x==1",
+            "the package index has it not for this Python",
+        ),
+        ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "not what was announced"),
+        ("Couldn't install x.\nstderr: Traceback\nERROR: something new\n", "something new"),
+        ("Command '['python', '-m', 'pip']' returned non-zero exit status 1.", "pip says above why"),
+        ("no launcher", "no launcher"),
+        ("", "pip installed nothing"),
+    ],
+)
+def test_why_a_webui_could_not_fetch_is_a_phrase(said: str, words: str) -> None:
+    assert words in fetch_failure(said)
+    assert "\n" not in fetch_failure(said)

@@ -152,15 +152,17 @@ def test_an_update_takes_the_old_versions_away_and_leaves_what_is_not_ours(tmp_p
 
 
 @pytest.mark.parametrize("failure", ["raise RuntimeError('no network')", "raise SystemExit(1)", "return None"])
-@pytest.mark.parametrize("has_spandrel", [True, False])
-def test_a_first_start_without_a_network_is_told_and_goes_on(tmp_path: Path, failure: str, has_spandrel: bool) -> None:
-    host = Host(tmp_path, without=() if has_spandrel else ("spandrel", "spandrel_extra_arches"), has_ours=False)
+@pytest.mark.parametrize("version", ["0.3.4", "0.1.6", ""])
+def test_a_first_start_without_a_network_is_told_and_goes_on(tmp_path: Path, failure: str, version: str) -> None:
+    without = () if version else ("spandrel", "spandrel_extra_arches")
+    host = Host(tmp_path, without=without, versions={"spandrel": version or "0"}, has_ours=False)
     host.launch(failure)
     result = host.start()
 
     assert (result.returncode, result.stderr) == (0, "")
     assert f"could not fetch spandrel {own_packages.pins()['spandrel']}" in result.stdout
-    assert ("serves the others" in result.stdout) == has_spandrel
+    assert ("serves the others" in result.stdout) == (version == "0.3.4")
+    assert ("will not work until" in result.stdout) == (version != "0.3.4")
     assert not list(host.ours.parent.iterdir())
     host.puts_our_packages()
     assert host.start().stdout == ""

@@ -108,13 +108,23 @@ def test_the_hosts_own_loader_works_beside_it(dropped_in: Server, photo: Photo) 
     assert dropped_in.http.get("/probe/spandrels")["mixed"] == []
 
 
-def test_without_our_packages_the_model_says_what_to_do(
-    host: Host, new_data: Callable[..., DataFolder], photo: Photo, tmp_path: Path
+def test_without_our_packages_it_is_said_what_to_do_and_the_host_upscales(
+    host: Host, new_data: Callable[..., DataFolder], pickled: Path, photo: Photo, tmp_path: Path
 ) -> None:
     """As after a first start without a network."""
     data = new_data()
+    data.add_models(pickled)
     torch.save(NETWORKS["MoSR-x2"].build(), data.esrgan / "new.pth")
     with Server(host, data, ("--nowebui",), {"TRUESCALE_PACKAGES": str(tmp_path)}) as server:
         answer = server.http.ask("/truescale/v1/upscale", {"image": as_base64(photo(32, 24)), "upscaler_1": "new"})
         assert answer.status >= 400
-        assert f"fetches spandrel {own_packages.pins()['spandrel']}" in answer.json["detail"]
+        assert _what_to_do(host) in answer.json["detail"]
+        assert server.http.extras(photo(40, 32), ANIME, 4).size == (160, 128)
+
+
+def _what_to_do(host: Host) -> str:
+    """Of the host's spandrel: it serves, except for new models, or it is too old to."""
+    version = host.run("-c", "import importlib.metadata as m; print(m.version('spandrel'))").strip()
+    if tuple(map(int, version.split("."))) >= (0, 3, 4):
+        return f"fetches spandrel {own_packages.pins()['spandrel']}"
+    return "a spandrel older than 0.3.4, and the one of TrueScale's own is not there yet. Restart the WebUI with the"

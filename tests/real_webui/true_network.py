@@ -15,7 +15,8 @@ from PIL import Image
 
 
 def main(model, picture, result, *size):
-    descriptor = spandrel.ModelLoader("cpu").load_from_file(model).eval().float()
+    descriptor = spandrel.ModelLoader("cpu").load_from_file(model).eval()
+    descriptor.model.float()  # the descriptor of spandrel 0.1.6 has no float()
     pixels = np.asarray(Image.open(picture).convert("RGB"), np.float32) / 255
     with torch.inference_mode():
         output = descriptor(torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous())

@@ -208,6 +208,24 @@ def test_a_file_that_was_read_counts_more_than_its_name(start_host: StartHost) -
     assert scale_of("4x_wrong") == 2
 
 
+def test_a_models_place_in_the_lists_follows_what_was_read_and_what_has_come(start_host: StartHost) -> None:
+    host = start_host(models={"4x_wrong": compact(scale=2, features=4, layers=1)})
+    cards, lists = host.ours("panels.cards"), host.ours("panels.lists")
+    group = lambda: cards.groups(lists.offered())["4x_wrong"]  # noqa: E731
+    assert group() == "4x"
+    _card(host, "4x_wrong")
+    assert group() == "2x"
+
+    save_pth(compact(scale=3, features=5, layers=1), host.models / "4x_wrong.pth")
+    save_pth(compact(scale=3, features=6, layers=1), host.models / "3x_more.pth")
+    lists.refresh_models()
+
+    assert group() == "4x"  # as its name says: another file, which was not read yet
+    assert {"3x_more", "4x_wrong"} <= set(lists.offered())
+    _card(host, "4x_wrong")
+    assert group() == "3x"
+
+
 @pytest.mark.parametrize(("follows", "scale"), [(True, 2.0), (False, None)])
 def test_the_scale_follows_the_model_where_that_is_wanted(follows: bool, scale: float | None, host: FakeHost) -> None:
     _card(host, "two")

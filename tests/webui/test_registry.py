@@ -306,7 +306,7 @@ def test_a_webui_with_an_old_spandrel_works_by_ours_and_says_where_it_is_missing
         request.getfixturevalue("own_spandrel_folder")
     else:
         monkeypatch.setenv("TRUESCALE_PACKAGES", "nowhere")
-    monkeypatch.setattr(FakeHost.ours("host.health"), "version_of", lambda _: (0, 1, 6))
+    monkeypatch.setattr(FakeHost.ours("host.health"), "host_is_too_old", lambda: True)
     host = start_host(truescale_precision="exact")
     answer = host.client().get("/truescale/v1/health").json()
 

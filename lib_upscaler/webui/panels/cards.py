@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 from ...errors import TrueScaleError
 from ...fields import NO_UPSCALER
-from ...models.card import ModelCard, known_card, read_card
+from ...models.card import ModelCard, known_card, known_cards_state, read_card
 from ...models.entry import BlendedEntry
 from .. import host
+from ..host.lives import PAGE
 from ..host.markup import line, plain, problem, word
 from ..takeover import choices
 
 if TYPE_CHECKING:
     from ...catalogue import Entry
 
-__all__ = ["OTHERS", "card_html", "grouped", "groups", "read", "scale_of"]
+__all__ = ["OTHERS", "card_html", "grouped", "groups", "read", "scale_of", "scales"]
 
 OTHERS = "Other upscalers"
 """The group of upscalers without a scale of their own, or whose scale is not known before they are read."""
@@ -69,15 +70,35 @@ def scale_of(name: str) -> int | None:
     return scale if 1 <= scale <= _LARGEST_IN_NAMES else None
 
 
+class _Scales:
+    """Of all that is listed, for as long as nothing has changed that they follow from: a page has a dozen lists."""
+
+    def __init__(self) -> None:
+        self.state: tuple[object, ...] = ()
+        self.found: dict[str, int | None] = {}
+
+
+def scales(names: list[str]) -> dict[str, int | None]:
+    """Name -> ``scale_of``."""
+    kept, state = PAGE.of(_Scales), (choices.state(), known_cards_state())
+    if kept.state != state:
+        kept.state, kept.found = state, {}
+    found = kept.found
+    for name in names:
+        if name not in found:
+            found[name] = scale_of(name)
+    return {name: found[name] for name in names}
+
+
 def groups(names: list[str]) -> dict[str, str]:
     """Name -> "1x", "2x" ..., or ``OTHERS``."""
-    scales = {name: scale_of(name) for name in names}
-    return {name: f"{scale}x" if scale else OTHERS for name, scale in scales.items()}
+    return {name: f"{scale}x" if scale else OTHERS for name, scale in scales(names).items()}
 
 
 def grouped(names: list[str]) -> list[str]:
     """The same names, by their scales; within a scale as they were, the others last."""
-    return sorted(names, key=lambda name: scale_of(name) or 1000)
+    found = scales(names)
+    return sorted(names, key=lambda name: found[name] or 1000)
 
 
 # -- for the page ------------------------------------------------------------------------------------------------------

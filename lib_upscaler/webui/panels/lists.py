@@ -87,8 +87,8 @@ def networks_or_none() -> list[str]:
 
 def cleaners() -> list[str]:
     """None, and the networks that keep a picture's size, or may: of some the scale is known when they were read."""
-    ours = (name for name in choices.names() if choices.file_of(name) is not None)
-    return [NO_UPSCALER, *(name for name in ours if cards.scale_of(name) in (1, None))]
+    kept = (name for name, scale in cards.scales(choices.names()).items() if scale in (1, None))
+    return [NO_UPSCALER, *(name for name in kept if choices.file_of(name) is not None)]
 
 
 class Lists:

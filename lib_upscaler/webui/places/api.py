@@ -14,7 +14,7 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field, create_model
 
 from ... import __version__
-from ...errors import PictureReadError, RequestError, TrueScaleError
+from ...errors import PictureReadError, RequestError
 from ...fields import Place, by_key, checked, default_of, fields_of, size_of, ways_given
 from ...request import UpscaleRequest
 from .. import host
@@ -168,8 +168,7 @@ def _answer(given: dict[str, Any]) -> Any:
     """The result, or the failure in words. given: the request by the API's names."""
     name = given["upscaler_1"] or choices.default_name()
     try:
-        if health.problem():
-            raise TrueScaleError(health.problem())
+        health.check()
         if given["format"] not in _FORMATS:
             raise RequestError(f"there is no format '{given['format']}'", "", f"use one of {', '.join(_FORMATS)}")
         request, data = _request(given), _decoded(given["image"])

@@ -22,7 +22,6 @@ from ..panels.presets_bar import PresetsBar
 from ..panels.widgets import Widgets
 from ..takeover import cache, choices, results
 from ..takeover.failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
-from ..takeover.handed import give_back, received
 from ..takeover.requests import Find, request_of
 from ..upscaling.service import service
 
@@ -129,9 +128,9 @@ def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
         host.warn("The accordion Upscale has enlarged this picture already; TrueScale enlarges it once more")
     with shown_as_job(name, bar=caller.kind in ("extras", "batch")) as progress:
         try:
-            if health.problem():
-                raise TrueScaleError(health.problem())
+            health.check()
             from ..panels.extras_text import infotext
+            from ..takeover.handed import give_back, received
 
             image, metadata = received(pp.image, caller)
             result = service().upscale(image, _request(values), progress)

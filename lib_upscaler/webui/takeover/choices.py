@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,28 @@ from ..upscaling.service import service
 from .registry import scaler_for
 from .scaler import Scaler, is_ours
 
-__all__ = ["NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "name_of", "names", "peek", "stages"]
+__all__ = [
+    *("NO_UPSCALER", "default_name", "file_of", "find", "is_gone", "is_here", "name_of", "names", "peek", "stages"),
+    "state",
+]
 
 
 def names() -> list[str]:
     """All, in the host's order; those that only we can run behind. Without "None"."""
-    listed = [entry.name for entry in host.upscalers() if entry.name != NO_UPSCALER]
-    paths = {_key(entry.data_path) for entry in host.upscalers() if entry.data_path}
-    own = [entry.name for entry in service().library.models() if _key(str(entry.path)) not in paths]
-    return list(dict.fromkeys([*listed, *own]))
+    return list(_names(*state()))
+
+
+def state() -> tuple[tuple[tuple[str, str | None], ...], tuple[ModelEntry, ...]]:
+    """What is listed by the host, names and paths, and what files there are; differs as soon as that changes."""
+    return tuple((entry.name, entry.data_path) for entry in host.upscalers()), service().library.models()
+
+
+@lru_cache(maxsize=4)
+def _names(listed: tuple[tuple[str, str | None], ...], own: tuple[ModelEntry, ...]) -> tuple[str, ...]:
+    """Remembered: while a page is built it is asked for often, and each time all links would be followed."""
+    paths = {_key(path) for _, path in listed if path}
+    mine = (entry.name for entry in own if _key(str(entry.path)) not in paths)
+    return tuple(dict.fromkeys([*(name for name, _ in listed if name != NO_UPSCALER), *mine]))
 
 
 def default_name() -> str:

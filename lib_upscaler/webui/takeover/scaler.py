@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...fields import as_request
 from ...models.entry import entry_of
-from ...pictures.metadata import Metadata
 from ...planning.sizing import ByScale
 from ...request import Alpha
 from .. import host
@@ -19,12 +18,12 @@ from ..host.settings import ldsr_steps, settings
 from ..upscaling.service import service
 from . import results
 from .failing import answer, as_error, batch_begins, batch_ends
-from .handed import crops, give_back, received
 from .hires_options import options_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from ...pictures.metadata import Metadata
 
 __all__ = ["Scaler", "is_ours"]
 
@@ -94,9 +93,11 @@ class Scaler:
                 request = as_request(asked, size(), lambda model: model, **more)
                 result = service().upscale(image, request, progress)
                 results.made(caller, result.report)
-                return (
-                    give_back(result.image, metadata, caller) if metadata is not None else result.image.convert("RGB")
-                )
+                if metadata is None:
+                    return result.image.convert("RGB")
+                from .handed import give_back
+
+                return give_back(result.image, metadata, caller)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:
@@ -106,6 +107,8 @@ class Scaler:
         """What is enlarged, in the Extras what it says besides, and what becomes of its transparency."""
         if caller.kind not in ("extras", "batch"):
             return img.convert("RGB"), None, "drop"
+        from .handed import crops, received  # not at the WebUI's start: it brings all that reads pictures
+
         image, metadata = received(img, caller)
         if image.mode not in ("RGBA", "LA") or not crops(caller):
             return image if "A" in image.mode else image.convert("RGB"), metadata, "network"

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from ....diffusion.grid import plan_grid
-from ....errors import RequestError, TrueScaleError
+from ....errors import TrueScaleError
 from ....fields import NO_UPSCALER, Place, size_of
 from ....planning.sizing import plan_size
 from ...host import health
@@ -33,8 +33,10 @@ WORDS = ("tiles", "tile", "overlap")
 
 def run(p: Any, *arguments: Any) -> Any:
     """The host's Processed. Raises TrueScaleError."""
-    if health.problem():
-        raise as_error(RequestError(health.problem()), TITLE)
+    try:
+        health.check()
+    except TrueScaleError as error:
+        raise as_error(error, TITLE) from None
     from . import script
 
     return script.run(p, *arguments)
