@@ -4,8 +4,8 @@
 
 The classes are those of the WebUI, its extension LDSR and its ldm; of its surroundings they need no more than a device.
 UNET, DECODER: the sizes, as JSON, for the project.yaml that is written beside the model. RESULT: "levels", the picture
-that comes out, "sample", what it is made of, ``(3, H, W)`` about [-1, 1], and "eps", "decoded": what the networks alone
-give for fixed inputs.
+that comes out, "sample", what it is made of, ``(3, H, W)`` about [-1, 1], "latent", what that is decoded from, and
+"eps", "decoded": what the networks alone give for fixed inputs.
 """
 
 import json
@@ -65,7 +65,9 @@ def main(webui, model, picture, result, steps, seed, unet, decoder):
 
     def sample(self, *words, **more):
         torch.manual_seed(int(seed))
-        return plain_sample(self, *words, **more)
+        latent, others = plain_sample(self, *words, **more)
+        found["latent"] = latent.numpy()
+        return latent, others
 
     def run(model, *words):
         found["eps"], found["decoded"] = networks(model)
