@@ -4,6 +4,10 @@ Sampler, noise, guidance, schedules, masks and previews stay the caller's and se
 denoiser the tiles of that step's grid go through it in batches, and what it predicts for them is put together by
 weights that sum to 1 (MultiDiffusion, Bar-Tal et al. 2023). Since those are the same for the latent itself, it makes no
 difference whether the denoiser predicts the picture, the noise, or v.
+
+    grid = plan_canvas(Size(width, height), 64, seed=seed)      # px of the latent
+    canvas = CanvasDenoiser(grid, batch=4)
+    predicted = canvas(denoise, x, sigma, conditioning, step)   # in place of denoise(x, sigma, conditioning)
 """
 
 from __future__ import annotations

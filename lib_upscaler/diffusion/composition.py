@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..errors import RequestError
 from ..geometry import Size
 from .canvas_grid import UNIT
 from .noise_levels import NoiseLevels
@@ -35,11 +36,16 @@ __all__ = ["Composition", "LowPass", "shrunk"]
 class Composition:
     """levels: what the sampler means by a noise level. fades, full: noise over signal (k-diffusion's sigma) up to which
     there is no pass at low resolution, and from which on its weight is 1. SD's sampling starts at 14.6 for a denoising
-    strength of 1, at about 4 for 0.7 and 1.6 for 0.5."""
+    strength of 1, at about 3.5 for 0.7 and 1.5 for 0.5. Raises RequestError."""
 
     levels: NoiseLevels
     fades: float = 1.0
     full: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fades < self.full:
+            what = f"the whole cannot fade from {self.full} to {self.fades}"
+            raise RequestError(what, "the first must be the larger, and both above 0")
 
     def weight(self, ratio: float) -> float:
         """Of the pass at low resolution, 0 to 1, where noise over signal is ``ratio``."""

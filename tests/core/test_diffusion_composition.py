@@ -15,6 +15,7 @@ from lib_upscaler.diffusion.canvas import CanvasDenoiser
 from lib_upscaler.diffusion.canvas_grid import plan_canvas
 from lib_upscaler.diffusion.composition import Composition, LowPass, shrunk
 from lib_upscaler.diffusion.noise_levels import FlowLevels, NoiseLevels, SigmaLevels, TimestepLevels
+from lib_upscaler.errors import RequestError
 from lib_upscaler.geometry import Size
 
 ALPHAS = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
@@ -136,6 +137,12 @@ def test_its_weight_fades_along_half_a_cosine_wave_of_the_logarithm() -> None:
     assert composition.weight(2) == pytest.approx(0.5)
     assert composition.weight(2**0.5) == pytest.approx((1 - 0.5**0.5) / 2)
     assert composition.weight(4) == composition.weight(14.6) == 1
+
+
+@pytest.mark.parametrize(("fades", "full"), [(0, 4), (4, 4), (5, 4)])
+def test_a_weight_that_cannot_fade_is_refused_in_words(fades: float, full: float) -> None:
+    with pytest.raises(RequestError, match=f"cannot fade from {full} to {fades}"):
+        Composition(SigmaLevels(), fades, full)
 
 
 def test_one_tile_needs_no_idea_of_the_whole() -> None:
