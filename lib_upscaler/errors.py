@@ -147,6 +147,8 @@ class Cancelled(TrueScaleError):  # noqa: N818 - the name that every framework g
 _NO_MEMORY = (
     *("not enough memory", "cannot allocate memory", "can't allocate memory", "out of memory"),
     *("failed to map segment", "paging file is too small"),  # of Linux and Windows, where a library is loaded
+    *("could not allocate tensor", "invalid buffer size"),  # of DirectML and MPS
+    *("cudnn_status_alloc_failed", "cublas_status_alloc_failed"),
 )
 _NOT_PERMITTED = ("not permitted", "permission denied")
 """Why a library cannot be mapped although there is memory: the disk it lies on allows no programs."""

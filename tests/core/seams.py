@@ -10,7 +10,15 @@ from PIL import Image
 
 from lib_upscaler.geometry import Region
 
-__all__ = ["constants", "lines_away_from", "profile", "smooth_picture", "textures"]
+__all__ = [
+    "constants",
+    "lines_away_from",
+    "profile",
+    "seam_ratio",
+    "smooth_picture",
+    "texture_energy",
+    "textures",
+]
 
 Change = Callable[[int, Region], np.ndarray]
 """What a sampler adds to a tile: (number, place on the canvas) -> ``(h, w, 3)`` levels."""
@@ -75,3 +83,61 @@ def lines_away_from(taken: Sequence[tuple[int, int]], length: int, count: int = 
     """Random lines, none in one of the stretches (first, end)."""
     free = [at for at in range(8, length - 8) if not any(first - 8 <= at < end + 8 for first, end in taken)]
     return sorted(np.random.default_rng(seed).choice(free, min(count, len(free)), replace=False).tolist())
+
+
+# -- one canvas: what is seen of the lines after many steps ------------------------------------------------------------
+
+Stretches = Sequence[tuple[int, int]]
+"""From where to where (exclusive) tiles give way to each other on one axis; the same number twice is a jump there."""
+
+NEIGHBOURS = 2 / 3
+"""Correlation of neighbouring px in ``_grain``."""
+
+
+def texture_energy(
+    tiles: Sequence[Region], weights: Sequence[np.ndarray], width: int, height: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected gradient energy where tiles are put together that each have a texture of its own (``_grain``), relative
+    to that of such a texture: across, ``(width,)``, between each column and the one before it (the first: the last),
+    and down, ``(height,)``. Exact: textures are independent, so that their variances add up.
+
+    weights: of each tile, ``(h, w)``.
+    """
+    energies = np.zeros((height, width)), np.zeros((width, height))
+    for tile, weight in zip(tiles, weights):
+        for energy, line, start, rows in (
+            (energies[0], weight, tile.x, tile.rows),
+            (energies[1], weight.T, tile.y, tile.columns),
+        ):
+            before, after = np.pad(line, ((0, 0), (1, 0))), np.pad(line, ((0, 0), (0, 1)))
+            squares = before**2 + after**2 - 2 * NEIGHBOURS * before * after
+            end = start + line.shape[1]
+            energy[rows, start:end] += squares[:, :-1]
+            energy[rows, end % energy.shape[1]] += squares[:, -1]
+    across, down = (energy.mean(axis=0) / (2 - 2 * NEIGHBOURS) for energy in energies)
+    return across, down
+
+
+def seam_ratio(
+    energies: Sequence[tuple[np.ndarray, np.ndarray]],
+    steps: Sequence[tuple[Stretches, Stretches]],
+    correlation: float = 0.0,
+) -> float:
+    """Gradient energy across the tiles' borders relative to that inside of a tile, in the mean of what was predicted
+    in all steps.
+
+    energies: of each step (across, down), see ``texture_energy``. steps: each step's borders, likewise. correlation:
+    the share of the textures' energy that all tiles have in common. Of every border, the differences of neighbouring px
+    that reach into the stretch where it is blended; the mean over these, over the borders, and over the steps. 1: the
+    borders cannot be told from the rest; above: lines; below: soft bands.
+    """
+    ratios = []
+    for axis in range(2):
+        mean = np.mean([energy[axis] for energy in energies], axis=0)
+        seen = [
+            np.mean([mean[start : max(start, end) + 1].mean() for start, end in step[axis]])
+            for step in steps
+            if step[axis]
+        ]
+        ratios.append(np.mean(seen))
+    return correlation + (1 - correlation) * float(np.mean(ratios))
