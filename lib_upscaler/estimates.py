@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from .errors import MemoryLimitError, RequestError
 from .geometry import Size
 from .models.entry import ModelEntry
+from .models.ldsr.model import KnownLdsr
 from .models.network import KnownModel
 from .pictures.resample import BAND_BYTES
 from .planning.job import Foreign, Run, Sample, Step, Walk, alpha_route
@@ -199,11 +200,10 @@ class _Forecast:
 
     def _sampled(self, step: Sample) -> Outlook:
         """Raises MemoryLimitError, RequestError."""
-        known: Any = self.plan.chains[step.chain][step.number]
-        settings = self.request.sampling
-        found = forecast(known.layout, step.source, settings, self.device, self._beside(step))
+        layout = self._sampler(step).layout
+        found = forecast(layout, step.source, self.request.sampling, self.device, self._beside(step))
         kind = SAMPLED[found.tiles > 1]
-        return Outlook(kind, found.tiles, 0, found.work, found.sampling_bytes, 0)
+        return Outlook(kind, found.tiles, 0, found.work, max(found.sampling_bytes, found.decoding_bytes), 0)
 
     def _beside(self, step: Sample) -> int | None:
         limit = self.request.memory
@@ -212,13 +212,14 @@ class _Forecast:
     def _sampling_seconds(self, sampled: list[Outlook]) -> float | None:
         word = ChosenPrecision(PRECISIONS.get(self.request.precision, torch.float32)).word
         return total(
-            expected(*self._sampler(step, word)[:1], self.device, each.work)
+            expected(sampler_names(self._sampler(step).card, word)[0], self.device, each.work)
             for step, each in zip(self.samples, sampled)
         )
 
-    def _sampler(self, step: Sample, word: str) -> tuple[str, tuple[str, ...]]:
-        known: Any = self.plan.chains[step.chain][step.number]
-        return sampler_names(known.card, word)
+    def _sampler(self, step: Sample) -> KnownLdsr:
+        known = self.plan.chains[step.chain][step.number]
+        assert isinstance(known, KnownLdsr)  # as it was planned
+        return known
 
     # -- memory and time -----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from panels_page import PANELS, OpenPage, PanelsPage
 
 NAMES = (
     *("TrueScale", "img2img", "Upscale", "Extras", "Hires. fix", "GB", "MB", "MP", "px", "WebUI", "float32", "fp16"),
-    *("bf16", "JPEG", "RGB", "MIT", "RealESRGAN Compact"),
+    *("bf16", "JPEG", "RGB", "MIT", "RealESRGAN Compact", "TTA", "Stable Diffusion", "VAE"),
+    *("LDSR", "DDIM", "webui", "auto", "dpmpp_2m", "ddim"),
 )
 """Of products, places in the host and measures: they are the same in Korean."""
 OF_GRADIO = ("Clear",)

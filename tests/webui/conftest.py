@@ -80,6 +80,14 @@ def host(start_host: StartHost) -> FakeHost:
     return host
 
 
+@pytest.fixture
+def with_another(start_host: StartHost) -> FakeHost:
+    """As ``host``, with an upscaler of another extension in the list."""
+    from another_upscaler import add_another
+
+    return start_host(truescale_precision="exact", change=add_another)
+
+
 def pytest_report_header() -> str:
     return "" if find_spec("gradio") is not None else "tests/webui are left out: gradio is not installed"
 

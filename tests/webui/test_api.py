@@ -132,19 +132,21 @@ def test_a_picture_that_was_only_resampled_says_so(host: FakeHost) -> None:
 # -- models ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_models_that_can_be_chosen(host: FakeHost) -> None:
+def test_the_models_that_can_be_chosen(with_another: FakeHost) -> None:
+    host = with_another
     told = {each["name"]: each for each in host.client().get("/truescale/v1/models").json()}
 
     assert list(told) == [name for name in host.names() if name != "None"]
     assert told["four"] == {"name": "four", "engine": "truescale", "file": "four.pth"}
-    assert told["LDSR"] == {"name": "LDSR", "engine": "webui", "file": None}
+    assert told["Another"] == {"name": "Another", "engine": "webui", "file": None}
+    assert told["LDSR"]["engine"] == "truescale"
     assert told["R-ESRGAN 4x+"]["file"] == "RealESRGAN_x4plus.pth"
 
 
-def test_each_of_them_is_a_name_that_works(host: FakeHost) -> None:
-    for each in host.client().get("/truescale/v1/models").json():
-        if "R-ESRGAN" not in each["name"]:
-            assert _picture_of(_post(host, upscaler_1=each["name"], scale=2)).size == (60, 40), each
+def test_each_of_them_is_a_name_that_works(with_another: FakeHost) -> None:
+    for each in with_another.client().get("/truescale/v1/models").json():
+        if "R-ESRGAN" not in each["name"] and each["name"] != "LDSR":  # those that would be fetched
+            assert _picture_of(_post(with_another, upscaler_1=each["name"], scale=2)).size == (60, 40), each
 
 
 def test_refresh_finds_new_ones(host: FakeHost) -> None:

@@ -77,11 +77,11 @@ def test_time_is_told_once_the_device_is_known(host: FakeHost) -> None:
 
 
 @pytest.mark.usefixtures("nothing_learned")
-def test_others_upscalers_are_known_after_a_run_too(host: FakeHost) -> None:
-    assert "known after a first run" in _plan(host, 30, 20, upscaler_1="LDSR")
-    host.extras(picture(), ours={"enabled": True, "upscaler_1": "LDSR"})
+def test_others_upscalers_are_known_after_a_run_too(with_another: FakeHost) -> None:
+    assert "known after a first run" in _plan(with_another, 30, 20, upscaler_1="Another")
+    with_another.extras(picture(), ours={"enabled": True, "upscaler_1": "Another"})
 
-    assert re.search(r"time (< 1|≈ \d+) s", _plan(host, 30, 20, upscaler_1="LDSR"))
+    assert re.search(r"time (< 1|≈ \d+) s", _plan(with_another, 30, 20, upscaler_1="Another"))
 
 
 def test_without_a_picture_nothing_is_told(host: FakeHost) -> None:
@@ -155,10 +155,11 @@ def test_a_model_that_does_what_nobody_has_thought_of_says_so_in_its_card(
     assert _card(host, "TrueScale 4x").startswith("RealESRGAN Compact 4x")
 
 
-def test_others_upscalers_have_a_short_one(host: FakeHost) -> None:
-    assert "another extension" in _card(host, "LDSR")
-    assert "fetched at its first use" in _card(host, "R-ESRGAN 4x+")
-    assert _card(host, "None") == ""
+def test_others_upscalers_have_a_short_one(with_another: FakeHost) -> None:
+    assert "another extension" in _card(with_another, "Another")
+    assert "fetched at its first use" in _card(with_another, "R-ESRGAN 4x+")
+    assert "fetched at its first use" in _card(with_another, "LDSR")
+    assert _card(with_another, "None") == ""
 
 
 @pytest.mark.parametrize(

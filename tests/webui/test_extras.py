@@ -111,11 +111,11 @@ def test_an_upscaler_that_is_not_seen_is_not_loaded(
     assert loads == [seen]
 
 
-def test_another_extensions_upscaler_alone_gives_the_exact_size(host: FakeHost) -> None:
-    image = _only(_by_panel(host, upscaler_1="LDSR", scale=4.0))
+def test_another_extensions_upscaler_alone_gives_the_exact_size(with_another: FakeHost) -> None:
+    image = _only(_by_panel(with_another, upscaler_1="Another", scale=4.0))
 
     assert off(image, np.asarray(picture().resize((120, 80), Image.Resampling.NEAREST))) == 0
-    assert _only(_by_panel(host, upscaler_1="LDSR", scale=2.55)).size == (77, 51)  # 76.5 is rounded up
+    assert _only(_by_panel(with_another, upscaler_1="Another", scale=2.55)).size == (77, 51)  # 76.5 is rounded up
 
 
 def test_the_model_that_ships_is_used_where_none_is_named(host: FakeHost, loads: list[str]) -> None:

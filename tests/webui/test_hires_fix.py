@@ -77,9 +77,9 @@ def test_without_hires_fix_the_infotext_says_nothing(host: FakeHost) -> None:
     assert "upscaler" not in result.info
 
 
-@pytest.mark.parametrize("upscaler", ["Lanczos", "Latent", "LDSR"])
-def test_the_infotext_names_no_upscaler_that_did_not_run(upscaler: str, host: FakeHost, engine: Engine) -> None:
-    result = _generate(host, TWO, hr_upscaler=upscaler)
+@pytest.mark.parametrize("upscaler", ["Lanczos", "Latent", "Another"])
+def test_the_infotext_names_no_upscaler_that_did_not_run(upscaler: str, with_another: FakeHost, engine: Engine) -> None:
+    result = _generate(with_another, TWO, hr_upscaler=upscaler)
 
     assert ("Hires upscaler 2: two" in result.info) == bool(engine.pictures)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from another_upscaler import ANOTHER, add_another
 from fake_host.running import FakeHost
 from networks import STATES, off, picture, true_picture
 from small_networks import compact, save_pth, save_safetensors
@@ -50,12 +51,12 @@ def test_the_hosts_entries_give_the_true_output(name: str, scale: int, host: Fak
 
 
 def test_upscalers_that_are_no_networks_of_the_host_stay_whose_they_are(start_host: StartHost) -> None:
-    host = start_host(truescale_takeover=False)
-    before = {name: host.entry(name) for name in ("None", "Lanczos", "Nearest", "LDSR")}
+    host = start_host(truescale_takeover=False, change=add_another)
+    before = {name: host.entry(name) for name in ("None", "Lanczos", "Nearest", ANOTHER)}
     host.opts.set("truescale_takeover", True)
 
     assert all(host.entry(name) is entry for name, entry in before.items())
-    assert _by_extras(host, "LDSR").pictures[0].size == (120, 80)
+    assert _by_extras(host, ANOTHER).pictures[0].size == (120, 80)
 
 
 def test_models_in_a_format_that_the_host_does_not_list_come_behind(start_host: StartHost, tmp_path: Path) -> None:

@@ -177,17 +177,17 @@ def test_live_previews_of_large_canvases_are_small(host: FakeHost, ran: list[str
     samples = host.module("sd_samplers_common")
     for height, width in ((300, 150), (150, 300)):
         shown = samples.sample_to_image(uneven(4, height, width))
-        assert max(shown.size) == 2 * 96  # this VAE enlarges twice
+        assert max(shown.size) == 2 * 128  # this VAE enlarges twice
         assert shown.size[0] / shown.size[1] == pytest.approx(width / height, rel=0.05)
-    assert samples.sample_to_image(uneven(4, 60, 40)).size == (80, 120)
-    assert samples.sample_to_image(uneven(4, 60, 110), approximation=0).size == (220, 120)  # kept, not shown
+    assert samples.sample_to_image(uneven(4, 160, 40)).size == (80, 320)
+    assert samples.sample_to_image(uneven(4, 60, 210), approximation=0).size == (420, 120)  # kept, not shown
     assert ran == []
 
 
 def test_off_means_untouched(start_host: StartHost) -> None:
     host = start_host(truescale_vae_bands="off")
     _load(host, _vae())
-    assert host.module("sd_samplers_common").sample_to_image(uneven(4, 150, 120)).size == (240, 300)
+    assert host.module("sd_samplers_common").sample_to_image(uneven(4, 250, 60)).size == (120, 500)
 
 
 def test_a_stop_while_decoding_gives_a_rough_picture_and_says_so(start_host: StartHost) -> None:

@@ -41,7 +41,7 @@ def reads(button: Any, note: Any, parts: Mapping[str, Any]) -> None:
             values = settings_of_picture(image)
         except TrueScaleError as error:
             return [*(gr.update() for _ in names), problem(error)]
-        chosen = [name for name in MODELS if values[name] != NO_UPSCALER]
+        chosen = [name for name in MODELS if values[name] and values[name] != NO_UPSCALER]
         missing = [name for name in chosen if choices.is_gone(values[name])]
         if missing:
             note_html = line(

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["attach", "attach_current", "detach_all"]
 
-_PREVIEW_SIDE = 96
-"""Latent px of the longer side of a live preview, 768 px of the picture: what is shown is not larger."""
+_LARGE, _PREVIEW_SIDE = 192, 128
+"""Latent px of the longer side of a canvas (1536 px of a picture) from which on live previews are decoded small; and
+that of what is decoded: nobody sees more of it."""
 
 _STOPPED_SIDE = 96
 """The like for a picture whose decoding was stopped."""
@@ -114,7 +115,7 @@ def _answer(part: Any, direction: Direction, x: Tensor, plain: Callable[[Tensor]
     wanted = settings().vae_bands
     if wanted == "off" or x.dim() != 4:
         return plain(x)
-    if direction == "decode" and max(x.shape[2:]) > _PREVIEW_SIDE and first_stage.is_preview():
+    if direction == "decode" and max(x.shape[2:]) > _LARGE and first_stage.is_preview():
         return plain(_smaller(x, _PREVIEW_SIDE))
     try:
         tree = _tree(part)
