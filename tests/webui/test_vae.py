@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fake_host.running import FakeHost
 from lib_upscaler.diffusion import vae as core
+from lib_upscaler.errors import MemoryLimitError
 from small_vaes import KlVae, kl_vae, uneven
 from types_of_fixtures import StartHost
 
@@ -107,6 +108,22 @@ def test_another_failure_is_the_hosts(host: FakeHost) -> None:
     vae.decoder.conv_in.register_forward_pre_hook(broken)
     with pytest.raises(RuntimeError, match="a wire is loose"):
         _decoded(host, uneven(4, 20, 16))
+
+
+def test_where_bands_fail_the_picture_is_made_whole_and_that_is_told(
+    start_host: StartHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, vae, latent = start_host(**ALWAYS), _vae(), uneven(4, 20, 16)
+    with torch.no_grad():
+        true = vae.decode(latent)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise MemoryLimitError("there is no room", "", "")
+
+    monkeypatch.setattr(core, "decode", fails)
+    _load(host, vae)
+    assert torch.equal(_decoded(host, latent), true)
+    assert any("there is no room" in text for text in host.warnings)
 
 
 def test_another_checkpoint_and_a_reload_are_hooked_once_and_a_removal_leaves_nothing(

@@ -190,6 +190,9 @@ def _in_bands(
     except Cancelled:
         host.warn("The VAE was stopped: the picture is decoded small and enlarged, without its details")
         return _small(tree, direction, x, plain)
+    except TrueScaleError as error:
+        host.warn(f"The VAE runs as a whole, since in bands it did not: {error}")
+        return plain(x)
     assert coded.tensor is not None  # no sink
     _tell(coded)
     return coded.tensor.to(x.device, tree.dtype)
