@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from ...request import UpscaleRequest
 
 __all__ = ["plan_html", "size_html", "size_of", "source_of"]
+
+
+_ONE_AFTER_THE_OTHER = threading.Lock()
+"""A plan that reads a model takes longer than the next one: the page would end with the older of the two."""
 
 
 def source_of(text: str | None) -> dict[str, Any]:
@@ -45,7 +50,8 @@ def plan_html(size: Size | None, request: Callable[[], UpscaleRequest]) -> str:
     if size is None or health.problem():
         return ""
     try:
-        return _plan_html(size, request())
+        with _ONE_AFTER_THE_OTHER:
+            return _plan_html(size, request())
     except TrueScaleError as error:
         return problem(error)
     except Exception as error:  # noqa: BLE001 - it is a forecast; the run itself says what is wrong
