@@ -22,13 +22,12 @@ FURTHER = [None] * 24  # the script has 25 arguments, and the host cuts its scri
 SAMPLERS = ["Euler", "Euler a", "DPM++ SDE", "DPM++ 2M", "DDIM", "PLMS", "UniPC"]
 SECONDS = 3  # a second where the processor is idle
 
-pytestmark = pytest.mark.usefixtures("not_forge")
 
-
-@pytest.fixture(scope="module")
-def not_forge(host: Host) -> None:
-    if host.is_forge:
-        pytest.skip("one canvas is refused there")
+@pytest.fixture(autouse=True)
+def _but_not_on_forge(request: pytest.FixtureRequest, host: Host) -> None:
+    """Where it is refused, which has a test of its own."""
+    if host.is_forge != ("on_forge" in request.node.name):
+        pytest.skip("not for this WebUI")
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +161,7 @@ def test_an_odd_size_and_the_colour_lock(server: Server, photo) -> None:
 @pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
 def test_a_refiner_gets_tiles_too(sampler: str, server: Server, image: Image.Image) -> None:
     """It is the same network once more, so that nothing may change."""
-    refined = {"alwayson_scripts": {"Refiner": {"args": [True, "twin", 0.6]}}, "sampler_name": sampler}
+    refined = {"refiner_checkpoint": "twin", "refiner_switch_at": 0.6, "sampler_name": sampler}
     (with_it,), (text,) = _redrawn(server, image, **refined)
     (without,), _ = _redrawn(server, image, sampler_name=sampler)
     assert "Refiner: twin" in text
@@ -198,6 +197,12 @@ def test_what_conditions_on_the_picture_is_refused_in_words(server: Server, imag
     assert "TrueScale engine" not in text  # tiles
     _, (text,) = _redrawn(server, image, {"engine": "auto"}, steps=1)
     assert "TrueScale engine: One canvas" in text
+
+
+def test_on_forge_it_is_refused_in_words(server: Server, image: Image.Image) -> None:
+    answer = _ask(server, image, {})
+    assert answer.status == 422
+    assert "samplers reach the network in a way" in str(answer.json)
 
 
 def test_too_small_tiles_are_refused_in_words(server: Server, image: Image.Image) -> None:
