@@ -15,8 +15,9 @@ from ....diffusion.canvas import CanvasDenoiser
 from ....diffusion.canvas_conditioning import Conditioning
 from ....diffusion.canvas_forecast import CanvasForecast, forecast
 from ....diffusion.canvas_grid import CanvasGrid, plan_canvas
-from ....diffusion.grid import LATENT, RedrawGrid, plan_grid
-from ....diffusion.redraw import RedrawSettings, Stop, Tile
+from ....diffusion.grid import LATENT, RedrawGrid
+from ....diffusion.redraw import Stop, Tile
+from ....diffusion.redraw_whole import whole_grid
 from ....diffusion.sdxl_sizes import tile_sizes
 from ....errors import RequestError, TrueScaleError
 from ....geometry import Size
@@ -25,7 +26,7 @@ from ...host.progress import stop_kind
 from .sampler_hook import SamplerHook
 from .tiles import TileSampler
 
-__all__ = ["CanvasSampler", "canvas_forecast", "canvas_settings"]
+__all__ = ["CanvasSampler", "canvas_forecast"]
 
 _SMALLEST, _STEP = 256, 128
 """px: sides of the network's tiles."""
@@ -33,18 +34,9 @@ _STEPS = 20
 """Of a forecast where they are not known; hardly anything depends on them."""
 
 
-def canvas_settings(size: tuple[int, int], color_lock: float) -> RedrawSettings:
-    """Of a redraw in one tile. size: of the picture, px."""
-    return RedrawSettings(_whole(size), overlap=0, color_lock=color_lock)
-
-
-def canvas_forecast(size: tuple[int, int], tile: Size, batch: int, steps: int = _STEPS) -> CanvasForecast:
+def canvas_forecast(size: Size, tile: Size, batch: int, steps: int = _STEPS) -> CanvasForecast:
     """What the network will have to do for a picture of this size. Raises RequestError."""
-    return forecast(_network_grid(plan_grid(Size(*size), _whole(size), 0), tile, 0), steps, batch)
-
-
-def _whole(size: tuple[int, int]) -> Size:
-    return Size(*(max(64, length) for length in size))
+    return forecast(_network_grid(whole_grid(size), tile, 0), steps, batch)
 
 
 def _network_grid(grid: RedrawGrid, tile: Size, seed: int) -> CanvasGrid:
@@ -63,7 +55,7 @@ class CanvasSampler(TileSampler):
     def __init__(
         self, base: Any, grid: RedrawGrid, seed: int, subseed: int, prompt: str, tile: Size, batch: int
     ) -> None:
-        """grid: of ``canvas_settings``. tile: px, of the network's tiles; batch: of them at once. Others: as of
+        """grid: of a ``WholeRedraw``. tile: px, of the network's tiles; batch: of them at once. Others: as of
         TileSampler.
 
         Raises RequestError.

@@ -103,7 +103,7 @@ def _redraw_words(size: Size, values: Mapping[str, Any], tile: Size) -> str:
         return str(plan_grid(size, tile, values["overlap"]))
     from .one_canvas import canvas_forecast
 
-    cost = canvas_forecast((size.width, size.height), tile, values["batch"])
+    cost = canvas_forecast(size, tile, values["batch"])
     if cost.tiles == 1:
         return f"1 tile, {size}"
     return f"{cost.tiles:.3g} tiles per step, {cost.work:.2f} sampled px per px, {size}"

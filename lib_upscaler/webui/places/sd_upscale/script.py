@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ....diffusion.redraw import Redraw, Redrawn, RedrawSettings
+from ....diffusion.redraw_whole import WholeRedraw
 from ....errors import RequestError, TrueScaleError
 from ....fields import NO_UPSCALER, Place, checked, fields_of, size_of
 from ....geometry import Size
@@ -29,7 +30,7 @@ from ...takeover.requests import Find, request_of
 from ...upscaling.service import service
 from .engines import ONE_CANVAS, engine_of
 from .mask import canvas_mask
-from .one_canvas import CanvasSampler, canvas_settings
+from .one_canvas import CanvasSampler
 from .tiles import TileSampler, hoisted_overrides
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _picture(base: Any, source: Image.Image, values: Values, number: int, count:
     enlarged = upscaled(source, values, base)
     job, sampler = _engine(base, enlarged, values, seed, subseed)
     state = host.state()
-    batches = -(-len(job.todo()) // job.settings.batch)
+    batches = -(-len(job.todo()) // values["batch"])
     state.job_count, state.job_no = max(1, batches * count), batches * number
     started = time.perf_counter()
     result = sampler.run(job)
@@ -172,14 +173,16 @@ def _picture(base: Any, source: Image.Image, values: Values, number: int, count:
     return result.image, text, seed
 
 
-def _engine(base: Any, enlarged: Image.Image, values: Values, seed: int, subseed: int) -> tuple[Redraw, TileSampler]:
+def _engine(
+    base: Any, enlarged: Image.Image, values: Values, seed: int, subseed: int
+) -> tuple[Redraw | WholeRedraw, TileSampler]:
     """What redraws the picture, and what samples it. Raises RequestError."""
     mask, prompt = canvas_mask(base, enlarged.size), values["prompt"]
     if values["engine"] != ONE_CANVAS:
         job = Redraw(enlarged, redraw_settings(values), mask)
         return job, TileSampler(base, job.grid, seed, subseed, prompt)
-    job = Redraw(enlarged, canvas_settings(enlarged.size, values["color_lock"]), mask)
-    return job, CanvasSampler(base, job.grid, seed, subseed, prompt, tile_of(values), values["batch"])
+    whole = WholeRedraw(enlarged, values["color_lock"], mask)
+    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, tile_of(values), values["batch"])
 
 
 def upscaled(source: Image.Image, values: Values, p: Any) -> Image.Image:
