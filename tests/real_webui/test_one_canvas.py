@@ -147,6 +147,30 @@ def test_only_what_is_masked_is_redrawn(server: Server, image: Image.Image) -> N
     assert _off(redrawn.crop(left), image.crop(left)) > 20
 
 
+@pytest.mark.parametrize("fill", [0, 2, 3])
+def test_masked_content(fill: int, server: Server, image: Image.Image) -> None:
+    """Fill, latent noise, latent nothing: the whole's own, also in tiles."""
+    mask = Image.new("L", image.size, 0)
+    ImageDraw.Draw(mask).rectangle((96, 96, 400, 300), fill=255)
+    values = {"mask": as_base64(mask), "inpainting_fill": fill, "mask_blur": 0, "denoising_strength": 0.8}
+    (tiles,), _ = _redrawn(server, image, **values)
+    (whole,), _ = _redrawn(server, image, {"tile_width": 512}, **values)
+    difference = np.abs(np.asarray(tiles).astype(float) - np.asarray(whole)).mean()
+    assert 0 < difference < 0.5 * np.abs(np.asarray(image).astype(float) - np.asarray(whole)).mean()
+
+
+def test_the_autoencoder_in_bands(server: Server, image: Image.Image) -> None:
+    results = []
+    try:
+        for bands in ("off", "always"):
+            server.http.options(truescale_vae_bands=bands)
+            (result,), _ = _redrawn(server, image, steps=3)
+            results.append(result)
+    finally:
+        server.http.options(truescale_vae_bands="when memory is short")
+    assert _off(*results) <= 1
+
+
 def test_an_odd_size_and_the_colour_lock(server: Server, photo) -> None:
     image = photo(151, 137)
     (free,), (text,) = _redrawn(server, image, {"scale": 2})

@@ -388,6 +388,7 @@ def test_what_is_switched_off_does_not_matter(value: Any, host: FakeHost, wide: 
     ("switch", "words"),
     [
         (lambda host, p: setattr(p, "tiling", True), "Tiling"),
+        (lambda host, p: p.override_settings.update(tiling=True), "Tiling"),
         (lambda host, p: host.opts.data.update(hypertile_enable_unet=True), "Hypertile"),
     ],
 )

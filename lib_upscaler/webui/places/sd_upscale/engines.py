@@ -45,15 +45,21 @@ def _elsewhere() -> str:
 
 def _switched_on(p: Any) -> str:
     """What of the WebUI's sees the canvas as a whole; "" where nothing does."""
-    if host.option("hypertile_enable_unet", False):
+    if _option(p, "hypertile_enable_unet"):
         return "Hypertile's tiles are cut for the whole picture"
-    if getattr(p, "tiling", None) or (getattr(p, "tiling", None) is None and host.option("tiling", False)):
+    tiling = getattr(p, "tiling", None)
+    if _option(p, "tiling") if tiling is None else tiling:
         return "with Tiling each tile would repeat itself"
     for script in getattr(getattr(p, "scripts", None), "alwayson_scripts", None) or ():
         title = str(script.title())
         if any(name in title.casefold() for name in _SEE_THE_CANVAS) and _is_on(script, p):
             return f"{title} conditions on the picture as a whole, and its tiles would not fit"
     return ""
+
+
+def _option(p: Any, name: str) -> Any:
+    """A setting of the host, or what this picture has in its place."""
+    return (getattr(p, "override_settings", None) or {}).get(name, host.option(name, False))
 
 
 def _is_on(script: Any, p: Any) -> bool:
