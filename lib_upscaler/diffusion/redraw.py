@@ -15,7 +15,7 @@ from .blending import Blend
 from .color_lock import low_frequencies
 from .grid import ORDERS, Order, RedrawGrid, ordered, plan_grid
 
-__all__ = ["Redraw", "RedrawListener", "RedrawSettings", "Redrawn", "Stop", "Tile"]
+__all__ = ["Redraw", "RedrawListener", "RedrawSettings", "Redrawn", "Sampler", "Stop", "Tile", "padded"]
 
 _BAND = 128
 """Rows that are put together at once."""
@@ -101,8 +101,8 @@ class Redraw:
             raise RequestError("the mask does not fit the picture", f"{mask.size} and {source.size}", "")
         self.settings = settings
         self.grid: RedrawGrid = plan_grid(Size(*source.size), settings.tile, settings.overlap)
-        self._source = _padded(np.asarray(source.convert("RGB")), self.grid.canvas)
-        self._mask = None if mask is None else _padded(np.asarray(mask.convert("L")), self.grid.canvas)
+        self._source = padded(np.asarray(source.convert("RGB")), self.grid.canvas)
+        self._mask = None if mask is None else padded(np.asarray(mask.convert("L")), self.grid.canvas)
         self._tiles = self.grid.tiles
         self._blend = Blend(self.grid)
         self._preview: np.ndarray | None = None
@@ -198,7 +198,7 @@ def detail_of(pixels: np.ndarray) -> float:
     return float(np.abs(np.diff(levels, axis=0)).mean() + np.abs(np.diff(levels, axis=1)).mean()) / 2
 
 
-def _padded(planes: np.ndarray, canvas: Size) -> np.ndarray:
+def padded(planes: np.ndarray, canvas: Size) -> np.ndarray:
     """Grown to the canvas on the right and below, by reflection; by the edge where there is nothing to reflect."""
     for axis, target in ((0, canvas.height), (1, canvas.width)):
         while planes.shape[axis] < target:

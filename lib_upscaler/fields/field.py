@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..errors import RequestError
 
-__all__ = ["BY_SETTINGS", "GIGABYTE", "IMG2IMG_SIZE", "NO_UPSCALER", "WAYS", "At", "Field", "Place"]
+__all__ = ["BY_SETTINGS", "ENGINES", "GIGABYTE", "IMG2IMG_SIZE", "NO_UPSCALER", "WAYS", "At", "Field", "Place"]
 
 Place = Literal["extras", "sd", "hires", "api", "command line", "xyz"]
 """Where something can be asked for. "extras", "sd" and "hires" are panels."""
@@ -29,6 +29,9 @@ WAYS: dict[str, tuple[str, ...]] = {
 """How a size can be asked for, and by which fields."""
 
 IMG2IMG_SIZE = "img2img's size"
+
+ENGINES = ("Tiles", "One canvas", "auto")
+"""How a picture is redrawn: tile by tile; at once, with a network that gets tiles; the second where it is possible."""
 
 _AS_FIELD: Any = object()
 _LARGEST = 1e300

@@ -14,7 +14,7 @@ from ..errors import RequestError
 from ..models.ldsr.settings import MODES, MOST_STEPS, SAMPLERS
 from ..planning.sizing import FITS, MAX_SCALE, MIN_SCALE
 from ..request import ALPHAS, PRECISIONS
-from .field import BY_SETTINGS, IMG2IMG_SIZE, NO_UPSCALER, WAYS, At, Field, Place
+from .field import BY_SETTINGS, ENGINES, IMG2IMG_SIZE, NO_UPSCALER, WAYS, At, Field, Place
 
 __all__ = ["FIELDS", "by_key", "checked", "default_of", "fields_of"]
 
@@ -456,6 +456,18 @@ FIELDS: tuple[Field, ...] = (
         whole=True,
         info="the same seed gives the same picture",
         group="ldsr",
+    ),
+    Field(
+        "engine",
+        "choice",
+        "Engine",
+        # "Tiles", so that API clients, presets and older infotexts get what they got before there was a choice.
+        {"sd": At("TrueScale engine")},
+        default=ENGINES[0],
+        choices=ENGINES,
+        info="Tiles: each is sampled by itself. One canvas: the whole is sampled at once, through tiles that move at"
+        " every step; the overlap and flat tiles do not matter. auto: one canvas where it is possible",
+        group="tiles",
     ),
     Field(
         "verify",

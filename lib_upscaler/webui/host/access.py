@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ __all__ = [
     "folder_opener",
     "free_memory",
     "hand_over_memory",
+    "is_forge",
     "ldsr_folders",
     "log",
     "module",
@@ -125,6 +127,11 @@ def hand_over_memory() -> None:
             if prepare is not None:
                 prepare()
                 return
+
+
+def is_forge() -> bool:
+    """Forge and its kin, whose samplers reach the network in another way."""
+    return importlib.util.find_spec("modules_forge") is not None
 
 
 @contextlib.contextmanager

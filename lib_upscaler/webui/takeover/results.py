@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ..host.callers import Caller
 from ..host.lives import SCRIPTS
 from ..host.markup import plain
-from ..upscaling.statement import redraw_text, statement_html, statement_text, vae_text
+from ..upscaling.statement import canvas_text, redraw_text, statement_html, statement_text, vae_text
 
 if TYPE_CHECKING:
+    from ...diffusion.canvas_forecast import CanvasForecast
     from ...request import UpscaleReport
 
-__all__ = ["begins", "comment", "comment_redraw", "comment_vae", "latest_html", "made"]
+__all__ = ["begins", "comment", "comment_canvas", "comment_redraw", "comment_vae", "latest_html", "made"]
 
 
 class _LastRun:
@@ -74,6 +75,13 @@ def comment_redraw(processing: Any, tiles: int, seconds: float) -> None:
     tell = getattr(processing, "comment", None)
     if tell is not None:
         tell(redraw_text(tiles, seconds))
+
+
+def comment_canvas(processing: Any, forecast: CanvasForecast, seconds: float) -> None:
+    """The like for what SD Upscale has redrawn as one canvas."""
+    tell = getattr(processing, "comment", None)
+    if tell is not None:
+        tell(canvas_text(forecast.tiles, forecast.work, seconds))
 
 
 def latest_html() -> str:

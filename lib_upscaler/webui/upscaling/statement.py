@@ -10,7 +10,7 @@ from ..host.markup import SEPARATOR, line, plain, word
 if TYPE_CHECKING:
     from ...request import UpscaleReport
 
-__all__ = ["STRATEGIES", "WORDS", "redraw_text", "statement_html", "statement_text", "vae_text"]
+__all__ = ["STRATEGIES", "WORDS", "canvas_text", "redraw_text", "statement_html", "statement_text", "vae_text"]
 
 WORDS = (
     "whole, in one piece",
@@ -25,6 +25,8 @@ WORDS = (
     "seconds",
     "seconds for loading",
     "tiles redrawn",
+    "tiles per step",
+    "sampled px per px",
     "VAE in bands",
 )
 STRATEGIES = dict(
@@ -70,6 +72,12 @@ def statement_text(report: UpscaleReport) -> str:
 def redraw_text(tiles: int, seconds: float) -> str:
     """The like for what Stable Diffusion has redrawn."""
     return SEPARATOR.join(["TrueScale", f"tiles redrawn: {tiles}", f"seconds: {seconds:.1f}"])
+
+
+def canvas_text(tiles: float, work: float, seconds: float) -> str:
+    """The like for what it has redrawn as one canvas. work: px that its network worked on per px of the canvas."""
+    texts = [f"tiles per step: {tiles:.3g}", f"sampled px per px: {work:.2f}", f"seconds: {seconds:.1f}"]
+    return SEPARATOR.join(["TrueScale", *texts])
 
 
 def vae_text(strategy: str, bands: int, warnings: Sequence[str]) -> str:

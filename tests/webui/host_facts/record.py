@@ -66,6 +66,8 @@ SIGNATURES = (
     "modules.scripts_postprocessing.ScriptPostprocessing.ui",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.create_args_for_run",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.run",
+    "modules.sd_samplers_cfg_denoiser.CFGDenoiser.update_inner_model",
+    "modules.sd_samplers_common.InterruptedException",
     "modules.sd_samplers_common.single_sample_to_image",
     "modules.shared_state.State.assign_current_image",
     "modules.shared_state.State.begin",
@@ -122,6 +124,7 @@ ATTRIBUTES = {
     ),
     "modules.scripts_postprocessing.PostprocessedImageSharedInfo": ("target_width", "target_height"),
     "modules.scripts_postprocessing.ScriptPostprocessing": ("name", "order", "controls", "args_from", "args_to"),
+    "modules.sd_samplers_cfg_denoiser.CFGDenoiser": ("inner_model", "model_wrap", "p", "step"),
     "modules.shared_state.State": (
         "current_image", "interrupted", "job", "job_count", "job_no", "sampling_step", "sampling_steps", "skipped",
         "stopping_generation", "textinfo",

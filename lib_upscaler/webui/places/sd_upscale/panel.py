@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -11,6 +12,7 @@ import gradio as gr
 from ....diffusion.grid import plan_grid
 from ....errors import TrueScaleError
 from ....fields import NO_UPSCALER, Place, size_of
+from ....geometry import Size
 from ....planning.sizing import plan_size
 from ...host import health
 from ...host.markup import line, problem
@@ -21,13 +23,14 @@ from ...panels.widgets import Widgets
 from ...takeover import choices
 from ...takeover.failing import as_error
 from ...takeover.requests import request_of
+from .engines import ONE_CANVAS, engine_here
 
 __all__ = ["TITLE", "run", "ui"]
 
 TITLE = "TrueScale SD Upscale"
 _ELEM_ID = "truescale_sd"
 PLACE: Place = "sd"
-WORDS = ("tiles", "tile", "overlap")
+WORDS = ("tiles per step", "sampled px per px", "tiles", "tile", "overlap")
 """In the words of a plan."""
 
 
@@ -71,6 +74,8 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
 
 
 def _tiles(made: Widgets) -> None:
+    with pieces.form_row():
+        made["engine"]
     for pair in (("tile_width", "tile_height"), ("overlap", "batch"), ("color_lock", "flatness")):
         with pieces.form_row():
             for name in pair:
@@ -92,6 +97,18 @@ def _show_plan(parts: dict[str, Any], source: Any, plan: Any) -> None:
         component.change(fn=text, inputs=inputs, outputs=[plan], show_progress=False)
 
 
+def _redraw_words(size: Size, values: Mapping[str, Any], tile: Size) -> str:
+    """Raises RequestError."""
+    if engine_here(values["engine"]) != ONE_CANVAS:
+        return str(plan_grid(size, tile, values["overlap"]))
+    from .one_canvas import canvas_forecast
+
+    cost = canvas_forecast(size, tile, values["batch"])
+    if cost.tiles == 1:
+        return f"1 tile, {size}"
+    return f"{cost.tiles:.3g} tiles per step, {cost.work:.2f} sampled px per px, {size}"
+
+
 def _plan_html(found: dict[str, Any], given: dict[str, Any]) -> str:
     """The upscaler's line, and "24 tiles, 6 x 4, overlap 64, 2048x3072", or what is wrong; "" without a picture.
 
@@ -107,7 +124,7 @@ def _plan_html(found: dict[str, Any], given: dict[str, Any]) -> str:
         own = found.get("target_width") or size.width, found.get("target_height") or size.height
         wanted = size_of(PLACE, values, values["size_by"], own)
         assert wanted is not None  # the panel always says one
-        words = str(plan_grid(plan_size(size, wanted).output, tile_of(values), values["overlap"]))
+        words = _redraw_words(plan_size(size, wanted).output, values, tile_of(values))
         runs = values["recipe"] or values["upscaler_1"] != NO_UPSCALER
         request = request_of(values, wanted, choices.peek, alpha="drop") if runs else None
     except TrueScaleError as error:

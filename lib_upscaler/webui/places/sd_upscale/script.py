@@ -1,4 +1,4 @@
-"""The img2img script "TrueScale SD Upscale": enlarge with the core, redraw tile by tile with Stable Diffusion."""
+"""The img2img script "TrueScale SD Upscale": enlarge with the core, redraw with Stable Diffusion, by either engine."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ....diffusion.redraw import Redraw, Redrawn, RedrawSettings
+from ....diffusion.redraw_whole import WholeRedraw
 from ....errors import RequestError, TrueScaleError
 from ....fields import NO_UPSCALER, Place, checked, fields_of, size_of
 from ....geometry import Size
@@ -27,7 +28,9 @@ from ...takeover.failing import as_error
 from ...takeover.handed import source_of
 from ...takeover.requests import Find, request_of
 from ...upscaling.service import service
+from .engines import ONE_CANVAS, engine_of
 from .mask import canvas_mask
+from .one_canvas import CanvasSampler
 from .tiles import TileSampler, hoisted_overrides
 
 if TYPE_CHECKING:
@@ -114,6 +117,7 @@ def run(p: Any, *arguments: Any) -> Any:
 
 def _run(p: Any, values: Values) -> Any:
     processing = host.module("processing")
+    values = {**values, "engine": engine_of(p, values["engine"])}
     base = copy.copy(p)
     base.extra_generation_params = {**p.extra_generation_params, **infotext(values)}
     base.comments = dict(getattr(p, "comments", None) or {})
@@ -121,6 +125,8 @@ def _run(p: Any, values: Values) -> Any:
     flatten, background = host.module("images").flatten, host.option("img2img_background_color", "#ffffff")
     given = [image for image in base.init_images or () if image is not None]
     sources = [flatten(source_of(image), background) for image in given]
+    if values["engine"] == ONE_CANVAS and values["flatness"] > 0:
+        host.warn("flat tiles are not skipped on one canvas")
     if not sources:
         raise RequestError("there is no picture to upscale", "", "put one into img2img")
     with hoisted_overrides(base):
@@ -151,17 +157,32 @@ def _picture(base: Any, source: Image.Image, values: Values, number: int, count:
     seed = int(base.seed) + (number if base.subseed_strength == 0 else 0)
     subseed = int(base.subseed) + number
     enlarged = upscaled(source, values, base)
-    job = Redraw(enlarged, redraw_settings(values), canvas_mask(base, enlarged.size))
-    sampler = TileSampler(base, job.grid, seed, subseed, values["prompt"])
+    job, sampler = _engine(base, enlarged, values, seed, subseed)
     state = host.state()
     batches = -(-len(job.todo()) // values["batch"])
     state.job_count, state.job_no = max(1, batches * count), batches * number
     started = time.perf_counter()
     result = sampler.run(job)
-    results.comment_redraw(base, len(job.todo()), time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    if isinstance(sampler, CanvasSampler):
+        results.comment_canvas(base, sampler.forecast, seconds)
+    else:
+        results.comment_redraw(base, len(job.todo()), seconds)
     text = sampler.infotext(result.image.size)
     _save(base, result, seed, text)
     return result.image, text, seed
+
+
+def _engine(
+    base: Any, enlarged: Image.Image, values: Values, seed: int, subseed: int
+) -> tuple[Redraw | WholeRedraw, TileSampler]:
+    """What redraws the picture, and what samples it. Raises RequestError."""
+    mask, prompt = canvas_mask(base, enlarged.size), values["prompt"]
+    if values["engine"] != ONE_CANVAS:
+        job = Redraw(enlarged, redraw_settings(values), mask)
+        return job, TileSampler(base, job.grid, seed, subseed, prompt)
+    whole = WholeRedraw(enlarged, values["color_lock"], mask)
+    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, tile_of(values), values["batch"])
 
 
 def upscaled(source: Image.Image, values: Values, p: Any) -> Image.Image:

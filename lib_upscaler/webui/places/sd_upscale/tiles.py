@@ -14,6 +14,7 @@ from PIL import Image
 from ....diffusion.grid import LATENT, RedrawGrid
 from ....diffusion.noise import NoiseField, TileNoise, TileTree
 from ....diffusion.redraw import Redraw, Redrawn, Stop, Tile
+from ....diffusion.redraw_whole import WholeRedraw
 from ....errors import TrueScaleError
 from ... import host
 from ...takeover.failing import as_error
@@ -37,7 +38,7 @@ class TileSampler:
         self._last: Any = None
         self._note = ""
 
-    def run(self, job: Redraw) -> Redrawn:
+    def run(self, job: Redraw | WholeRedraw) -> Redrawn:
         """Redraw; when the host fails after some tiles, they are kept, and it is told. Raises TrueScaleError."""
         try:
             return job.run(self._sample, self)

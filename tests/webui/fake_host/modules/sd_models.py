@@ -6,14 +6,14 @@ from modules import script_callbacks
 from modules.shared import opts
 
 checkpoint_aliases = {"base.safetensors": "base", "other.safetensors": "other"}
-model_data = SimpleNamespace(sd_model=SimpleNamespace(is_sdxl=False, is_sd2=False))
+model_data = SimpleNamespace(sd_model=SimpleNamespace(is_sdxl=False, is_sd2=False, is_sd1=True))
 loads = []
 """Names, one for each time that a checkpoint was loaded."""
 
 
 def load_model(first_stage_model):
     """One with this VAE; what was loaded before goes."""
-    sd_model = SimpleNamespace(is_sdxl=False, is_sd2=False, first_stage_model=first_stage_model)
+    sd_model = SimpleNamespace(is_sdxl=False, is_sd2=False, is_sd1=True, first_stage_model=first_stage_model)
     sd_model.decode_first_stage = lambda z: first_stage_model.decode(z)
     sd_model.encode_first_stage = lambda x: first_stage_model.encode(x)
     sd_model.get_first_stage_encoding = lambda posterior: posterior

@@ -6,6 +6,10 @@ from modules import devices, sd_models
 from PIL import Image
 
 
+class InterruptedException(BaseException):
+    pass
+
+
 def samples_to_images_tensor(sample, approximation=None, model=None):
     """Always the full VAE: neither the approximations nor the setting for them are here."""
     model = model or sd_models.model_data.sd_model

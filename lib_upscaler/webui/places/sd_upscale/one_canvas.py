@@ -1,0 +1,117 @@
+"""The engine "One canvas": the whole picture once through the host's img2img, and only its network gets tiles.
+
+For the host it is a redraw in a single tile of the picture's size, so that mask, noise, colour lock and infotext are
+those of the engine "Tiles"; sampling differs, and that what an interrupt leaves is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PIL import Image
+
+from ....diffusion.canvas import CanvasDenoiser
+from ....diffusion.canvas_conditioning import Conditioning
+from ....diffusion.canvas_forecast import CanvasForecast, forecast
+from ....diffusion.canvas_grid import CanvasGrid, plan_canvas
+from ....diffusion.grid import LATENT, RedrawGrid
+from ....diffusion.redraw import Stop, Tile
+from ....diffusion.redraw_whole import whole_grid
+from ....diffusion.sdxl_sizes import tile_sizes
+from ....errors import RequestError, TrueScaleError
+from ....geometry import Size
+from ... import host
+from ...host.progress import stop_kind
+from .sampler_hook import SamplerHook
+from .tiles import TileSampler
+
+__all__ = ["CanvasSampler", "canvas_forecast"]
+
+_SMALLEST, _STEP = 256, 128
+"""px: sides of the network's tiles."""
+_STEPS = 20
+"""Of a forecast where they are not known; hardly anything depends on them."""
+
+
+def canvas_forecast(size: Size, tile: Size, batch: int, steps: int = _STEPS) -> CanvasForecast:
+    """What the network will have to do for a picture of this size. Raises RequestError."""
+    return forecast(_network_grid(whole_grid(size), tile, 0), steps, batch)
+
+
+def _network_grid(grid: RedrawGrid, tile: Size, seed: int) -> CanvasGrid:
+    """tile: px; square ones of the shorter side, rounded up to multiples of 128. Raises RequestError."""
+    side = -(-min(tile.width, tile.height) // _STEP) * _STEP
+    if side < _SMALLEST:
+        what = f"tiles of {tile} px are too small for one canvas"
+        raise RequestError(what, "", f"choose at least {_SMALLEST} px, or 0 for the checkpoint's size")
+    canvas = grid.canvas
+    return plan_canvas(Size(canvas.width // LATENT, canvas.height // LATENT), side // LATENT, seed=seed)
+
+
+class CanvasSampler(TileSampler):
+    """Samples one picture as one canvas."""
+
+    def __init__(
+        self, base: Any, grid: RedrawGrid, seed: int, subseed: int, prompt: str, tile: Size, batch: int
+    ) -> None:
+        """grid: of a ``WholeRedraw``. tile: px, of the network's tiles; batch: of them at once. Others: as of
+        TileSampler.
+
+        Raises RequestError.
+        """
+        super().__init__(base, grid, seed, subseed, prompt)
+        self._network, self._batch = _network_grid(grid, tile, seed), batch
+
+    @property
+    def forecast(self) -> CanvasForecast:
+        return forecast(self._network, max(1, int(self._base.steps)), self._batch)
+
+    def begins(self, done: int, total: int) -> None:
+        host.state().job = "One canvas"
+
+    def _sample(self, tiles: Sequence[Tile]) -> list[Image.Image]:
+        """The one tile. An Interrupt or Skip gives what the sampler has come to, as in any generation."""
+        state = host.state()
+        if state.interrupted or getattr(state, "stopping_generation", False):
+            self._note = "not redrawn (interrupted)"
+            raise Stop(whole=True)
+        state.skipped = False
+        p = self._copy(tiles)
+        processed = host.module("processing").process_images(p)
+        stopped, state.skipped = stop_kind(), False  # the host forgets a Skip only when its next picture begins
+        if not processed.images:
+            if not stopped and not getattr(state, "stopping_generation", False):
+                raise TrueScaleError("the WebUI gave no picture back", "an extension may have removed it")
+            self._note = "not redrawn (interrupted)"
+            raise Stop(whole=True)
+        if stopped:
+            self._note = "partly redrawn (interrupted)" if stopped == "interrupt" else "partly redrawn (skipped)"
+        self._last = p
+        return list(processed.images[:1])
+
+    def _hooked_sample(self, p: Any, sample: Callable[..., Any], regions: Sequence[Any]) -> Callable[..., Any]:
+        """The host's noise is that of the canvas already; its network gets tiles, on this sampler alone."""
+
+        def in_tiles(*arguments: Any, **named: Any) -> Any:
+            p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
+            slicer = Conditioning(self._network.size, {"vector": tile_sizes()})
+            canvas = CanvasDenoiser(self._network, self._batch, slicer, _check)
+            with SamplerHook(p.sampler, canvas) as hook:
+                samples = sample(*arguments, **named)
+            if not hook.calls and stop_kind() is None:
+                what = "the picture was sampled without tiles"
+                raise TrueScaleError(
+                    what, "an extension has replaced the sampler's denoiser", "choose the engine Tiles"
+                )
+            return samples
+
+        return in_tiles
+
+
+def _check(done: int, total: int) -> None:
+    """Before each batch of tiles; the host itself looks once a step, which here may take long."""
+    if stop_kind() is not None:
+        raise host.module("sd_samplers_common").InterruptedException  # what its samplers end early by
+    if total > 1:
+        host.state().textinfo = f"TrueScale: tile {done + 1} of {total}"

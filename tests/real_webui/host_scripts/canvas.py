@@ -1,0 +1,47 @@
+"""Scripts in img2img for the tests of one canvas, switched on by a word in the prompt."""
+
+import gradio as gr
+import torch
+from modules import scripts
+
+
+class Seeded(scripts.Script):
+    """SEEDED: what the autoencoder draws is decided by the seed. FAILS: the network fails in its sixth call."""
+
+    def title(self):
+        return "Seeded"
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible if is_img2img else False
+
+    def process(self, p, *args):
+        if "SEEDED" in p.prompt:
+            torch.manual_seed(int(p.seed))
+        if "FAILS" in p.prompt:
+            _let_fail(p.sd_model)
+
+
+def _let_fail(model):
+    plain, calls = model.apply_model, []
+
+    def apply_model(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 6:
+            del model.apply_model
+            raise RuntimeError("out of luck")
+        return plain(*args, **kwargs)
+
+    model.apply_model = apply_model
+
+
+class Control(scripts.Script):
+    """By its name, and its switch, an extension that conditions on the picture."""
+
+    def title(self):
+        return "ControlNet"
+
+    def show(self, is_img2img):
+        return scripts.AlwaysVisible if is_img2img else False
+
+    def ui(self, is_img2img):
+        return [gr.Checkbox(value=False, label="Enable", elem_id="stand_in_control")]
