@@ -64,10 +64,10 @@ def test_korean(host: Host, new_data: Callable[..., DataFolder], chromium: str, 
         ui.tab("extras")
         words = ui.page.evaluate(_LATIN_LABELS, f"#{PANEL}") + ui.page.evaluate(_LATIN_LABELS, f"#{HIRES}")
 
-    untranslated = [word for word in dict.fromkeys(words) if word not in ("TrueScale", "TrueScale Hires Fix")]
-    assert untranslated == []
+    assert [word for word in dict.fromkeys(words) if word not in _NAMES] == []
 
 
+_NAMES = ("TrueScale", "TrueScale Hires Fix", "webui", "dpmpp_2m", "ddim")
 _LATIN_LABELS = """(selector) => [...gradioApp().querySelectorAll(
     `${selector} span, ${selector} p, ${selector} .info`
 )].filter((e) => !e.children.length && /[a-z]{3}/.test(e.textContent) && !/[\\uac00-\\ud7a3]/.test(e.textContent)
