@@ -126,6 +126,22 @@ def test_where_bands_fail_the_picture_is_made_whole_and_that_is_told(
     assert any("there is no room" in text for text in host.warnings)
 
 
+def test_where_nothing_can_be_told_beforehand_the_host_goes_on(
+    start_host: StartHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as on a device that has no figure for its memory."""
+    host, vae, latent = start_host(), _vae(), uneven(4, 20, 16)
+    with torch.no_grad():
+        true = vae.decode(latent)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(core, "forecast", fails)
+    _load(host, vae)
+    assert torch.equal(_decoded(host, latent), true)
+
+
 def test_another_checkpoint_and_a_reload_are_hooked_once_and_a_removal_leaves_nothing(
     start_host: StartHost, ran: list[str]
 ) -> None:

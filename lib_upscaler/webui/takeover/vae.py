@@ -123,6 +123,9 @@ def _answer(part: Any, direction: Direction, x: Tensor, plain: Callable[[Tensor]
     except TrueScaleError as error:  # not one that is known, or not enough memory for any way of ours
         host.log.info("TrueScale: %s", error)
         return plain(x)
+    except Exception:  # noqa: BLE001 - a device of a kind that tells no memory, say: the generation goes on as it did
+        host.log.warning("TrueScale: whether the VAE needs bands could not be told", exc_info=True)
+        return plain(x)
     if plan is None:
         return _whole_or_bands(tree, direction, x, plain)
     return _in_bands(tree, direction, x, plan, plain)
