@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from lib_upscaler.diffusion.vae import decode, encode, recognise
 from lib_upscaler.geometry import Size
@@ -23,20 +25,26 @@ def test_as_whole(make: Any, keeps: str, dtype: torch.dtype) -> None:
     tree, size = recognise(model), Size(256, 192)
     latent = uneven(tree.quantiser.channels if tree.quantiser else 4, 192 // tree.factor, 256 // tree.factor).to(dtype)
     picture = uneven(3, 192, 256).to(dtype)
-    # Small numbers round another way with each order of sums, in the model too.
-    most, mean = (0.1, 0.01) if dtype == torch.float32 else (12, 1)
+    exact = copy.deepcopy(model).float()
     with torch.no_grad():
-        pairs = [
+        results = [
             (
                 decode(tree, latent, plan=by_hand(tree, size, "decode", keeps, working=16_000_000, dtype=dtype)),
                 model.decode(latent),
+                exact.decode(latent.float()),
             ),
             (
                 encode(tree, picture, plan=by_hand(tree, size, "encode", keeps, working=16_000_000, dtype=dtype)),
                 model.encode(picture),
+                exact.encode(picture.float()),
             ),
         ]
-    for done, whole in pairs:
-        off = (done.tensor - whole.float()).abs() / LEVEL
-        assert float(off.max()) < most
-        assert float(off.square().mean().sqrt()) < mean
+    for done, whole, true in results:
+        if dtype == torch.float32:
+            assert float((done.tensor - whole).abs().max()) < 0.1 * LEVEL
+        else:  # the model itself is off by what its small numbers are rounded to, and another order rounds otherwise
+            assert _rms(done.tensor - true) < 1.1 * _rms(whole.float() - true)
+
+
+def _rms(difference: Tensor) -> float:
+    return float(difference.square().mean().sqrt())
