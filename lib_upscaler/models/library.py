@@ -14,7 +14,8 @@ from pathlib import Path
 from ..errors import ModelNotFoundError, UnsupportedModelError
 from .entry import SUFFIXES, ModelEntry, entry_of, split_name
 from .foreign import is_half_of_ncnn, refuse_foreign_name
-from .ldsr.naming import listed_name
+from .ldsr.naming import ADDRESS, listed_name
+from .ldsr.naming import NAME as LDSR
 from .recipe import as_models, stages_of
 
 __all__ = ["SHIPPED_MODEL", "ModelEntry", "ModelLibrary", "entry_of", "shipped_models"]
@@ -127,6 +128,10 @@ class ModelLibrary:
     def _not_found(self, wanted: str) -> ModelNotFoundError:
         places = ", ".join(str(folder) for folder in self._folders) or "no folder"
         models = self.models()
+        if wanted.casefold() == LDSR.casefold():
+            where = f"into {self._folders[0]}" if self._folders else "into a folder of models"
+            todo = f"get its model.ckpt (2 GB) from {ADDRESS} and put it {where}; it is not fetched by itself"
+            return ModelNotFoundError(f"there is no model '{wanted}'", f"looked in {places}", todo)
         if not models:
             where = f"into {self._folders[0]}" if self._folders else "into a folder and name that folder"
             return ModelNotFoundError(

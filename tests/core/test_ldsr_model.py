@@ -85,6 +85,18 @@ def test_its_card_is_one_like_any(folder: Path, capsys: pytest.CaptureFixture) -
     assert main(["inspect", "LDSR", "--models-dir", str(folder)]) == 0
 
 
+def test_where_it_is_not_there_the_command_line_says_where_to_get_it_and_where_to_put_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    save_pth(STATES["two"], tmp_path / "two.pth")
+    Image.fromarray(PICTURE).save(tmp_path / "in.png")
+    assert main(["upscale", str(tmp_path / "in.png"), "--model", "ldsr", "--models-dir", str(tmp_path)]) != 0
+    told = capsys.readouterr().err
+    assert "https://heibox.uni-heidelberg.de/" in told
+    assert f"put it into {tmp_path}" in told
+    assert "not fetched" in told
+
+
 # -- the pipeline ------------------------------------------------------------------------------------------------------
 
 

@@ -12,10 +12,13 @@ from ...errors import TrueScaleError
 from ...store import DiskCache, shared_cache
 from ..entry import ModelEntry, split_name
 
-__all__ = ["NAME", "is_ldsr_file", "listed_name"]
+__all__ = ["ADDRESS", "NAME", "is_ldsr_file", "listed_name"]
 
 NAME = "LDSR"
 """As every guide and every host calls it."""
+
+ADDRESS = "https://heibox.uni-heidelberg.de/f/578df07c8fc04ffbadf3/?dl=1"
+"""Of its makers, as AUTOMATIC1111 has it (extensions-builtin/LDSR). Nothing here fetches it: it is two gigabytes."""
 
 _SMALLEST = 100_000_000
 """Bytes. Its networks are three times that in half precision; smaller files are looked into only where their name is

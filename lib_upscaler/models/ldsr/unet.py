@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import attend
+from .enlarging import Up
 from .layout import HEAD_CHANNELS, Block, UNetLayout
 
 __all__ = ["UNet", "embed_time"]
@@ -84,7 +85,7 @@ def _on_the_way_down(block: Block, emb: int) -> nn.Sequential:
 def _on_the_way_up(block: Block, emb: int) -> nn.Sequential:
     layers = _residual(block, emb)
     if block.ups:
-        layers.append(_Up(block.outputs))
+        layers.append(Up(block.outputs))
     return layers
 
 
@@ -147,12 +148,3 @@ class _Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.op(x)
-
-
-class _Up(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from .attention import attend
 from .cost import QUANTIZED_ROWS
+from .enlarging import Up
 from .layout import DecoderLayout
 
 __all__ = ["Decoder", "FirstStage"]
@@ -75,7 +76,7 @@ class Decoder(nn.Module):
                 stage.block.append(_Residual(channels, outputs))
                 channels = outputs
             if level:
-                stage.upsample = _Up(channels)
+                stage.upsample = Up(channels)
             self.up.insert(0, stage)
         self.norm_out = _norm(channels)
         self.conv_out = nn.Conv2d(channels, layout.outputs, 3, padding=1)
@@ -126,12 +127,3 @@ class _Attention(nn.Module):
         q, k, v = (one(normed).flatten(2).transpose(1, 2)[:, None] for one in (self.q, self.k, self.v))
         attended = attend(q, k, v)[:, 0].transpose(1, 2).reshape(x.shape)
         return x + self.proj_out(attended)
-
-
-class _Up(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
