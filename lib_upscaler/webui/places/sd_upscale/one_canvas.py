@@ -11,25 +11,20 @@ from typing import Any
 
 from PIL import Image
 
-from ....diffusion.canvas import CanvasDenoiser
-from ....diffusion.canvas_conditioning import Conditioning
 from ....diffusion.canvas_forecast import CanvasForecast, forecast
-from ....diffusion.canvas_grid import CanvasGrid, plan_canvas
+from ....diffusion.canvas_grid import CanvasGrid
 from ....diffusion.grid import LATENT, RedrawGrid
 from ....diffusion.redraw import Stop, Tile
 from ....diffusion.redraw_whole import whole_grid
-from ....diffusion.sdxl_sizes import tile_sizes
-from ....errors import RequestError, TrueScaleError
+from ....errors import TrueScaleError
 from ....geometry import Size
 from ... import host
 from ...host.progress import stop_kind
-from .sampler_hook import SamplerHook
+from ...sampling.in_tiles import in_tiles, network_grid
 from .tiles import TileSampler
 
 __all__ = ["CanvasSampler", "canvas_forecast"]
 
-_SMALLEST, _STEP = 256, 128
-"""px: sides of the network's tiles."""
 _STEPS = 20
 """Of a forecast where they are not known; hardly anything depends on them."""
 
@@ -40,13 +35,8 @@ def canvas_forecast(size: Size, tile: Size, batch: int, steps: int = _STEPS) -> 
 
 
 def _network_grid(grid: RedrawGrid, tile: Size, seed: int) -> CanvasGrid:
-    """tile: px; square ones of the shorter side, rounded up to multiples of 128. Raises RequestError."""
-    side = -(-min(tile.width, tile.height) // _STEP) * _STEP
-    if side < _SMALLEST:
-        what = f"tiles of {tile} px are too small for one canvas"
-        raise RequestError(what, "", f"choose at least {_SMALLEST} px, or 0 for the checkpoint's size")
     canvas = grid.canvas
-    return plan_canvas(Size(canvas.width // LATENT, canvas.height // LATENT), side // LATENT, seed=seed)
+    return network_grid(Size(canvas.width // LATENT, canvas.height // LATENT), tile, seed)
 
 
 class CanvasSampler(TileSampler):
@@ -93,25 +83,9 @@ class CanvasSampler(TileSampler):
     def _hooked_sample(self, p: Any, sample: Callable[..., Any], regions: Sequence[Any]) -> Callable[..., Any]:
         """The host's noise is that of the canvas already; its network gets tiles, on this sampler alone."""
 
-        def in_tiles(*arguments: Any, **named: Any) -> Any:
+        def tiled(*arguments: Any, **named: Any) -> Any:
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
-            slicer = Conditioning(self._network.size, {"vector": tile_sizes()})
-            canvas = CanvasDenoiser(self._network, self._batch, slicer, _check)
-            with SamplerHook(p.sampler, canvas) as hook:
-                samples = sample(*arguments, **named)
-            if not hook.calls and stop_kind() is None:
-                what = "the picture was sampled without tiles"
-                raise TrueScaleError(
-                    what, "an extension has replaced the sampler's denoiser", "choose the engine Tiles"
-                )
-            return samples
+            with in_tiles(p, self._network, self._batch):
+                return sample(*arguments, **named)
 
-        return in_tiles
-
-
-def _check(done: int, total: int) -> None:
-    """Before each batch of tiles; the host itself looks once a step, which here may take long."""
-    if stop_kind() is not None:
-        raise host.module("sd_samplers_common").InterruptedException  # what its samplers end early by
-    if total > 1:
-        host.state().textinfo = f"TrueScale: tile {done + 1} of {total}"
+        return tiled

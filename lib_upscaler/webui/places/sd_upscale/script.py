@@ -23,6 +23,7 @@ from ... import host
 from ...host.lives import SCRIPTS
 from ...host.progress import shown_as_job, stop_kind
 from ...panels.pasting import noted
+from ...sampling.checkpoint import tile_for_checkpoint
 from ...takeover import choices, results
 from ...takeover.failing import as_error
 from ...takeover.handed import source_of
@@ -36,7 +37,7 @@ from .tiles import TileSampler, hoisted_overrides
 if TYPE_CHECKING:
     from ....request import UpscaleReport
 
-__all__ = ["TITLE", "run", "tile_for_checkpoint", "tile_of", "values_of"]
+__all__ = ["TITLE", "run", "tile_of", "values_of"]
 
 TITLE = "TrueScale SD Upscale"
 PLACE: Place = "sd"
@@ -94,14 +95,6 @@ def redraw_settings(values: Values) -> RedrawSettings:
     """Raises RequestError."""
     names = ("overlap", "order", "batch", "color_lock", "flatness")
     return RedrawSettings(tile_of(values), **{name: values[name] for name in names})
-
-
-def tile_for_checkpoint() -> int:
-    """The side, px, that the loaded checkpoint was trained for."""
-    model = getattr(getattr(host.module("sd_models"), "model_data", None), "sd_model", None)
-    if any(getattr(model, name, False) for name in ("is_sdxl", "is_sd3")):
-        return 1024
-    return 768 if getattr(model, "is_sd2", False) else 512
 
 
 # -- the run -----------------------------------------------------------------------------------------------------------

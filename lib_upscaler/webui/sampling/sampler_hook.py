@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....diffusion.canvas import CanvasDenoiser
-from ....errors import TrueScaleError
+from ...diffusion.canvas import CanvasDenoiser
+from ...errors import TrueScaleError
 
 __all__ = ["SamplerHook"]
 

@@ -1,0 +1,57 @@
+"""What in the WebUI cannot go with a network that gets tiles of the canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import host
+
+__all__ = ["why_not"]
+
+_SEE_THE_CANVAS = (
+    *("controlnet", "ip-adapter", "ipadapter", "t2i-adapter", "layerdiffus", "layer diffus"),
+    *("regional prompter", "latent couple", "attention couple", "tiled diffusion", "multidiffusion", "hidiffusion"),
+)
+"""In titles of scripts that tell the network something for each place of the picture, or cut it into tiles themselves.
+The network would get it for the whole with each tile."""
+
+
+def why_not(p: Any) -> str:
+    """Why the network of this generation cannot get tiles, in words; "" where it can. p: None where there is none yet:
+    what may be switched on is not looked at."""
+    return _elsewhere() or _switched_on(p)
+
+
+def _elsewhere() -> str:
+    return "this WebUI's samplers reach the network in a way that is not supported yet" if host.is_forge() else ""
+
+
+def _switched_on(p: Any) -> str:
+    """What of the WebUI's sees the canvas as a whole; "" where nothing does."""
+    if _option(p, "hypertile_enable_unet"):
+        return "Hypertile's tiles are cut for the whole picture"
+    tiling = getattr(p, "tiling", None)
+    if _option(p, "tiling") if tiling is None else tiling:
+        return "with Tiling each tile would repeat itself"
+    for script in getattr(getattr(p, "scripts", None), "alwayson_scripts", None) or ():
+        title = str(script.title())
+        if any(name in title.casefold() for name in _SEE_THE_CANVAS) and _is_on(script, p):
+            return f"{title} conditions on the picture as a whole, and its tiles would not fit"
+    return ""
+
+
+def _option(p: Any, name: str) -> Any:
+    """A setting of the host, or what this picture has in its place."""
+    return (getattr(p, "override_settings", None) or {}).get(name, host.option(name, False))
+
+
+def _is_on(script: Any, p: Any) -> bool:
+    """As such scripts say it: the first argument is a switch, or some are units that are enabled."""
+    values = list(getattr(p, "script_args", None) or ())[script.args_from or 0 : script.args_to or 0]
+    return bool(values) and (values[0] is True or any(map(_is_enabled, values)))
+
+
+def _is_enabled(unit: Any) -> bool:
+    if isinstance(unit, dict):  # of the API, where a unit that does not say is enabled
+        return bool(unit.get("enabled", True))
+    return bool(getattr(unit, "enabled", False))

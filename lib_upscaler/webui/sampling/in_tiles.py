@@ -1,0 +1,56 @@
+"""One sampling of the WebUI whose network gets tiles of the canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...diffusion.canvas import CanvasDenoiser
+from ...diffusion.canvas_conditioning import Conditioning
+from ...diffusion.canvas_grid import CanvasGrid, plan_canvas
+from ...diffusion.grid import LATENT
+from ...diffusion.sdxl_sizes import tile_sizes
+from ...errors import RequestError, TrueScaleError
+from ...geometry import Size
+from .. import host
+from ..host.progress import stop_kind
+from .sampler_hook import SamplerHook
+
+__all__ = ["in_tiles", "network_grid"]
+
+_SMALLEST, _STEP = 256, 128
+"""px: sides of the network's tiles."""
+
+
+def network_grid(latent: Size, tile: Size, seed: int) -> CanvasGrid:
+    """latent: px of the latent. tile: px of the picture; square ones of the shorter side, rounded up to multiples of
+    128. Raises RequestError."""
+    side = -(-min(tile.width, tile.height) // _STEP) * _STEP
+    if side < _SMALLEST:
+        what = f"tiles of {tile} px are too small for one canvas"
+        raise RequestError(what, "", f"choose at least {_SMALLEST} px, or 0 for the checkpoint's size")
+    return plan_canvas(latent, side // LATENT, seed=seed)
+
+
+@contextmanager
+def in_tiles(p: Any, grid: CanvasGrid, batch: int) -> Iterator[None]:
+    """Inside, what ``p.sampler``, just made, denoises goes through tiles of ``grid``, ``batch`` of them at once.
+
+    Raises TrueScaleError where it cannot, or, at the end, where the network was reached in another way.
+    """
+    slicer = Conditioning(grid.size, {"vector": tile_sizes()})
+    canvas = CanvasDenoiser(grid, batch, slicer, _check)
+    with SamplerHook(p.sampler, canvas) as hook:
+        yield
+    if not hook.calls and stop_kind() is None:
+        what = "the picture was sampled without tiles"
+        raise TrueScaleError(what, "an extension has replaced the sampler's denoiser", "choose the engine Tiles")
+
+
+def _check(done: int, total: int) -> None:
+    """Before each batch of tiles; the host itself looks once a step, which here may take long."""
+    if stop_kind() is not None:
+        raise host.module("sd_samplers_common").InterruptedException  # what its samplers end early by
+    if total > 1:
+        host.state().textinfo = f"TrueScale: tile {done + 1} of {total}"
