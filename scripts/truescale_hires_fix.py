@@ -2,22 +2,27 @@
 
 from modules import scripts
 
-from lib_upscaler.webui.places import hires
+from lib_upscaler.webui.places.hires_fix import accordion, hires_button, prepare, second_pass
 
 
 class TrueScaleHiresFix(scripts.Script):
     def title(self):
-        return hires.TITLE
+        return prepare.TITLE
 
     def show(self, is_img2img):
         return False if is_img2img else scripts.AlwaysVisible
 
     def ui(self, is_img2img):
-        components, self.infotext_fields = hires.ui()
+        components, self.infotext_fields = accordion.ui()
         return components
 
     def process(self, p, *values):
-        hires.prepare(p, *values)
+        prepare.prepare(p, *values)
 
     def before_hr(self, p, *values):
-        hires.hand_over()
+        prepare.hand_over()
+        second_pass.before_sampling(p)
+
+    def postprocess(self, p, processed, *values):
+        second_pass.detach(p)
+        hires_button.keep_original(p, processed)

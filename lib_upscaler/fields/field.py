@@ -9,7 +9,18 @@ from typing import Any, Literal
 
 from ..errors import RequestError
 
-__all__ = ["BY_SETTINGS", "ENGINES", "GIGABYTE", "IMG2IMG_SIZE", "NO_UPSCALER", "WAYS", "At", "Field", "Place"]
+__all__ = [
+    "BY_SETTINGS",
+    "ENGINES",
+    "GIGABYTE",
+    "IMG2IMG_SIZE",
+    "NO_UPSCALER",
+    "SECOND_PASSES",
+    "WAYS",
+    "At",
+    "Field",
+    "Place",
+]
 
 Place = Literal["extras", "sd", "hires", "api", "command line", "xyz"]
 """Where something can be asked for. "extras", "sd" and "hires" are panels."""
@@ -32,6 +43,10 @@ IMG2IMG_SIZE = "img2img's size"
 
 ENGINES = ("Tiles", "One canvas", "auto")
 """How a picture is redrawn: tile by tile; at once, with a network that gets tiles; the second where it is possible."""
+
+SECOND_PASSES = ("whole", "one canvas in tiles", "auto")
+"""How the second pass of Hires. fix is sampled: at once; at once, with a network that gets tiles; the second where the
+first does not fit into memory."""
 
 _AS_FIELD: Any = object()
 _LARGEST = 1e300
@@ -77,7 +92,7 @@ class Field:
     whole: bool = False
     unit: str = ""
     info: str = ""
-    group: Literal["models", "size", "tiles", "engine", "ldsr"] = "engine"
+    group: Literal["models", "size", "tiles", "engine", "ldsr", "second pass"] = "engine"
     words: tuple[str, ...] = field(default=())
 
     def default_at(self, place: Place) -> Any:

@@ -14,7 +14,7 @@ from ..errors import RequestError
 from ..models.ldsr.settings import MODES, MOST_STEPS, SAMPLERS
 from ..planning.sizing import FITS, MAX_SCALE, MIN_SCALE
 from ..request import ALPHAS, PRECISIONS
-from .field import BY_SETTINGS, ENGINES, IMG2IMG_SIZE, NO_UPSCALER, WAYS, At, Field, Place
+from .field import BY_SETTINGS, ENGINES, IMG2IMG_SIZE, NO_UPSCALER, SECOND_PASSES, WAYS, At, Field, Place
 
 __all__ = ["FIELDS", "by_key", "checked", "default_of", "fields_of"]
 
@@ -468,6 +468,56 @@ FIELDS: tuple[Field, ...] = (
         info="Tiles: each is sampled by itself. One canvas: the whole is sampled at once, through tiles that move at"
         " every step; the overlap and flat tiles do not matter. auto: one canvas where it is possible",
         group="tiles",
+    ),
+    Field(
+        "second_pass",
+        "choice",
+        "Second pass",
+        {"hires": At("Hires second pass"), "xyz": At("Hires second pass", choices=SECOND_PASSES)},
+        noun="second pass",
+        default=SECOND_PASSES[0],
+        choices=SECOND_PASSES,
+        info="One canvas in tiles: memory for a tile, the VAE in bands. auto: so where the whole does not fit; whole:"
+        " so where memory runs out",
+        group="second pass",
+    ),
+    Field(
+        "second_seed",
+        "number",
+        "Seed of the second pass",
+        {"hires": At("Hires second pass seed"), "xyz": At("Hires second pass seed")},
+        default=-1,
+        low=-1,
+        high=2**32 - 1,
+        whole=True,
+        info="-1 or empty = that of the first pass",
+        group="second pass",
+    ),
+    Field(
+        "again_scale",
+        "number",
+        "Then once more, by",
+        {"hires": At("Hires once more by"), "xyz": At("Hires once more by")},
+        noun="scale of the pass after the second",
+        default=1.0,
+        low=1,
+        high=4,
+        slider=(1.0, 4.0, 0.05),
+        unit="x",
+        info="the result of the second pass enlarged and redrawn again; 1 = not",
+        group="second pass",
+    ),
+    Field(
+        "again_denoising",
+        "number",
+        "Denoising of that pass",
+        {"hires": At("Hires once more denoising"), "xyz": At("Hires once more denoising")},
+        noun="denoising strength of the pass after the second",
+        default=0.3,
+        low=0,
+        high=1,
+        slider=(0.0, 1.0, 0.01),
+        group="second pass",
     ),
     Field(
         "verify",

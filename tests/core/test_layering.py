@@ -89,7 +89,14 @@ def test_face_is_complete() -> None:
 
 def test_a_webuis_start_loads_no_torch_no_spandrel_and_nothing_that_reads_pictures() -> None:
     """Of ours; each second that the start of a WebUI takes longer is everyone's."""
-    names = ["entry", "places.api", "places.extras", "places.hires", "places.sd_upscale.panel", "places.xyz"]
+    names = [
+        "entry",
+        "places.api",
+        "places.extras",
+        "places.hires_fix.accordion",
+        "places.sd_upscale.panel",
+        "places.xyz",
+    ]
     late = ("torch", "spandrel", "_truescale_spandrel", "lib_upscaler.pictures", "lib_upscaler.running")
     code = "import sys\n" + "".join(f"import lib_upscaler.webui.{name}\n" for name in names)
     code += f"print([name for name in sys.modules if (name + '.').startswith({tuple(f'{one}.' for one in late)!r})])"

@@ -103,11 +103,12 @@ def test_a_model_that_is_still_to_be_fetched_is_not_fetched_for_a_look(host: Fak
 
 def test_hires_fix_tells_its_size(host: FakeHost) -> None:
     source = {"width": 512, "height": 512, "scale": 1.5, "resize_x": 0, "resize_y": 0, "upscaler": "four"}
-    plan = host.ours("places.hires")._plan_html
+    plan = host.ours("places.hires_fix.accordion")._plan_html
 
     assert "512x512 → 768x768 px" in _words(plan(source, {}))
     assert "512x512 → 1000x1200 px" in _words(plan({**source, "resize_x": 1000, "resize_y": 1200}, {}))
-    assert plan({**source, "upscaler": "Latent"}, {}) == ""
+    assert "512x512 → 768x768 px" in _words(plan({**source, "upscaler": "Latent"}, {}))
+    assert plan({**source, "upscaler": ""}, {}) == ""
 
 
 # -- cards -------------------------------------------------------------------------------------------------------------

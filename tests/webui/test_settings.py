@@ -12,7 +12,7 @@ from small_networks import compact, save_pth
 from types_of_fixtures import Engine, StartHost
 
 OURS = ["truescale_takeover", "truescale_precision", "truescale_memory_gb", "truescale_cache_gb", "truescale_folders"]
-OURS += ["truescale_vae_bands"]
+OURS += ["truescale_vae_bands", "truescale_original_beside"]
 
 
 def _four(host: FakeHost, **values: Any) -> Any:

@@ -17,6 +17,10 @@ SECOND, SHARE, PRECISION = (
     "[TrueScale] Hires precision",
 )
 TILE, VIEWS = "[TrueScale] Hires tile size", "[TrueScale] Hires TTA"
+PASSES = [
+    f"[TrueScale] Hires {name}" for name in ("second pass", "second pass seed", "once more by", "once more denoising")
+]
+ALL = [SECOND, SHARE, PRECISION, TILE, VIEWS, *PASSES]
 PLOT = "X/Y/Z plot"
 
 
@@ -42,7 +46,7 @@ def _axes(host: FakeHost, title: str = PLOT) -> list[str]:
 def test_the_axes_are_there_once_also_after_reloads(host: FakeHost) -> None:
     for _ in range(3):
         labels = _axes(host)
-        assert [label for label in labels if label.startswith("[TrueScale]")] == [SECOND, SHARE, PRECISION, TILE, VIEWS]
+        assert [label for label in labels if label.startswith("[TrueScale]")] == ALL
         host.reload()
 
 
@@ -51,13 +55,7 @@ def test_the_axes_are_there_once_where_the_hosts_list_outlives_a_reload(host: Fa
     host.module("script_callbacks").before_ui_callback()
     host.demo = host.module("ui").create_ui()
 
-    assert [label for label in _axes(host) if label.startswith("[TrueScale]")] == [
-        SECOND,
-        SHARE,
-        PRECISION,
-        TILE,
-        VIEWS,
-    ]
+    assert [label for label in _axes(host) if label.startswith("[TrueScale]")] == ALL
 
 
 def test_they_are_of_txt2img_alone(host: FakeHost) -> None:

@@ -3,7 +3,7 @@
 What to do when an upscaler fails depends on it, and no object of the host says it: its upscalers get a picture, a
 scale and a path; ``pp`` of the Extras holds the picture alone, neither the mode nor its place in a batch; ``p`` is
 handed to scripts only when the pass of Hires Fix has enlarged the picture already. Where an object does say it, it is
-used: ``p`` in our own hooks (``places.hires``), and the run's options on it. To look at the calls is exact, needs
+used: ``p`` in our own hooks (``places.hires_fix``), and the run's options on it. To look at the calls is exact, needs
 nothing to be remembered or reset, and holds in every thread and for nested jobs.
 """
 

@@ -13,17 +13,21 @@ from ...models.ldsr.settings import MOST_STEPS
 from ...request import PRECISIONS, Precision
 from .. import host
 
-__all__ = ["Settings", "ldsr_steps", "register", "settings"]
+__all__ = ["HIRES_BUTTON_OPTION", "Settings", "VaeBands", "ldsr_steps", "register", "settings"]
 
 
-TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS, VAE_BANDS = (
+TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS, VAE_BANDS, BESIDE = (
     "truescale_takeover",
     "truescale_precision",
     "truescale_memory_gb",
     "truescale_cache_gb",
     "truescale_folders",
     "truescale_vae_bands",
+    "truescale_original_beside",
 )
+
+HIRES_BUTTON_OPTION = "hires_button_gallery_insert"
+"""Forge's own setting for what its hires button leaves in the gallery."""
 
 VaeBands = Literal["off", "when memory is short", "always"]
 _VAE_BANDS: tuple[VaeBands, ...] = get_args(VaeBands)
@@ -34,7 +38,7 @@ class Settings:
     """takeover: the host's own upscaling networks run on our engine.
     precision: where nothing else is asked for. memory: bytes a picture may take, None for a share of what is free.
     cache_bytes: of loaded models. folders: of models, beside the host's. vae_bands: when Stable Diffusion's VAE runs in
-    bands, also in ordinary generations.
+    bands, also in ordinary generations. beside: after the host's hires button, the original stays beside the result.
     """
 
     takeover: bool = True
@@ -43,6 +47,7 @@ class Settings:
     cache_bytes: int = GIGABYTE
     folders: tuple[Path, ...] = ()
     vae_bands: VaeBands = "when memory is short"
+    beside: bool = True
 
 
 def settings() -> Settings:
@@ -58,6 +63,7 @@ def settings() -> Settings:
         cache_bytes=_bytes(host.option(CACHE, 1.0)),
         folders=tuple(Path(os.path.expanduser(line.strip())) for line in lines if line.strip()),
         vae_bands=vae_bands if vae_bands in _VAE_BANDS else plain.vae_bands,
+        beside=bool(host.option(BESIDE, plain.beside)),
     )
 
 
@@ -133,4 +139,14 @@ def register(changed: Callable[[], None]) -> None:
         "large pictures go through Stable Diffusion's VAE in parts that fit into memory; the result is the same",
         gr.Radio,
         {"choices": list(_VAE_BANDS)},
+    )
+    if HIRES_BUTTON_OPTION in shared.opts.data_labels:
+        return
+    add(
+        BESIDE,
+        Settings.beside,
+        "TrueScale: keep the original beside the result of the hires button",
+        "in the gallery of txt2img, after it has upscaled one of the pictures there",
+        gr.Checkbox,
+        {"interactive": True},
     )

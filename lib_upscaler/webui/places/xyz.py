@@ -8,7 +8,7 @@ from typing import Any
 from ...fields import NO_UPSCALER, Field, Place, fields_of
 from .. import host
 from ..takeover import choices
-from .hires import AXES
+from .hires_fix.prepare import AXES
 
 __all__ = ["add_axes"]
 

@@ -34,7 +34,7 @@ def network_grid(latent: Size, tile: Size, seed: int) -> CanvasGrid:
 
 
 @contextmanager
-def in_tiles(p: Any, grid: CanvasGrid, batch: int) -> Iterator[None]:
+def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) -> Iterator[None]:
     """Inside, what ``p.sampler``, just made, denoises goes through tiles of ``grid``, ``batch`` of them at once.
 
     Raises TrueScaleError where it cannot, or, at the end, where the network was reached in another way.

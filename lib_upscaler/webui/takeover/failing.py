@@ -22,7 +22,7 @@ from ..host.callers import Caller
 from ..host.lives import SCRIPTS
 from . import cache
 
-__all__ = ["HIRES_NOTE", "answer", "as_error", "batch_begins", "batch_ends", "status_code"]
+__all__ = ["HIRES_NOTE", "answer", "as_error", "batch_begins", "batch_ends", "note_picture", "status_code"]
 
 HIRES_NOTE = "TrueScale"
 """Key in the infotext."""
@@ -139,11 +139,11 @@ def _lanczos_instead(error: TrueScaleError, caller: Caller, image: Image.Image, 
     if caller.processing is not None:
         if hasattr(caller.processing, "comment"):
             caller.processing.comment(f"TrueScale: Lanczos instead of '{name}': {words}")
-        _note(caller.processing, caller.position, f"Lanczos instead of {name} ({reason})")
+        note_picture(caller.processing, caller.position, f"Lanczos instead of {name} ({reason})")
     return _enlarged(image.convert("RGB"), scale, Image.LANCZOS)
 
 
-def _note(p: Any, number: int, words: str) -> None:
+def note_picture(p: Any, number: int, words: str) -> None:
     """Into the infotext of this one picture. number: of it in its batch, from 1."""
     parameters = dict(p.extra_generation_params)  # a new one: copies of ``p`` (X/Y/Z plot) share it
     if not _takes_one_for_each_picture():

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,15 +20,16 @@ from .. import host
 from ..host import first_stage
 from ..host.lives import PROCESS
 from ..host.progress import HostProgress, is_stopped
-from ..host.settings import settings
+from ..host.settings import VaeBands, settings
 from . import results
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ...diffusion.vae import Coded, Forecast, Means, VaeTree
+    from ...geometry import Size
 
-__all__ = ["attach", "attach_current", "detach_all"]
+__all__ = ["attach", "attach_current", "detach_all", "expected", "in_bands"]
 
 _LARGE, _PREVIEW_SIDE = 192, 128
 """Latent px of the longer side of a canvas (1536 px of a picture) from which on live previews are decoded small; and
@@ -107,12 +109,54 @@ def _hooking(kind: Any, direction: Direction) -> type:
     return made
 
 
+_ASKED = "truescale_vae_in_bands"
+"""Attribute of a ``p`` that wants its pictures in bands, whatever the setting says."""
+
+
+@contextmanager
+def in_bands(p: Any) -> Iterator[None]:
+    """Inside, what this generation encodes and decodes goes through the VAE in bands; a nested one is untouched."""
+    setattr(p, _ASKED, True)
+    try:
+        yield
+    finally:
+        delattr(p, _ASKED)
+
+
+def _wanted() -> VaeBands:
+    """What the generation that this thread is in asks for, else the setting."""
+    return "always" if getattr(first_stage.processing_under_way(), _ASKED, False) else settings().vae_bands
+
+
+def expected(size: Size, batch: int, bands: bool) -> Forecast | None:
+    """What decoding pictures of this size (px) will take; None where no checkpoint is loaded, or its VAE is not known.
+
+    bands: whatever the setting says.
+    """
+    from ...diffusion.vae import Means, forecast
+
+    for module in first_stage.current():
+        wanted = "always" if bands else settings().vae_bands
+        try:
+            tree, like = _tree(module.decoder), next(module.parameters())
+            device = getattr(host.module("devices"), "device", None) or like.device
+            means = Means(device, like.dtype, settings().memory, tables=like.device.type != "cuda")
+            whole = forecast(tree, size, "decode", "whole", means, batch)
+            if wanted == "off" or (wanted != "always" and whole.bytes <= whole.memory):
+                return whole
+            found = forecast(tree, size, "decode", "auto", means, batch)
+            return forecast(tree, size, "decode", "exact", means, batch) if found.schedule is None else found
+        except Exception:  # noqa: BLE001 - a VAE of another kind, or no memory for any way: nothing is said of it
+            host.log.debug("TrueScale: what the VAE takes cannot be told", exc_info=True)
+    return None
+
+
 # -- one call ----------------------------------------------------------------------------------------------------------
 
 
 def _answer(part: Any, direction: Direction, x: Tensor, plain: Callable[[Tensor], Tensor]) -> Tensor:
     """What the part makes of ``x``."""
-    wanted = settings().vae_bands
+    wanted = _wanted()
     if wanted == "off" or x.dim() != 4:
         return plain(x)
     if direction == "decode" and max(x.shape[2:]) > _LARGE and first_stage.is_preview():

@@ -1,4 +1,5 @@
-"""Making pictures, without Stable Diffusion: the first pass is noise from the seed, the second changes nothing.
+"""Making pictures, without Stable Diffusion: the first pass is noise from the seed, the second changes nothing but
+where a test has put a network into the checkpoint: then it samples as img2img does.
 
 img2img adds to the picture its noise (``p.rng``, of the size of the latent picture) by the denoising strength, at once
 lighter or darker squares of 8x8 px.
@@ -15,6 +16,10 @@ from PIL import Image
 
 STEPS = []
 """Called at each step with ``p`` and the step's number; a test puts what the user does meanwhile into it."""
+
+
+class DecodedSamples(list):
+    already_decoded = True
 
 
 @dataclass(repr=False)
@@ -51,6 +56,10 @@ class StableDiffusionProcessing:
         self.color_corrections = None
         self.overlay_images = None
         self.outpath_samples = self.outpath_samples or opts.outdir_txt2img_samples
+
+    @property
+    def sd_model(self):
+        return sd_models.model_data.sd_model
 
     def comment(self, text):
         self.comments[text] = 1
@@ -99,6 +108,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     hr_second_pass_steps: int = 0
     hr_resize_x: int = 0
     hr_resize_y: int = 0
+    hr_sampler_name: str = None
     is_hr_pass: bool = False
 
     def init(self, all_prompts, all_seeds, all_subseeds):
@@ -108,6 +118,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         self.latent_scale_mode = shared.latent_upscale_modes.get(self.hr_upscaler or shared.latent_upscale_default_mode)
         if self.latent_scale_mode is None and not any(x.name == self.hr_upscaler for x in shared.sd_upscalers):
             raise Exception(f"could not find upscaler named {self.hr_upscaler}")
+        self.truncate_x = self.truncate_y = 0
         if self.hr_resize_x and self.hr_resize_y:
             self.extra_generation_params["Hires resize"] = f"{self.hr_resize_x}x{self.hr_resize_y}"
             self.hr_upscale_to_x, self.hr_upscale_to_y = self.hr_resize_x, self.hr_resize_y
@@ -136,6 +147,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
             return samples
         self.is_hr_pass = True
         width, height = self.hr_upscale_to_x, self.hr_upscale_to_y
+        self.sampler = sd_samplers.create_sampler(self.hr_sampler_name or self.sampler_name, self.sd_model)
         if self.latent_scale_mode is not None:
             samples = torch.nn.functional.interpolate(samples, size=(height, width), mode="bilinear")
         else:
@@ -150,11 +162,24 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
                 batch_images.append(np.array(image))
             samples = _to_samples(batch_images)
         shared.state.nextjob()
+        latent = torch.nn.functional.interpolate(samples, (height // 8, width // 8), mode="area")
+        latent = torch.cat([latent, latent[:, :1]], dim=1)
+        self.rng = rng.ImageRNG(latent.shape[1:], self.seeds, self.subseeds, self.subseed_strength)
+        noise = self.rng.next()
         if self.scripts is not None:
             self.scripts.before_hr(self)
-        _run_steps(self, self.hr_second_pass_steps or self.steps)
+        steps = self.hr_second_pass_steps or self.steps
+        _run_steps(self, steps)
+        if hasattr(self.sd_model, "apply_model"):
+            conditioning = latent.new_zeros((len(latent), 5, 1, 1))
+            x = self.sampler.sample_img2img(
+                self, latent, noise, None, None, steps=steps, image_conditioning=conditioning
+            )
+            change = torch.nn.functional.interpolate(x[:, :3] - latent[:, :3], samples.shape[2:], mode="nearest")
+            samples = samples + change
+        self.sampler = None
         self.is_hr_pass = False
-        return samples
+        return DecodedSamples(samples)
 
 
 @dataclass(repr=False)
@@ -217,7 +242,7 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         )
         noise = self.rng.next()
         _run_steps(self, self.steps)
-        x = self.sampler.sample_img2img(self, self.init_latent, noise)
+        x = self.sampler.sample_img2img(self, self.init_latent, noise, image_conditioning=self.image_conditioning)
         if self.mask is not None:
             x = x * self.nmask + self.init_latent * self.mask
         # Decoded: the picture, what sampling has changed, and what the autoencoder drew.
@@ -302,9 +327,12 @@ def process_images_inner(p):
                 break
             seeds = p.all_seeds[n * p.batch_size : (n + 1) * p.batch_size]
             subseeds = p.all_subseeds[n * p.batch_size : (n + 1) * p.batch_size]
+            p.seeds, p.subseeds = seeds, subseeds
             p.rng = rng.ImageRNG((4, p.height // 8, p.width // 8), seeds, subseeds, p.subseed_strength)
             with devices.autocast():
                 samples = p.sample(None, None, seeds, subseeds, p.subseed_strength, [p.prompt] * p.batch_size)
+            if getattr(samples, "already_decoded", False):
+                samples = torch.stack(samples).float()
             samples = torch.clamp((samples + 1.0) / 2.0, min=0.0, max=1.0)
             state.nextjob()
             for number, x_sample in enumerate(samples):

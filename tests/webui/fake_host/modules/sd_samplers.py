@@ -47,19 +47,21 @@ class Sampler:
 
         return tree
 
-    def sample_img2img(self, p, x, noise):
+    def sample_img2img(
+        self, p, x, noise, conditioning=None, unconditional_conditioning=None, steps=None, image_conditioning=None
+    ):
         """What becomes of the latent picture: half of the first noise, and less of what is drawn on the way."""
         self.model_wrap_cfg.p, self.model_wrap_cfg.step, self.last_latent = p, 0, x
         try:
-            return self._sample(p, x, noise)
+            return self._sample(p, x, noise, image_conditioning)
         except InterruptedException:
             return self.last_latent
 
-    def _sample(self, p, x, noise):
+    def _sample(self, p, x, noise, image_conditioning):
         tree = self.create_noise_sampler(x, torch.tensor([2.0, 1.0, 0.5]), p) if self.name == "SDE" else None
         latent = x + p.denoising_strength * 0.5 * noise
         for sigma, sigma_next in ((2.0, 1.0), (1.0, 0.5)):
-            latent = self.model_wrap_cfg(latent, torch.tensor([sigma]), p.image_conditioning)
+            latent = self.model_wrap_cfg(latent, torch.tensor([sigma]), image_conditioning)
             drawn = tree(sigma, sigma_next) if tree is not None else p.rng.next()
             latent = latent + p.denoising_strength * 0.2 * drawn
         return latent

@@ -1,0 +1,106 @@
+"""The sampling of a second pass: with noise of its own, its network in tiles, once more in tiles where memory ran out.
+
+The hook is a ``sample_img2img`` of that one sampler, put there when the host has made it, and taken away with the pass.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+from ....diffusion.canvas_forecast import forecast
+from ....errors import memory_ran_out
+from ....geometry import Size
+from ... import host
+from ...sampling.checkpoint import tile_for_checkpoint
+from ...sampling.in_tiles import in_tiles, network_grid
+from ...takeover import results
+from .ways import why_no_tiles
+
+__all__ = ["SecondSampling", "own_checkpoint"]
+
+Sample = Callable[..., Any]
+
+
+class SecondSampling:
+    """latents: what came of it, ``(B, C, H, W)``; None before."""
+
+    def __init__(self, p: Any, tiles: bool, composition: bool, seeds: Sequence[int] | None) -> None:
+        """tiles: from the start. composition: keep that of the whole where it is in tiles. seeds: of each picture of
+        the batch, None for those of the first pass."""
+        self._p, self._tiles, self._composition, self._seeds = p, tiles, composition, seeds
+        self._hooked: Any = None
+        self.latents: Any = None
+
+    def hook(self) -> None:
+        """When the host has made ``p.sampler`` for the second pass. Once."""
+        sampler = self._p.sampler
+        if self._hooked is not None or not hasattr(sampler, "sample_img2img"):
+            return
+        self._hooked, plain = sampler, sampler.sample_img2img
+        sampler.sample_img2img = lambda *given, **named: self._sample(plain, *given, **named)
+
+    def off(self) -> None:
+        if self._hooked is not None:
+            vars(self._hooked).pop("sample_img2img", None)
+
+    def _sample(self, plain: Sample, p: Any, x: Any, noise: Any, *more: Any, **named: Any) -> Any:
+        """In place of the sampler's."""
+        self._own_tree(p.sampler)
+        if self._tiles:
+            self.latents = self._in_tiles(plain, p, x, noise, *more, **named)
+            return self.latents
+        try:
+            self.latents = plain(p, x, noise, *more, **named)
+            return self.latents
+        except Exception as error:
+            if not memory_ran_out(error) or why_no_tiles(p):
+                raise
+            words = "Memory ran out in the second pass: once more in tiles"
+        # Out of the handler: the error holds what was computed so far.
+        host.free_memory()
+        host.warn(words)
+        if hasattr(p, "comment"):
+            p.comment(f"TrueScale: {words}")
+        self._begin_anew(p, x)
+        self.latents = self._in_tiles(p.sampler.sample_img2img, p, x, noise, *more, **named)
+        return self.latents
+
+    def _in_tiles(self, sample: Sample, p: Any, x: Any, *given: Any, **named: Any) -> Any:
+        side = tile_for_checkpoint()
+        grid = network_grid(Size(x.shape[3], x.shape[2]), Size(side, side), int(p.seeds[0]))
+        started = time.perf_counter()
+        with in_tiles(p, grid, 1, composition=self._composition):
+            latents = sample(p, x, *given, **named)
+        steps = max(1, int(getattr(p, "hr_second_pass_steps", 0) or p.steps))
+        results.comment_canvas(p, forecast(grid, steps), time.perf_counter() - started)
+        return latents
+
+    def _begin_anew(self, p: Any, x: Any) -> None:
+        """Sampler and random numbers as they were before the first try."""
+        own_checkpoint(p)
+        names = ("subseeds", "subseed_strength", "seed_resize_from_h", "seed_resize_from_w")
+        p.rng = type(p.rng)(x.shape[1:], p.seeds, **{name: getattr(p, name) for name in names})
+        p.rng.next()  # the noise that the host has drawn, and handed over
+        p.sampler = host.module("sd_samplers").create_sampler(p.hr_sampler_name or p.sampler_name, p.sd_model)
+        self._own_tree(p.sampler)
+
+    def _own_tree(self, sampler: Any) -> None:
+        """Samplers of stochastic differential equations draw from a tree by ``p.all_seeds``: by our seeds."""
+        create, seeds = getattr(sampler, "create_noise_sampler", None), self._seeds
+        if seeds is None or create is None:
+            return
+        theirs = SimpleNamespace(all_seeds=list(seeds), iteration=0, batch_size=len(seeds))
+        sampler.create_noise_sampler = lambda x, sigmas, _p: create(x, sigmas, theirs)
+
+
+def own_checkpoint(p: Any) -> None:
+    """That of the second pass is loaded, where a refiner may have taken its place."""
+    if getattr(p, "refiner_checkpoint_info", None) is None:
+        return
+    module = host.module("sd_models")
+    with suppress(AttributeError), module.SkipWritingToConfig():
+        module.reload_model_weights(info=getattr(p, "hr_checkpoint_info", None))

@@ -1,0 +1,67 @@
+"""How a second pass is sampled: as a whole, or its network in tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....diffusion.grid import LATENT
+from ....diffusion.network_memory import network_bytes
+from ....fields import SECOND_PASSES
+from ....geometry import Size
+from ... import host
+from ...sampling.checkpoint import is_known, kind_of_checkpoint, tile_for_checkpoint, weights_elsewhere
+from ...sampling.guests import why_not
+
+__all__ = ["AUTO", "TILES", "WHOLE", "fits_one_tile", "memory_free", "memory_of", "takes_tiles", "why_no_tiles"]
+
+WHOLE, TILES, AUTO = SECOND_PASSES
+
+_ROWS = 2
+"""Of a call for one picture: its prompt and its negative prompt."""
+
+
+def fits_one_tile(latent: Size) -> bool:
+    """Whether tiles make no difference. latent: px."""
+    return max(latent.width, latent.height) * LATENT <= tile_for_checkpoint()
+
+
+def takes_tiles(p: Any, asked: str, latent: Size) -> bool:
+    """asked: one of SECOND_PASSES. latent: px of the second pass's latent.
+
+    Where tiles are asked for and cannot be, the user is told why.
+    """
+    if asked == WHOLE:
+        return False
+    why = why_no_tiles(p)
+    if asked == AUTO:
+        return not why and is_known() and memory_of(latent, p.batch_size) > memory_free()
+    if why:
+        words = f"The second pass runs as a whole, not in tiles: {why}"
+        host.warn(words)
+        if hasattr(p, "comment"):
+            p.comment(f"TrueScale: {words}")
+    return not why
+
+
+def why_no_tiles(p: Any) -> str:
+    """In words; "" where tiles are possible. p: None where there is none yet."""
+    why = why_not(p)
+    if not why and host.option("hypertile_enable_unet_secondpass", False):
+        return "Hypertile's tiles are cut for the whole picture"
+    return why
+
+
+def memory_of(latent: Size, batch: int) -> int:
+    """Bytes that the network takes for the latents of so many pictures, or tiles, at once; an estimate."""
+    itemsize = getattr(getattr(host.module("devices"), "dtype_unet", None), "itemsize", None)
+    return network_bytes(_ROWS * batch, latent.area, itemsize or 4, kind_of_checkpoint())
+
+
+def memory_free() -> int:
+    """Bytes on the device of Stable Diffusion that are left for it: what is free, less weights that are to come."""
+    import torch
+
+    from ....running.limits import available_bytes
+
+    device = torch.device(getattr(host.module("devices"), "device", None) or "cpu")
+    return available_bytes(device) - weights_elsewhere(device)
