@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from second_checkpoint import with_a_note
 from webui_browser import Ui, open_ui
 from webui_http import Answer, Background, as_base64, picture
 from webui_process import DataFolder, Host, Server
@@ -37,20 +38,10 @@ def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     folder = data.path / "models" / "Stable-diffusion"
     weights = (folder / "tiny.safetensors").read_bytes()
     # Another hash: the host takes checkpoints of one hash for one.
-    (folder / "twin.safetensors").write_bytes(_with_a_note(weights))
+    (folder / "twin.safetensors").write_bytes(with_a_note(weights))
     shutil.copyfile(folder / "tiny.yaml", folder / "twin.yaml")
     with Server(host, data) as running:
         yield running
-
-
-def _with_a_note(weights: bytes) -> bytes:
-    """The same safetensors file with another header."""
-    length = int.from_bytes(weights[:8], "little")
-    header = json.loads(weights[8 : 8 + length])
-    header["__metadata__"] = {"note": "the same again"}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + weights[8 + length :]
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""A script in txt2img for the tests of the second pass, switched on by words in the prompt.
+
+SEEDED: what the autoencoder draws is decided by the seed. In the second pass: STOPAT_n: Interrupt at the n-th call of
+the network; FAILSAT_n: it fails there; NOMEMORY_n: and says that memory ran out. NOMEMORY_encode, NOMEMORY_decode: so
+does the autoencoder, once.
+"""
+
+import re
+
+import torch
+from modules import scripts, shared
+
+
+class Trouble(scripts.Script):
+    def title(self):
+        return "Trouble"
+
+    def show(self, is_img2img):
+        return False if is_img2img else scripts.AlwaysVisible
+
+    def process(self, p, *args):
+        self.undo = []
+        if "SEEDED" in p.prompt:
+            torch.manual_seed(int(p.seed))
+        network = re.search(r"(STOPAT|FAILSAT|NOMEMORY)_(\d+)", p.prompt)
+        if network:
+            self.replace(p.sd_model, "apply_model", self.at(p, int(network[2]), network[1]))
+        part = re.search(r"NOMEMORY_(encode|decode)", p.prompt)
+        if part:
+            module = getattr(p.sd_model.first_stage_model, f"{part[1]}r")
+            self.replace(module.conv_in, "forward", self.at(p, 1, "NOMEMORY"))
+
+    def postprocess(self, p, processed, *args):
+        for undo in self.undo:
+            undo()
+
+    def replace(self, owner, name, trouble):
+        plain = getattr(owner, name)
+
+        def with_trouble(*args, **kwargs):
+            trouble()
+            return plain(*args, **kwargs)
+
+        setattr(owner, name, with_trouble)
+        self.undo.append(lambda: delattr(owner, name))
+
+    def at(self, p, number, what):
+        calls = []
+
+        def trouble():
+            if not p.is_hr_pass:
+                return
+            calls.append(1)
+            if len(calls) != number:
+                return
+            if what == "STOPAT":
+                shared.state.interrupt()
+            elif what == "FAILSAT":
+                raise RuntimeError("out of luck")
+            else:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB")
+
+        return trouble
