@@ -399,15 +399,6 @@ def test_settings_that_do_not_go_with_tiles(switch: Any, words: str, host: FakeH
         run(host, p, **CANVAS)
 
 
-def test_on_forge_it_is_refused_and_auto_takes_tiles(
-    host: FakeHost, wide: Image.Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FakeHost.ours("host"), "is_forge", lambda: True)
-    with pytest.raises(RequestError, match="samplers reach the network in a way"):
-        _on_canvas(host, wide)
-    assert "TrueScale engine" not in _on_canvas(host, wide, engine="auto").infotexts[0]
-
-
 def test_auto_takes_tiles_for_a_checkpoint_that_is_not_known(host: FakeHost, wide: Image.Image) -> None:
     _with_network(host, _smooth, is_sd1=False)
     assert "TrueScale engine" not in _on_canvas(host, wide, engine="auto").infotexts[0]
@@ -454,7 +445,7 @@ def test_the_statement_below_the_picture(host: FakeHost, wide: Image.Image) -> N
     assert "tiles per step: 2 · sampled px per px: 1." in processed.comments
 
 
-def test_the_panel_tells_what_it_will_take(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_panel_tells_what_it_will_take(host: FakeHost) -> None:
     panel = host.ours("places.sd_upscale.panel")
     given = {**dict(zip([f.name for f in fields_of("sd")], [c.value for c in script_of(host).controls])), **CANVAS}
     source = {"width": 640, "height": 480, "target_width": 640, "target_height": 480}
@@ -468,7 +459,7 @@ def test_the_panel_tells_what_it_will_take(host: FakeHost, monkeypatch: pytest.M
     assert "per step" not in plan(engine="Tiles")
     assert "1 <span>tile</span>, 640x480" in plan(tile_width=640, tile_height=640)
     assert "at least 256 px" in plan(tile_width=128)
-    monkeypatch.setattr(FakeHost.ours("host"), "is_forge", lambda: True)
+    host.opts.data["tiling"] = True
     assert "one canvas is not possible here" in plan()
     assert "per step" not in plan(engine="auto")
 

@@ -16,11 +16,15 @@ from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
 from .sampler_hook import SamplerHook
+from .unet_hook import UnetHook, has_unet, options_of_parts
 
 __all__ = ["in_tiles", "network_grid"]
 
 _SMALLEST, _STEP = 256, 128
 """px: sides of the network's tiles."""
+
+_REPLACED = {"vector": tile_sizes(), "y": tile_sizes(), "transformer_options": options_of_parts}
+"""What else the network is told of a tile: SDXL's sizes (Forge calls them ``y``), and whose rows they are (Forge)."""
 
 
 def network_grid(latent: Size, tile: Size, seed: int) -> CanvasGrid:
@@ -39,9 +43,10 @@ def in_tiles(p: Any, grid: CanvasGrid, batch: int) -> Iterator[None]:
 
     Raises TrueScaleError where it cannot, or, at the end, where the network was reached in another way.
     """
-    slicer = Conditioning(grid.size, {"vector": tile_sizes()})
+    slicer = Conditioning(grid.size, _REPLACED)
     canvas = CanvasDenoiser(grid, batch, slicer, _check)
-    with SamplerHook(p.sampler, canvas) as hook:
+    hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
+    with hook:
         yield
     if not hook.calls and stop_kind() is None:
         what = "the picture was sampled without tiles"
