@@ -9,12 +9,14 @@ from typing import Any
 from ...diffusion.canvas import CanvasDenoiser
 from ...diffusion.canvas_conditioning import Conditioning
 from ...diffusion.canvas_grid import CanvasGrid, plan_canvas
+from ...diffusion.composition import Composition
 from ...diffusion.grid import LATENT
 from ...diffusion.sdxl_sizes import tile_sizes
 from ...errors import RequestError, TrueScaleError
 from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
+from .levels import levels_of
 from .sampler_hook import SamplerHook
 from .unet_hook import UnetHook, has_unet, options_of_parts
 
@@ -38,13 +40,16 @@ def network_grid(latent: Size, tile: Size, seed: int) -> CanvasGrid:
 
 
 @contextmanager
-def in_tiles(p: Any, grid: CanvasGrid, batch: int) -> Iterator[None]:
+def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) -> Iterator[None]:
     """Inside, what ``p.sampler``, just made, denoises goes through tiles of ``grid``, ``batch`` of them at once.
+
+    composition: whether the whole is denoised at low resolution too, in the early steps, and the tiles keep to it.
 
     Raises TrueScaleError where it cannot, or, at the end, where the network was reached in another way.
     """
     slicer = Conditioning(grid.size, _REPLACED)
-    canvas = CanvasDenoiser(grid, batch, slicer, _check)
+    whole = Composition(levels_of(p.sampler)) if composition else None
+    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole)
     hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
     with hook:
         yield

@@ -22,6 +22,7 @@ class Seeded(scripts.Script):
 
 
 def _let_fail(model):
+    model = model.forge_objects.unet.model if hasattr(model, "forge_objects") else model
     plain, calls = model.apply_model, []
 
     def apply_model(*args, **kwargs):

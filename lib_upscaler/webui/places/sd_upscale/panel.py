@@ -76,6 +76,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
 def _tiles(made: Widgets) -> None:
     with pieces.form_row():
         made["engine"]
+        made["composition"]
     for pair in (("tile_width", "tile_height"), ("overlap", "batch"), ("color_lock", "flatness")):
         with pieces.form_row():
             for name in pair:

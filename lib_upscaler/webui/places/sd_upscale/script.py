@@ -111,6 +111,9 @@ def run(p: Any, *arguments: Any) -> Any:
 def _run(p: Any, values: Values) -> Any:
     processing = host.module("processing")
     values = {**values, "engine": engine_of(p, values["engine"])}
+    if values["engine"] != ONE_CANVAS and values["composition"]:
+        host.warn("the composition is kept on one canvas only")
+        values["composition"] = False
     base = copy.copy(p)
     base.extra_generation_params = {**p.extra_generation_params, **infotext(values)}
     base.comments = dict(getattr(p, "comments", None) or {})
@@ -175,7 +178,8 @@ def _engine(
         job = Redraw(enlarged, redraw_settings(values), mask)
         return job, TileSampler(base, job.grid, seed, subseed, prompt)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)
-    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, tile_of(values), values["batch"])
+    how = tile_of(values), values["batch"], values["composition"]
+    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, *how)
 
 
 def upscaled(source: Image.Image, values: Values, p: Any) -> Image.Image:
