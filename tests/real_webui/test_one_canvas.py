@@ -68,9 +68,8 @@ def image(host: Host, photo: Callable[[int, int], Image.Image]) -> Image.Image:
     return photo(320, 256) if host.is_forge else photo(512, 384)
 
 
-def _plain(server: Server, image: Image.Image, **values: Any) -> dict[str, Any]:
-    usual = {"prompt": "SEEDED a cat", "seed": 5, "denoising_strength": 0.6, "sampler_name": "Euler a"}
-    usual["steps"] = 3 if server.host.is_forge else 6
+def _plain(image: Image.Image, **values: Any) -> dict[str, Any]:
+    usual = {"prompt": "SEEDED a cat", "steps": 6, "seed": 5, "denoising_strength": 0.6, "sampler_name": "Euler a"}
     size = {"width": image.width, "height": image.height}
     return {"init_images": [as_base64(image)], **usual, **size, **values}
 
@@ -78,7 +77,7 @@ def _plain(server: Server, image: Image.Image, **values: Any) -> dict[str, Any]:
 def _ask(server: Server, image: Image.Image, script: dict[str, Any], **values: Any) -> Answer:
     chosen = {"upscaler_1": "None", "scale": 1, "color_lock": 0, "engine": "One canvas", "tile_width": 256, **script}
     chosen["tile_height"] = chosen["tile_width"]
-    asked = {"script_name": SCRIPT, "script_args": [chosen, *FURTHER], **_plain(server, image, **values)}
+    asked = {"script_name": SCRIPT, "script_args": [chosen, *FURTHER], **_plain(image, **values)}
     return server.http.ask("/sdapi/v1/img2img", asked)
 
 
@@ -93,7 +92,7 @@ def _redrawn(server: Server, image: Image.Image, script: dict[str, Any] | None =
 
 
 def _by_the_host(server: Server, image: Image.Image, **values: Any) -> Image.Image:
-    (result,), _ = _pictures(server.http.ask("/sdapi/v1/img2img", _plain(server, image, **values)))
+    (result,), _ = _pictures(server.http.ask("/sdapi/v1/img2img", _plain(image, **values)))
     return result
 
 
@@ -112,6 +111,12 @@ def test_in_one_tile_it_is_the_hosts_own_picture(sampler: str, server: Server, i
     assert _off(whole, image) > 20
     assert _off(whole, theirs) == 0
     assert _off(tiles, theirs) > 0  # so that the tiles do go through the network
+
+
+def test_a_sampler_that_samples_nothing_is_no_error(server: Server, image: Image.Image) -> None:
+    """DDIM, where few steps and a small denoising strength leave it none."""
+    (redrawn,), _ = _redrawn(server, image, sampler_name="DDIM", steps=3, denoising_strength=0.2)
+    assert redrawn.size == image.size
 
 
 def test_the_batch_of_tiles_changes_nothing_that_can_be_seen(server: Server, image: Image.Image) -> None:
@@ -224,6 +229,25 @@ def test_an_interrupt_keeps_the_picture_as_it_stands(server: Server, image: Imag
     assert "TrueScale: partly redrawn (interrupted)" in text
     assert result.size == image.size
     assert _off(result, image) > 20
+
+
+@pytest.mark.usefixtures("only_a1111")
+@pytest.mark.parametrize("point", range(10))
+def test_stopped_at_any_point(point: int, server: Server, image: Image.Image) -> None:
+    """Interrupt and Skip in turn, from before the first step to near the last: a whole picture comes back, what was
+    done of it is said, and the next ordinary generation is untouched."""
+    before = _by_the_host(server, image)
+    job = Background(lambda: _ask(server, image, {}, steps=60, denoising_strength=0.9))
+    server.http.wait_for_progress(above=0.105 * point, words="tile" if point else "")
+    kind = "skip" if point % 2 else "interrupt"
+    server.http.ask(f"/sdapi/v1/{kind}", {})
+    (result,), (text,) = _pictures(job.result(120))
+    done = {"interrupt": "interrupted", "skip": "skipped"}[kind]
+    assert result.size == image.size
+    assert f"TrueScale: partly redrawn ({done})" in text or "TrueScale: not redrawn (interrupted)" in text
+    if point:
+        assert _off(result, image) > 20
+    assert _off(before, _by_the_host(server, image)) == 0
 
 
 def test_a_failure_leaves_the_next_generation_untouched(server: Server, image: Image.Image) -> None:

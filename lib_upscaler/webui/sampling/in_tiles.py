@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
 from .levels import levels_of
+from .replaced import Replaced
 from .sampler_hook import SamplerHook
 from .unet_hook import UnetHook, has_unet, options_of_parts
 
@@ -51,11 +52,28 @@ def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) ->
     whole = Composition(levels_of(p.sampler)) if composition else None
     canvas = CanvasDenoiser(grid, batch, slicer, _check, whole)
     hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
-    with hook:
+    steps: list[None] = []
+    with hook, _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None)):
         yield
-    if not hook.calls and stop_kind() is None:
+    # DDIM samples nothing at all where there are few steps and the denoising strength is small.
+    if steps and not hook.calls and stop_kind() is None:
         what = "the picture was sampled without tiles"
         raise TrueScaleError(what, "an extension has replaced the sampler's denoiser", "choose the engine Tiles")
+
+
+@contextmanager
+def _each_call(denoiser: Any, tell: Callable[[], None]) -> Iterator[None]:
+    plain = denoiser.forward
+
+    def forward(*arguments: Any, **named: Any) -> Any:
+        tell()
+        return plain(*arguments, **named)
+
+    replaced = Replaced(denoiser, "forward", forward)
+    try:
+        yield
+    finally:
+        replaced.restore()
 
 
 def _check(done: int, total: int) -> None:

@@ -21,6 +21,7 @@ from ....geometry import Size
 from ... import host
 from ...host.progress import stop_kind
 from ...sampling.in_tiles import in_tiles, network_grid
+from ...sampling.speed import timed
 from .tiles import TileSampler
 
 __all__ = ["CanvasSampler", "canvas_forecast"]
@@ -93,7 +94,8 @@ class CanvasSampler(TileSampler):
 
         def tiled(*arguments: Any, **named: Any) -> Any:
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
-            with in_tiles(p, self._network, self._batch, self._composition):
+            px = self.forecast.work * self._network.size.area
+            with timed(px), in_tiles(p, self._network, self._batch, self._composition):
                 return sample(*arguments, **named)
 
         return tiled

@@ -23,7 +23,7 @@ from ... import host
 from ...host.lives import SCRIPTS
 from ...host.progress import shown_as_job, stop_kind
 from ...panels.pasting import noted
-from ...sampling.checkpoint import tile_for_checkpoint
+from ...sampling.checkpoint import network_memory, tile_for_checkpoint
 from ...takeover import choices, results
 from ...takeover.failing import as_error
 from ...takeover.handed import source_of
@@ -161,7 +161,8 @@ def _picture(base: Any, source: Image.Image, values: Values, number: int, count:
     result = sampler.run(job)
     seconds = time.perf_counter() - started
     if isinstance(sampler, CanvasSampler):
-        results.comment_canvas(base, sampler.forecast, seconds)
+        cost = sampler.forecast
+        results.comment_canvas(base, cost, seconds, network_memory(2, cost.batch_px), network_memory(2, cost.canvas))
     else:
         results.comment_redraw(base, len(job.todo()), seconds)
     text = sampler.infotext(result.image.size)
