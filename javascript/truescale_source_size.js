@@ -28,7 +28,13 @@
     function ofImg2img() {
         const size = pictureSize(IMG2IMG);
         if (!size.width) return {};
-        return {...size, target_width: Math.round(number("img2img_width")), target_height: Math.round(number("img2img_height"))};
+        return {
+            ...size,
+            target_width: Math.round(number("img2img_width")),
+            target_height: Math.round(number("img2img_height")),
+            steps: Math.round(number("img2img_steps")),
+            strength: number("img2img_denoising_strength"),
+        };
     }
 
     function ofHires() {
@@ -40,6 +46,7 @@
             resize_x: Math.round(number("txt2img_hr_resize_x")),
             resize_y: Math.round(number("txt2img_hr_resize_y")),
             upscaler: upscaler ? upscaler.value : "",
+            steps: Math.round(number("txt2img_hires_steps")) || Math.round(number("txt2img_steps")),
         };
     }
 

@@ -7,5 +7,5 @@ sampler of the caller's.
 One canvas, whose denoiser works in tiles: ``canvas_grid`` says where they lie at each step, ``canvas`` stands in for
 the denoiser, ``canvas_conditioning`` and ``sdxl_sizes`` tell the network what it must know of a tile, ``composition``
 gives the tiles an idea of the whole, ``noise_levels`` says what a sampler means by one, ``canvas_forecast`` what it
-costs.
+costs, ``network_memory`` what the network takes for a tile or for the whole.
 """

@@ -13,14 +13,18 @@ __all__ = ["CanvasForecast", "forecast"]
 class CanvasForecast:
     """Of one call of the denoiser, the mean over the steps.
 
-    tiles: that are denoised. calls: of the network. work: px that it works on per px of the canvas. batch: most tiles
-    at once. buffer_bytes: most that cutting and putting together hold beside the network.
+    canvas: px of the latent. tiles: that are denoised. calls: of the network. work: px that it works on per px of the
+    canvas. batch: most tiles at once. batch_px: most px at once, of the tiles of a batch together. buffer_bytes: most
+    that cutting and putting together hold beside the network.
     """
+
+    canvas: int
 
     tiles: float
     calls: float
     work: float
     batch: int
+    batch_px: int
     buffer_bytes: int
 
     def __str__(self) -> str:
@@ -39,13 +43,15 @@ def forecast(
     grids = [grid.step(number) for number in range(steps)]
     row = rows * channels
     if grid.is_whole:
-        return CanvasForecast(1, 1, 1, 1, 0)
+        return CanvasForecast(grid.size.area, 1, 1, 1, 1, grid.size.area, 0)
     most = max(_largest_batch(each, batch) for each in grids)
     return CanvasForecast(
+        canvas=grid.size.area,
         tiles=_mean([len(each.tiles) for each in grids]),
         calls=_mean([sum(-(-len(group) // batch) for group in each.alike) for each in grids]),
         work=_mean([each.work for each in grids]),
         batch=batch,
+        batch_px=most,
         # The sum, which is float32, and a copy where the latent is not; the batch as it goes in and as it comes out.
         buffer_bytes=row * (grid.size.area * (4 if itemsize == 4 else 4 + itemsize) + most * 2 * itemsize),
     )

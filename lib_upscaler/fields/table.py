@@ -470,6 +470,17 @@ FIELDS: tuple[Field, ...] = (
         group="tiles",
     ),
     Field(
+        "composition",
+        "switch",
+        "Keep the composition",
+        {"sd": At("TrueScale keep composition"), "hires": At("Hires keep composition")},
+        noun="keeping the composition",
+        default=False,
+        info="one canvas only: in the early steps the whole is sampled at low resolution too, so that the subject does"
+        " not come up in every tile; for denoising strengths above 0.5",
+        group="tiles",
+    ),
+    Field(
         "second_pass",
         "choice",
         "Second pass",

@@ -201,6 +201,8 @@ def test_the_forecast() -> None:
     told = forecast(plan, 10, batch=4, rows=2, channels=4, itemsize=2)
     assert told.tiles == 25
     assert told.batch == 4
+    assert told.batch_px == 4 * 64 * 64
+    assert told.canvas == 256 * 256
     assert 8 <= told.calls <= 11
     # The sum in float32, its copy in half precision, and 4 tiles as they go in and as they come out.
     assert told.buffer_bytes == 2 * 4 * (256 * 256 * (4 + 2) + 2 * 4 * 64 * 64 * 2)

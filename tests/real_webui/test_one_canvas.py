@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from canvas_host import SCRIPT, answered, ask, by_the_host, off, redraw
 from second_checkpoint import with_a_note
 from webui_browser import Ui, open_ui
-from webui_http import Answer, Background, as_base64, picture
+from webui_http import Background, as_base64
 from webui_process import DataFolder, Host, Server
 
-SCRIPT = "TrueScale SD Upscale"
-FURTHER = [None] * 24  # the script has 25 arguments, and the host cuts its scripts' arguments out by their number
 SAMPLERS = ["Euler", "Euler a", "DPM++ SDE", "DPM++ 2M", "DDIM", "PLMS", "UniPC"]
+ON_FORGE = ["Euler a", "DPM++ SDE", "DDIM", "UniPC"]
 SECONDS = 3  # a second where the processor is idle
 
 
-@pytest.fixture(autouse=True)
-def _but_not_on_forge(request: pytest.FixtureRequest, host: Host) -> None:
-    """Where it is refused, which has a test of its own."""
-    if host.is_forge != ("on_forge" in request.node.name):
+@pytest.fixture
+def only_a1111(host: Host) -> None:
+    """What takes too long on Forge's checkpoint, which is no tiny one, or is not there."""
+    if host.is_forge:
         pytest.skip("not for this WebUI")
 
 
@@ -39,7 +37,8 @@ def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     weights = (folder / "tiny.safetensors").read_bytes()
     # Another hash: the host takes checkpoints of one hash for one.
     (folder / "twin.safetensors").write_bytes(with_a_note(weights))
-    shutil.copyfile(folder / "tiny.yaml", folder / "twin.yaml")
+    if not host.is_forge:  # which knows a checkpoint by its widths
+        shutil.copyfile(folder / "tiny.yaml", folder / "twin.yaml")
     with Server(host, data) as running:
         yield running
 
@@ -52,66 +51,42 @@ def ui(chromium: str, server: Server) -> Iterator[Ui]:
 
 
 @pytest.fixture
-def image(photo: Callable[[int, int], Image.Image]) -> Image.Image:
-    """64 x 48 px of the latent: 2 x 2 tiles of 256 px and more."""
-    return photo(512, 384)
-
-
-def _plain(image: Image.Image, **values: Any) -> dict[str, Any]:
-    usual = {"prompt": "SEEDED a cat", "steps": 6, "seed": 5, "denoising_strength": 0.6, "sampler_name": "Euler a"}
-    size = {"width": image.width, "height": image.height}
-    return {"init_images": [as_base64(image)], **usual, **size, **values}
-
-
-def _ask(server: Server, image: Image.Image, script: dict[str, Any], **values: Any) -> Answer:
-    chosen = {"upscaler_1": "None", "scale": 1, "color_lock": 0, "engine": "One canvas", "tile_width": 256, **script}
-    chosen["tile_height"] = chosen["tile_width"]
-    asked = {"script_name": SCRIPT, "script_args": [chosen, *FURTHER], **_plain(image, **values)}
-    return server.http.ask("/sdapi/v1/img2img", asked)
-
-
-def _pictures(answer: Answer) -> tuple[list[Image.Image], list[str]]:
-    """Pictures and infotexts."""
-    assert answer.status == 200, answer.json
-    return [picture(one) for one in answer.json["images"]], json.loads(answer.json["info"])["infotexts"]
-
-
-def _redrawn(server: Server, image: Image.Image, script: dict[str, Any] | None = None, **values: Any) -> tuple:
-    return _pictures(_ask(server, image, script or {}, **values))
-
-
-def _by_the_host(server: Server, image: Image.Image, **values: Any) -> Image.Image:
-    (result,), _ = _pictures(server.http.ask("/sdapi/v1/img2img", _plain(image, **values)))
-    return result
-
-
-def _off(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max())
+def image(host: Host, photo: Callable[[int, int], Image.Image]) -> Image.Image:
+    """64 x 48 px of the latent: 2 x 2 tiles of 256 px and more; on Forge 40 x 32: 2 tiles."""
+    return photo(320, 256) if host.is_forge else photo(512, 384)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_in_one_tile_it_is_the_hosts_own_picture(sampler: str, server: Server, image: Image.Image) -> None:
-    (whole,), (text,) = _redrawn(server, image, {"tile_width": 512}, sampler_name=sampler)
-    theirs = _by_the_host(server, image, sampler_name=sampler)
-    (tiles,), _ = _redrawn(server, image, sampler_name=sampler)
+    if server.host.is_forge and sampler not in ON_FORGE:
+        pytest.skip("a few will do")
+    (whole,), (text,) = redraw(server, image, {"tile_width": 512}, sampler_name=sampler)
+    theirs = by_the_host(server, image, sampler_name=sampler)
+    (tiles,), _ = redraw(server, image, sampler_name=sampler)
     assert "TrueScale engine: One canvas" in text
-    assert _off(whole, image) > 20
-    assert _off(whole, theirs) == 0
-    assert _off(tiles, theirs) > 0  # so that the tiles do go through the network
+    assert off(whole, image) > 20
+    assert off(whole, theirs) == 0
+    assert off(tiles, theirs) > 0  # so that the tiles do go through the network
+
+
+def test_a_sampler_that_samples_nothing_is_no_error(server: Server, image: Image.Image) -> None:
+    """DDIM, where few steps and a small denoising strength leave it none."""
+    (redrawn,), _ = redraw(server, image, sampler_name="DDIM", steps=3, denoising_strength=0.2)
+    assert redrawn.size == image.size
 
 
 def test_the_batch_of_tiles_changes_nothing_that_can_be_seen(server: Server, image: Image.Image) -> None:
-    (one,), _ = _redrawn(server, image)
-    (again,), _ = _redrawn(server, image)
-    (four,), _ = _redrawn(server, image, {"batch": 4})
-    assert _off(one, again) == 0
-    assert _off(one, four) <= 1
+    (one,), _ = redraw(server, image)
+    (again,), _ = redraw(server, image)
+    (four,), _ = redraw(server, image, {"batch": 4})
+    assert off(one, again) == 0
+    assert off(one, four) <= 1
 
 
 def test_the_tiles_are_one_picture(server: Server, image: Image.Image, measured: Callable[[str], None]) -> None:
     """Across the lines where tiles of a half would meet, steps are no larger than the whole's own."""
-    theirs = np.asarray(_by_the_host(server, image)).astype(float)
-    (tiles,), _ = _redrawn(server, image)
+    theirs = np.asarray(by_the_host(server, image)).astype(float)
+    (tiles,), _ = redraw(server, image)
     redrawn = np.asarray(tiles).astype(float)
     steps = {name: float(np.abs(np.diff(one, axis=1)).mean()) for name, one in (("whole", theirs), ("tiles", redrawn))}
     measured(f"mean difference from the whole {np.abs(redrawn - theirs).mean():.2f} levels, steps {steps}")
@@ -120,52 +95,55 @@ def test_the_tiles_are_one_picture(server: Server, image: Image.Image, measured:
 
 def test_pictures_of_a_batch(server: Server, photo) -> None:
     image = photo(288, 272)
-    pictures, texts = _redrawn(server, image, n_iter=2, batch_size=2, steps=3)
+    pictures, texts = redraw(server, image, n_iter=2, batch_size=2, steps=3)
     for number, text in enumerate(texts):
         assert f"Seed: {5 + number}," in text
-    (third,), _ = _redrawn(server, image, seed=7, steps=3)
+    (third,), _ = redraw(server, image, seed=7, steps=3)
     assert len(pictures) == 4
-    assert _off(pictures[2], third) == 0
-    assert _off(pictures[0], pictures[1]) > 1
+    assert off(pictures[2], third) == 0
+    assert off(pictures[0], pictures[1]) > 1
 
 
 def test_only_what_is_masked_is_redrawn(server: Server, image: Image.Image) -> None:
-    mask = Image.new("L", image.size, 0)
-    ImageDraw.Draw(mask).rectangle((0, 0, 200, 384), fill=255)
-    (redrawn,), _ = _redrawn(server, image, mask=as_base64(mask), inpainting_fill=1, mask_blur=4)
-    right, left = (260, 0, 512, 384), (0, 0, 160, 384)
-    assert _off(redrawn.crop(right), image.crop(right)) == 0
-    assert _off(redrawn.crop(left), image.crop(left)) > 20
+    mask, (width, height) = Image.new("L", image.size, 0), image.size
+    ImageDraw.Draw(mask).rectangle((0, 0, 200, height), fill=255)
+    (redrawn,), _ = redraw(server, image, mask=as_base64(mask), inpainting_fill=1, mask_blur=4)
+    right, left = (260, 0, width, height), (0, 0, 160, height)
+    assert off(redrawn.crop(right), image.crop(right)) == 0
+    assert off(redrawn.crop(left), image.crop(left)) > 20
 
 
+@pytest.mark.usefixtures("only_a1111")
 @pytest.mark.parametrize("fill", [0, 2, 3])
 def test_masked_content(fill: int, server: Server, image: Image.Image) -> None:
     """Fill, latent noise, latent nothing: the whole's own, also in tiles."""
     mask = Image.new("L", image.size, 0)
     ImageDraw.Draw(mask).rectangle((96, 96, 400, 300), fill=255)
     values = {"mask": as_base64(mask), "inpainting_fill": fill, "mask_blur": 0, "denoising_strength": 0.8}
-    (tiles,), _ = _redrawn(server, image, **values)
-    (whole,), _ = _redrawn(server, image, {"tile_width": 512}, **values)
+    (tiles,), _ = redraw(server, image, **values)
+    (whole,), _ = redraw(server, image, {"tile_width": 512}, **values)
     difference = np.abs(np.asarray(tiles).astype(float) - np.asarray(whole)).mean()
     assert 0 < difference < 0.5 * np.abs(np.asarray(image).astype(float) - np.asarray(whole)).mean()
 
 
+@pytest.mark.usefixtures("only_a1111")
 def test_the_autoencoder_in_bands(server: Server, image: Image.Image) -> None:
     results = []
     try:
         for bands in ("off", "always"):
             server.http.options(truescale_vae_bands=bands)
-            (result,), _ = _redrawn(server, image, steps=3)
+            (result,), _ = redraw(server, image, steps=3)
             results.append(result)
     finally:
         server.http.options(truescale_vae_bands="when memory is short")
-    assert _off(*results) <= 1
+    assert off(*results) <= 1
 
 
+@pytest.mark.usefixtures("only_a1111")
 def test_an_odd_size_and_the_colour_lock(server: Server, photo) -> None:
     image = photo(151, 137)
-    (free,), (text,) = _redrawn(server, image, {"scale": 2})
-    (locked,), _ = _redrawn(server, image, {"scale": 2, "color_lock": 1})
+    (free,), (text,) = redraw(server, image, {"scale": 2})
+    (locked,), _ = redraw(server, image, {"scale": 2, "color_lock": 1})
     source = np.asarray(image.resize((302, 274), Image.Resampling.LANCZOS)).astype(float)
     drifts = [abs(np.asarray(one).astype(float).mean() - source.mean()) for one in (free, locked)]
     assert free.size == locked.size == (302, 274)
@@ -177,51 +155,79 @@ def test_an_odd_size_and_the_colour_lock(server: Server, photo) -> None:
 def test_a_refiner_gets_tiles_too(sampler: str, server: Server, image: Image.Image) -> None:
     """It is the same network once more, so that nothing may change."""
     refined = {"refiner_checkpoint": "twin", "refiner_switch_at": 0.6, "sampler_name": sampler}
-    (with_it,), (text,) = _redrawn(server, image, **refined)
-    (without,), _ = _redrawn(server, image, sampler_name=sampler)
+    (with_it,), (text,) = redraw(server, image, **refined)
+    (without,), _ = redraw(server, image, sampler_name=sampler)
     assert "Refiner: twin" in text
-    assert _off(with_it, without) == 0
+    assert off(with_it, without) == 0
+
+
+@pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
+def test_the_composition_of_the_whole(sampler: str, server: Server, image: Image.Image) -> None:
+    """What comes of it only a trained checkpoint could show: that it changes the picture, and nothing in one tile."""
+    given = {"sampler_name": sampler, "denoising_strength": 0.8}
+    (without,), (plain,) = redraw(server, image, **given)
+    (kept,), (text,) = redraw(server, image, {"composition": True}, **given)
+    (whole,), _ = redraw(server, image, {"composition": True, "tile_width": 512}, **given)
+    assert "TrueScale keep composition: True" in text
+    assert "composition" not in plain
+    assert off(kept, without) > 0
+    assert off(whole, by_the_host(server, image, **given)) == 0
 
 
 def test_an_interrupt_keeps_the_picture_as_it_stands(server: Server, image: Image.Image) -> None:
-    job = Background(lambda: _ask(server, image, {}, steps=60, denoising_strength=0.9))
+    job = Background(lambda: ask(server, image, {}, steps=60, denoising_strength=0.9))
     server.http.wait_for_progress(above=0.15, words="tile")
     at = time.monotonic()
     server.http.interrupt()
     answer = job.result(120)
     assert job.ended - at < SECONDS
-    (result,), (text,) = _pictures(answer)
+    (result,), (text,) = answered(answer)
     assert "TrueScale: partly redrawn (interrupted)" in text
     assert result.size == image.size
-    assert _off(result, image) > 20
+    assert off(result, image) > 20
+
+
+@pytest.mark.usefixtures("only_a1111")
+@pytest.mark.parametrize("point", range(10))
+def test_stopped_at_any_point(point: int, server: Server, image: Image.Image) -> None:
+    """Interrupt and Skip in turn, from before the first step to near the last: a whole picture comes back, what was
+    done of it is said, and the next ordinary generation is untouched."""
+    before = by_the_host(server, image)
+    job = Background(lambda: ask(server, image, {}, steps=24, denoising_strength=0.9))
+    server.http.wait_for_progress(above=0.105 * point, words="tile" if point else "")
+    kind = "skip" if point % 2 else "interrupt"
+    server.http.ask(f"/sdapi/v1/{kind}", {})
+    (result,), (text,) = answered(job.result(120))
+    done = {"interrupt": "interrupted", "skip": "skipped"}[kind]
+    assert result.size == image.size
+    assert f"TrueScale: partly redrawn ({done})" in text or "TrueScale: not redrawn (interrupted)" in text
+    if point:
+        assert off(result, image) > 20
+    assert off(before, by_the_host(server, image)) == 0
 
 
 def test_a_failure_leaves_the_next_generation_untouched(server: Server, image: Image.Image) -> None:
-    before = _by_the_host(server, image)
-    answer = _ask(server, image, {}, prompt="SEEDED a cat FAILS")
+    before = by_the_host(server, image)
+    answer = ask(server, image, {}, prompt="SEEDED a cat FAILS")
     assert answer.status != 200
     assert "out of luck" in str(answer.json)
-    assert _off(before, _by_the_host(server, image)) == 0
+    assert off(before, by_the_host(server, image)) == 0
 
 
 def test_what_conditions_on_the_picture_is_refused_in_words(server: Server, image: Image.Image) -> None:
-    control = {"alwayson_scripts": {"ControlNet": {"args": [True]}}}
-    answer = _ask(server, image, {}, **control)
+    switched_on = {"enabled": True} if server.host.is_forge else True
+    control = {"alwayson_scripts": {"ControlNet": {"args": [switched_on]}}}
+    answer = ask(server, image, {}, **control)
     assert (answer.status, "ControlNet" in answer.json["detail"]) == (422, True)
-    _, (text,) = _redrawn(server, image, {"engine": "auto"}, steps=1, **control)
-    assert "TrueScale engine" not in text  # tiles
-    _, (text,) = _redrawn(server, image, {"engine": "auto"}, steps=1)
+    if not server.host.is_forge:  # where it is a real one, and has no model here
+        _, (text,) = redraw(server, image, {"engine": "auto"}, steps=1, **control)
+        assert "TrueScale engine" not in text  # tiles
+    _, (text,) = redraw(server, image, {"engine": "auto"}, steps=1)
     assert "TrueScale engine: One canvas" in text
 
 
-def test_on_forge_it_is_refused_in_words(server: Server, image: Image.Image) -> None:
-    answer = _ask(server, image, {})
-    assert answer.status == 422
-    assert "samplers reach the network in a way" in str(answer.json)
-
-
 def test_too_small_tiles_are_refused_in_words(server: Server, image: Image.Image) -> None:
-    answer = _ask(server, image, {"tile_width": 128})
+    answer = ask(server, image, {"tile_width": 128})
     assert (answer.status, "at least 256 px" in answer.json["detail"]) == (422, True)
 
 
@@ -233,10 +239,12 @@ def test_on_the_page(ui: Ui, photo, tmp_path: Path, screenshots: Path) -> None:
     ui.page.locator("ul.options > li", has_text=SCRIPT).first.click()
     ui.page.wait_for_timeout(1500)
     ui.set_number("img2img_steps", 2)
+    ui.set_number("img2img_denoising_strength", 0.9)
     ui.choose("truescale_sd_upscaler_1", "None")
     for side in ("width", "height"):
         ui.set_number(f"truescale_sd_tile_{side}", 256)
     ui.choose("truescale_sd_engine", "One canvas")
+    ui.page.locator("#truescale_sd_composition input").check()
     _says(ui, "truescale_sd_plan", "tiles per step")
     ui.shot(screenshots / "one_canvas_panel.png", "#img2img_script_container")
     ui.run("img2img")
@@ -245,6 +253,7 @@ def test_on_the_page(ui: Ui, photo, tmp_path: Path, screenshots: Path) -> None:
 
     text = ui.text("#html_info_img2img")
     assert "TrueScale engine: One canvas" in text
+    assert "TrueScale keep composition: True" in text
     ui.page.reload()
     ui.wait_until_ready()
     ui.tab("img2img")
@@ -253,6 +262,7 @@ def test_on_the_page(ui: Ui, photo, tmp_path: Path, screenshots: Path) -> None:
     ui.page.locator("#img2img_tools #paste").first.click()
     ui.page.wait_for_timeout(1500)
     assert ui.value("truescale_sd_engine") == "One canvas"
+    assert ui.page.locator("#truescale_sd_composition input").is_checked()
     ui.shot(screenshots / "one_canvas_pasted.png", "#img2img_script_container")
 
 

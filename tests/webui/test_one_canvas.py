@@ -155,6 +155,33 @@ def test_sdxl_is_told_the_size_of_each_tile(host: FakeHost, wide: Image.Image) -
         assert widths == pytest.approx([math.cos(8 * width)] * 2, abs=1e-4)
 
 
+@pytest.mark.parametrize("composition", [False, True])
+def test_the_composition_is_that_of_the_whole_at_low_resolution(composition: bool, host: FakeHost) -> None:
+    """At sigma 2 the tiles see nothing there, and the whole, half as large, a lighter picture. Its weight goes from 0
+    at sigma 1 to 1 at 4, half a cosine wave of the logarithm: a half at 2. At sigma 1 there is no such pass."""
+    small: list[tuple[Any, ...]] = []
+
+    def network(latent: torch.Tensor, sigma: torch.Tensor, cond: Any) -> torch.Tensor:
+        if latent.shape[2] == 16:
+            small.append((tuple(latent.shape), sigma.tolist(), cond["c_crossattn"][0].flatten().tolist()))
+            return torch.full_like(latent, 0.5)
+        return latent if float(sigma[0]) == 1.0 else torch.zeros_like(latent)
+
+    _with_network(host, network)
+    image = Image.new("RGB", WIDE, (128,) * 3)
+    processed = _on_canvas(host, image, {"denoising_strength": 0.0}, composition=composition)
+    assert np.abs(levels(processed.images[0]) - 127.5 * (1.25 if composition else 1)).max() <= 1
+    # 40 x 32 px of the latent, extended to a multiple of 16; half the noise.
+    assert small == ([((2, 4, 16, 24), [1.0, 1.0], [1.0, 0.0])] if composition else [])
+    assert ("TrueScale keep composition: True" in processed.infotexts[0]) == composition
+
+
+def test_that_tiles_do_not_keep_the_composition_is_told(host: FakeHost, wide: Image.Image) -> None:
+    processed = _on_canvas(host, wide, engine="Tiles", composition=True)
+    assert any("kept on one canvas only" in words for words in host.warnings)
+    assert "composition" not in processed.infotexts[0]
+
+
 def test_the_colour_lock_keeps_the_sources_colours(host: FakeHost, wide: Image.Image) -> None:
     def brighter(latent: torch.Tensor, sigma: torch.Tensor, cond: Any) -> torch.Tensor:
         return latent + 0.1
@@ -247,7 +274,7 @@ def test_nothing_of_ours_is_left_at_the_sampler(
     for sampler in samplers:
         cfg = sampler.model_wrap_cfg
         assert "forward" not in vars(cfg.inner_model)
-        assert "update_inner_model" not in vars(cfg)
+        assert not {"update_inner_model", "forward"} & set(vars(cfg))
         assert cfg.inner_model.forward.__func__ is denoiser.forward
 
 
@@ -308,6 +335,15 @@ def test_a_sampler_that_goes_round_the_tiles_is_told(
     monkeypatch.setattr(host.module("sd_samplers").CFGDenoiser, "forward", lambda self, x, *_: x)
     with pytest.raises(TrueScaleError, match="sampled without tiles"):
         _on_canvas(host, wide)
+
+
+def test_a_sampler_that_samples_nothing_is_no_error(
+    host: FakeHost, wide: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As DDIM, where few steps and a small denoising strength leave it none."""
+    monkeypatch.setattr(host.module("sd_samplers").Sampler, "_sample", lambda self, p, x, noise, image_cond: x)
+    _with_network(host, _fail)
+    assert "TrueScale engine: One canvas" in _on_canvas(host, wide).infotexts[0]
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------
@@ -399,15 +435,6 @@ def test_settings_that_do_not_go_with_tiles(switch: Any, words: str, host: FakeH
         run(host, p, **CANVAS)
 
 
-def test_on_forge_it_is_refused_and_auto_takes_tiles(
-    host: FakeHost, wide: Image.Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FakeHost.ours("host"), "is_forge", lambda: True)
-    with pytest.raises(RequestError, match="samplers reach the network in a way"):
-        _on_canvas(host, wide)
-    assert "TrueScale engine" not in _on_canvas(host, wide, engine="auto").infotexts[0]
-
-
 def test_auto_takes_tiles_for_a_checkpoint_that_is_not_known(host: FakeHost, wide: Image.Image) -> None:
     _with_network(host, _smooth, is_sd1=False)
     assert "TrueScale engine" not in _on_canvas(host, wide, engine="auto").infotexts[0]
@@ -430,9 +457,11 @@ def test_that_flat_tiles_are_not_skipped_is_told(host: FakeHost, wide: Image.Ima
 
 def test_who_asks_for_nothing_gets_tiles(host: FakeHost, wide: Image.Image) -> None:
     of = host.ours("places.sd_upscale.script").values_of
-    assert fields_of("sd")[-1].name == "engine"  # an older client's positional arguments stay what they were
+    # An older client's positional arguments stay what they were.
+    assert [field.name for field in fields_of("sd")][-2:] == ["engine", "composition"]
     assert of([])["engine"] == of([{}])["engine"] == "Tiles"
-    assert of([None] * (len(fields_of("sd")) - 1) + ["One canvas"])["engine"] == "One canvas"
+    assert of([])["composition"] is False
+    assert of([None] * (len(fields_of("sd")) - 2) + ["One canvas"])["engine"] == "One canvas"
     assert "TrueScale engine" not in _on_canvas(host, wide, engine="Tiles").infotexts[0]
     with pytest.raises(RequestError, match="there is no engine 'Squares'"):
         of([{"engine": "Squares"}])
@@ -440,13 +469,14 @@ def test_who_asks_for_nothing_gets_tiles(host: FakeHost, wide: Image.Image) -> N
 
 def test_the_infotext_names_the_engine_that_ran_and_can_be_pasted(host: FakeHost, wide: Image.Image) -> None:
     for asked in ("One canvas", "auto"):
-        text = _on_canvas(host, wide, engine=asked).infotexts[0]
+        text = _on_canvas(host, wide, engine=asked, composition=True).infotexts[0]
         assert "Size: 320x256" in text
         found = host.module("infotext_utils").parse_generation_parameters(text)
         script = script_of(host)
         pasted = {id(component): function(found) for component, function in script.infotext_fields}
         names = [field.name for field in fields_of("sd")]
         assert pasted[id(script.controls[names.index("engine")])] == "One canvas"
+        assert pasted[id(script.controls[names.index("composition")])] is True
 
 
 def test_the_statement_below_the_picture(host: FakeHost, wide: Image.Image) -> None:
@@ -454,7 +484,7 @@ def test_the_statement_below_the_picture(host: FakeHost, wide: Image.Image) -> N
     assert "tiles per step: 2 · sampled px per px: 1." in processed.comments
 
 
-def test_the_panel_tells_what_it_will_take(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_panel_tells_what_it_will_take(host: FakeHost) -> None:
     panel = host.ours("places.sd_upscale.panel")
     given = {**dict(zip([f.name for f in fields_of("sd")], [c.value for c in script_of(host).controls])), **CANVAS}
     source = {"width": 640, "height": 480, "target_width": 640, "target_height": 480}
@@ -462,13 +492,13 @@ def test_the_panel_tells_what_it_will_take(host: FakeHost, monkeypatch: pytest.M
     def plan(**changed: Any) -> str:
         return panel._plan_html(source, {**given, "upscaler_1": "None", **changed})
 
-    assert isinstance(script_of(host).controls[-1], gr.Radio)
+    assert [type(one) for one in script_of(host).controls[-2:]] == [gr.Radio, gr.Checkbox]
     assert "<span>tiles per step</span>" in plan()
     assert "<span>tiles per step</span>" in plan(engine="auto")
     assert "per step" not in plan(engine="Tiles")
     assert "1 <span>tile</span>, 640x480" in plan(tile_width=640, tile_height=640)
     assert "at least 256 px" in plan(tile_width=128)
-    monkeypatch.setattr(FakeHost.ours("host"), "is_forge", lambda: True)
+    host.opts.data["tiling"] = True
     assert "one canvas is not possible here" in plan()
     assert "per step" not in plan(engine="auto")
 

@@ -19,7 +19,6 @@ __all__ = [
     "folder_opener",
     "free_memory",
     "hand_over_memory",
-    "is_forge",
     "ldsr_folders",
     "log",
     "module",
@@ -127,11 +126,6 @@ def hand_over_memory() -> None:
             if prepare is not None:
                 prepare()
                 return
-
-
-def is_forge() -> bool:
-    """Forge and its kin, whose samplers reach the network in another way."""
-    return importlib.util.find_spec("modules_forge") is not None
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...estimates import Estimate
     from ...request import UpscaleRequest
 
-__all__ = ["plan_html", "size_html", "size_of", "source_of"]
+__all__ = ["plan_html", "size_html", "size_of", "source_of", "time_words"]
 
 
 _ONE_AFTER_THE_OTHER = threading.Lock()
@@ -69,7 +69,7 @@ def _plan_html(size: Size, request: UpscaleRequest) -> str:
     for entry in entries:
         cards.read(entry.name)  # one look at a time at what is not known yet
     found = service().estimate(size, request)
-    parts = [*_size_words(size, found.output), _pieces(found), _time_words(found.seconds), _memory(found)]
+    parts = [*_size_words(size, found.output), _pieces(found), time_words(found.seconds), _memory(found)]
     return line(parts) + (problem(found.problem) if found.problem else "")
 
 
@@ -89,7 +89,8 @@ def _pieces(found: Estimate) -> str:
     return f"{words}: {found.tiles}" if found.strategy == "tiles" else words
 
 
-def _time_words(seconds: float | None) -> str:
+def time_words(seconds: float | None) -> str:
+    """HTML. None: of what has not run yet."""
     if seconds is None:
         return word("time: known after a first run")
     if seconds < 1:

@@ -10,24 +10,17 @@ __all__ = ["why_not"]
 
 _SEE_THE_CANVAS = (
     *("controlnet", "ip-adapter", "ipadapter", "t2i-adapter", "layerdiffus", "layer diffus"),
-    *("regional prompter", "latent couple", "attention couple", "tiled diffusion", "multidiffusion", "hidiffusion"),
+    *("regional prompter", "latent couple", "attention couple", "forge couple"),
+    *("tiled diffusion", "multidiffusion", "hidiffusion"),
+    *("selfattentionguidance", "self attention guidance", "self-attention guidance", "stylealign"),
 )
-"""In titles of scripts that tell the network something for each place of the picture, or cut it into tiles themselves.
-The network would get it for the whole with each tile."""
+"""In titles of scripts that tell the network something for each place of the picture, cut it into tiles themselves, or
+read in the network what they take for the whole. The network would get it for the whole with each tile."""
 
 
 def why_not(p: Any) -> str:
     """Why the network of this generation cannot get tiles, in words; "" where it can. p: None where there is none yet:
     what may be switched on is not looked at."""
-    return _elsewhere() or _switched_on(p)
-
-
-def _elsewhere() -> str:
-    return "this WebUI's samplers reach the network in a way that is not supported yet" if host.is_forge() else ""
-
-
-def _switched_on(p: Any) -> str:
-    """What of the WebUI's sees the canvas as a whole; "" where nothing does."""
     if _option(p, "hypertile_enable_unet"):
         return "Hypertile's tiles are cut for the whole picture"
     tiling = getattr(p, "tiling", None)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from ...diffusion.canvas import CanvasDenoiser
 from ...diffusion.canvas_conditioning import Conditioning
 from ...diffusion.canvas_grid import CanvasGrid, plan_canvas
+from ...diffusion.composition import Composition
 from ...diffusion.grid import LATENT
 from ...diffusion.sdxl_sizes import tile_sizes
 from ...errors import RequestError, TrueScaleError
 from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
+from .levels import levels_of
+from .replaced import Replaced
 from .sampler_hook import SamplerHook
+from .unet_hook import UnetHook, has_unet, options_of_parts
 
 __all__ = ["in_tiles", "network_grid"]
 
 _SMALLEST, _STEP = 256, 128
 """px: sides of the network's tiles."""
+
+_REPLACED = {"vector": tile_sizes(), "y": tile_sizes(), "transformer_options": options_of_parts}
+"""What else the network is told of a tile: SDXL's sizes (Forge calls them ``y``), and whose rows they are (Forge)."""
 
 
 def network_grid(latent: Size, tile: Size, seed: int) -> CanvasGrid:
@@ -37,15 +44,36 @@ def network_grid(latent: Size, tile: Size, seed: int) -> CanvasGrid:
 def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) -> Iterator[None]:
     """Inside, what ``p.sampler``, just made, denoises goes through tiles of ``grid``, ``batch`` of them at once.
 
+    composition: whether the whole is denoised at low resolution too, in the early steps, and the tiles keep to it.
+
     Raises TrueScaleError where it cannot, or, at the end, where the network was reached in another way.
     """
-    slicer = Conditioning(grid.size, {"vector": tile_sizes()})
-    canvas = CanvasDenoiser(grid, batch, slicer, _check)
-    with SamplerHook(p.sampler, canvas) as hook:
+    slicer = Conditioning(grid.size, _REPLACED)
+    whole = Composition(levels_of(p.sampler)) if composition else None
+    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole)
+    hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
+    steps: list[None] = []
+    with hook, _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None)):
         yield
-    if not hook.calls and stop_kind() is None:
+    # DDIM samples nothing at all where there are few steps and the denoising strength is small.
+    if steps and not hook.calls and stop_kind() is None:
         what = "the picture was sampled without tiles"
         raise TrueScaleError(what, "an extension has replaced the sampler's denoiser", "choose the engine Tiles")
+
+
+@contextmanager
+def _each_call(denoiser: Any, tell: Callable[[], None]) -> Iterator[None]:
+    plain = denoiser.forward
+
+    def forward(*arguments: Any, **named: Any) -> Any:
+        tell()
+        return plain(*arguments, **named)
+
+    replaced = Replaced(denoiser, "forward", forward)
+    try:
+        yield
+    finally:
+        replaced.restore()
 
 
 def _check(done: int, total: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...diffusion.canvas import CanvasDenoiser
 from ...errors import TrueScaleError
+from .replaced import Replaced
 
 __all__ = ["SamplerHook"]
 
@@ -26,14 +27,14 @@ class SamplerHook:
         if not hasattr(self._cfg, "inner_model") or not hasattr(self._cfg, "update_inner_model"):
             what = f"the sampler {type(sampler).__name__} cannot be given tiles"
             raise TrueScaleError(what, "it has no denoiser of the known shape", "choose the engine Tiles")
-        self._denoiser: _Replaced | None = None
-        self._update: _Replaced | None = None
+        self._denoiser: Replaced | None = None
+        self._update: Replaced | None = None
         self.calls = 0
         """Of the network's stand-in, so far."""
 
     def __enter__(self) -> SamplerHook:
         try:
-            self._update = _Replaced(self._cfg, "update_inner_model", self._updated)
+            self._update = Replaced(self._cfg, "update_inner_model", self._updated)
             self._bind()
         except BaseException:
             self.__exit__()
@@ -48,7 +49,7 @@ class SamplerHook:
 
     def _bind(self) -> None:
         """To the object as it is now: the host makes another after the refiner's checkpoint was loaded."""
-        self._denoiser = _Replaced(self._cfg.inner_model, "forward", self._denoise)
+        self._denoiser = Replaced(self._cfg.inner_model, "forward", self._denoise)
 
     def _updated(self, *arguments: Any, **named: Any) -> Any:
         assert self._update is not None
@@ -71,28 +72,3 @@ class SamplerHook:
             (list(more), named),
             self._cfg.step,  # the same for prompt and negative prompt
         )
-
-
-class _Replaced:
-    """A method of one object replaced by another function, until ``restore``. plain: what was there."""
-
-    def __init__(self, owner: Any, name: str, function: Any) -> None:
-        self._owner, self._name = owner, name
-        self._own = vars(owner).get(name)  # of another extension, where there is one
-        self.plain = getattr(owner, name)
-
-        def replaced(*arguments: Any, **named: Any) -> Any:
-            return (function if self._active else self.plain)(*arguments, **named)
-
-        self._active, self._replaced = True, replaced
-        setattr(owner, name, replaced)
-
-    def restore(self) -> None:
-        """What was there comes back; where another has put itself in front since, ours only passes on."""
-        self._active = False
-        if vars(self._owner).get(self._name) is not self._replaced:
-            return
-        if self._own is None:
-            delattr(self._owner, self._name)
-        else:
-            setattr(self._owner, self._name, self._own)

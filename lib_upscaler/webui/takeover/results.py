@@ -77,11 +77,12 @@ def comment_redraw(processing: Any, tiles: int, seconds: float) -> None:
         tell(redraw_text(tiles, seconds))
 
 
-def comment_canvas(processing: Any, forecast: CanvasForecast, seconds: float) -> None:
-    """The like for what SD Upscale has redrawn as one canvas."""
+def comment_canvas(processing: Any, forecast: CanvasForecast, seconds: float, memory: int, whole: int) -> None:
+    """The like for what was sampled as one canvas. memory, whole: bytes that the network took for a batch of its tiles,
+    and would have taken for the whole."""
     tell = getattr(processing, "comment", None)
     if tell is not None:
-        tell(canvas_text(forecast.tiles, forecast.work, seconds))
+        tell(canvas_text(forecast.tiles, forecast.work, seconds, memory, whole))
 
 
 def latest_html() -> str:

@@ -10,7 +10,16 @@ from ..host.markup import SEPARATOR, line, plain, word
 if TYPE_CHECKING:
     from ...request import UpscaleReport
 
-__all__ = ["STRATEGIES", "WORDS", "canvas_text", "redraw_text", "statement_html", "statement_text", "vae_text"]
+__all__ = [
+    "STRATEGIES",
+    "WORDS",
+    "canvas_text",
+    "gigabytes",
+    "redraw_text",
+    "statement_html",
+    "statement_text",
+    "vae_text",
+]
 
 WORDS = (
     "whole, in one piece",
@@ -28,6 +37,8 @@ WORDS = (
     "tiles per step",
     "sampled px per px",
     "VAE in bands",
+    "memory of the network in GB",
+    "as a whole",
 )
 STRATEGIES = dict(
     zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI", "sampled", "sampled in tiles"), WORDS)
@@ -74,10 +85,17 @@ def redraw_text(tiles: int, seconds: float) -> str:
     return SEPARATOR.join(["TrueScale", f"tiles redrawn: {tiles}", f"seconds: {seconds:.1f}"])
 
 
-def canvas_text(tiles: float, work: float, seconds: float) -> str:
-    """The like for what it has redrawn as one canvas. work: px that its network worked on per px of the canvas."""
+def canvas_text(tiles: float, work: float, seconds: float, memory: int, whole: int) -> str:
+    """The like for what it has redrawn as one canvas. work: px that its network worked on per px of the canvas. memory,
+    whole: bytes that it took for its tiles, and would have taken for the whole."""
     texts = [f"tiles per step: {tiles:.3g}", f"sampled px per px: {work:.2f}", f"seconds: {seconds:.1f}"]
+    texts += [f"memory of the network in GB: {gigabytes(memory)}", f"as a whole: {gigabytes(whole)}"]
     return SEPARATOR.join(["TrueScale", *texts])
+
+
+def gigabytes(size: int) -> str:
+    """Two digits that count."""
+    return f"{size / 1e9:.2f}" if size < 1e9 else f"{size / 1e9:.1f}"
 
 
 def vae_text(strategy: str, bands: int, warnings: Sequence[str]) -> str:

@@ -2,11 +2,12 @@
 
 import gradio as gr
 import torch
-from modules import scripts
+from modules import paths, scripts
 
 
 class Seeded(scripts.Script):
-    """SEEDED: what the autoencoder draws is decided by the seed. FAILS: the network fails in its sixth call."""
+    """SEEDED: what the autoencoder draws is decided by the seed. FAILS: the network fails in its sixth call. NOTED:
+    what an inpainting network is told goes into a file."""
 
     def title(self):
         return "Seeded"
@@ -20,8 +21,28 @@ class Seeded(scripts.Script):
         if "FAILS" in p.prompt:
             _let_fail(p.sd_model)
 
+    def process_before_every_sampling(self, p, *args, **named):
+        if "NOTED" in p.prompt:
+            _note(p.sd_model, p.image_conditioning)
+
+    def postprocess(self, p, processed, *args):
+        if "NOTED" in p.prompt:
+            vars(p.sd_model).pop("apply_model", None)
+
+
+def _note(model, whole):
+    plain, told = model.apply_model, {"whole": whole.cpu(), "calls": []}
+
+    def apply_model(latents, level, cond, **named):
+        told["calls"].append((latents.cpu(), cond["c_concat"][0].cpu()))
+        torch.save(told, f"{paths.data_path}/told.pt")
+        return plain(latents, level, cond, **named)
+
+    model.apply_model = apply_model
+
 
 def _let_fail(model):
+    model = model.forge_objects.unet.model if hasattr(model, "forge_objects") else model
     plain, calls = model.apply_model, []
 
     def apply_model(*args, **kwargs):

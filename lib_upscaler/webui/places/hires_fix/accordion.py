@@ -45,7 +45,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
             made["visibility"]
             refresh = pieces.refresh_button(_ELEM_ID)
         pieces.refreshes(refresh, listed, source)
-        made.rest("models", "size", "tiles", "engine")
+        made.rest("models", "size", "engine")
         pieces.ldsr(made, _ELEM_ID)
         _second_pass(made)
         plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
@@ -60,7 +60,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
 
 def _second_pass(made: Widgets) -> None:
     """With upscalers of others and latent ones, too."""
-    for names in (("second_pass",), ("second_seed",), ("again_scale", "again_denoising")):
+    for names in (("second_pass",), ("composition",), ("second_seed",), ("again_scale", "again_denoising")):
         with pieces.form_row():
             for name in names:
                 made[name]
@@ -86,7 +86,8 @@ def _show_plan(parts: dict[str, Any], source: Any, card: Any, plan: Any) -> None
 
 
 def _plan_html(found: dict[str, Any], values: dict[str, Any]) -> str:
-    """found: width, height (of the first pass, px), scale, resize_x, resize_y (px, 0 for by the other), upscaler."""
+    """found: width, height (of the first pass, px), scale, resize_x, resize_y (px, 0 for by the other), upscaler,
+    steps."""
     size, name = forecast.size_of(found), str(found.get("upscaler") or "")
     if size is None or not name or health.problem():
         return ""
@@ -103,4 +104,10 @@ def _plan_html(found: dict[str, Any], values: dict[str, Any]) -> str:
         enlarging = forecast.plan_html(size, request) if is_ours_by_name(name) else forecast.size_html(size, by)
     except TrueScaleError as error:
         return problem(error)
-    return enlarging + second_pass_html(size, by, asked)
+    return enlarging + second_pass_html(size, by, asked, _steps_of(found))
+
+
+def _steps_of(found: dict[str, Any]) -> int:
+    """0 where the page did not say."""
+    steps = found.get("steps")
+    return int(steps) if isinstance(steps, (int, float)) and 0 < steps < 10**6 else 0

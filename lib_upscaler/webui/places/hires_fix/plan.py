@@ -15,6 +15,8 @@ from ...host.markup import line, word
 from ...sampling.checkpoint import is_known, tile_for_checkpoint
 from ...sampling.in_tiles import network_grid
 from ...takeover import vae
+from ...upscaling.statement import gigabytes
+from ..sampling_costs import canvas_costs, whole_costs
 from .ways import AUTO, TILES, fits_one_tile, memory_free, memory_of, why_no_tiles
 
 __all__ = ["second_pass_html"]
@@ -23,14 +25,15 @@ _STEPS = 20
 """Hardly anything depends on them."""
 
 
-def second_pass_html(size: Size, asked: SizeRequest, values: Mapping[str, Any]) -> str:
-    """A line for each pass after the first. size: of the first pass, px. values: checked ones of the accordion."""
+def second_pass_html(size: Size, asked: SizeRequest, values: Mapping[str, Any], steps: int) -> str:
+    """A line for each pass after the first. size: of the first pass, px. values: checked ones of the accordion. steps:
+    of the second pass, 0 where they are not known."""
     try:
         output = _whole_latents(plan_size(size, asked).output)
-        lines = _pass(output, values["second_pass"])
+        lines = _pass(output, values["second_pass"], steps)
         if values["again_scale"] > 1:
             scaled = Size(*(round(side * values["again_scale"]) for side in (output.width, output.height)))
-            lines += _pass(_whole_latents(scaled), values["second_pass"])
+            lines += _pass(_whole_latents(scaled), values["second_pass"], steps)
         return lines
     except TrueScaleError:  # of the size, which the line of the upscaler says
         return ""
@@ -39,22 +42,20 @@ def second_pass_html(size: Size, asked: SizeRequest, values: Mapping[str, Any]) 
         return ""
 
 
-def _pass(size: Size, way: str) -> str:
+def _pass(size: Size, way: str, steps: int) -> str:
     """size: px of the picture."""
     latent = Size(size.width // LATENT, size.height // LATENT)
-    possible, whole, free = not why_no_tiles(None), memory_of(latent, 1), memory_free()
+    possible, whole, free = not why_no_tiles(None), memory_of(latent.area, 1), memory_free()
     tiles = possible and not fits_one_tile(latent) and (way == TILES or (way == AUTO and is_known() and whole > free))
-    side = tile_for_checkpoint()
-    grid = network_grid(latent, Size(side, side), 0)
-    parts, memory = [word("second pass"), str(size)], whole
+    parts = [word("second pass"), str(size)]
     if tiles:
-        cost = forecast(grid, _STEPS)
+        side = tile_for_checkpoint()
+        cost = forecast(network_grid(latent, Size(side, side), 0), steps or _STEPS)
         parts += [f"{word('tiles per step')}: {cost.tiles:.3g}", f"{word('sampled px per px')}: {cost.work:.2f}"]
-        memory = memory_of(Size(grid.tile, grid.tile), 1)
+        parts += canvas_costs(cost, steps)
     else:
-        parts.append(word("sampled in one piece"))
-    parts.append(f"{word('memory')} {memory / 1e9:.1f} / {free / 1e9:.1f} GB")
-    return line([*parts, _vae_words(size, tiles)])
+        parts += [word("sampled in one piece"), *whole_costs(latent.area, steps)]
+    return line([*parts, f"{word('free in GB')}: {gigabytes(max(0, free))}", _vae_words(size, tiles)])
 
 
 def _vae_words(size: Size, bands: bool) -> str:
@@ -62,7 +63,7 @@ def _vae_words(size: Size, bands: bool) -> str:
     if found is None:
         return ""
     how = word("VAE as a whole") if found.schedule is None else word("VAE in bands")
-    return f"{how}: {found.bytes / 1e9:.1f} GB"
+    return f"{how}: {gigabytes(found.bytes)} GB"
 
 
 def _whole_latents(size: Size) -> Size:

@@ -17,8 +17,9 @@ from ....geometry import Size
 from ... import host
 from ...sampling.checkpoint import tile_for_checkpoint
 from ...sampling.in_tiles import in_tiles, network_grid
+from ...sampling.speed import timed
 from ...takeover import results
-from .ways import why_no_tiles
+from .ways import memory_of, why_no_tiles
 
 __all__ = ["SecondSampling", "own_checkpoint"]
 
@@ -54,7 +55,8 @@ class SecondSampling:
             self.latents = self._in_tiles(plain, p, x, noise, *more, **named)
             return self.latents
         try:
-            self.latents = plain(p, x, noise, *more, **named)
+            with timed(x.shape[0] * x.shape[2] * x.shape[3]):
+                self.latents = plain(p, x, noise, *more, **named)
             return self.latents
         except Exception as error:
             if not memory_ran_out(error) or why_no_tiles(p):
@@ -72,11 +74,15 @@ class SecondSampling:
     def _in_tiles(self, sample: Sample, p: Any, x: Any, *given: Any, **named: Any) -> Any:
         side = tile_for_checkpoint()
         grid = network_grid(Size(x.shape[3], x.shape[2]), Size(side, side), int(p.seeds[0]))
+        cost = forecast(grid, max(1, int(getattr(p, "hr_second_pass_steps", 0) or p.steps)))
         started = time.perf_counter()
-        with in_tiles(p, grid, 1, composition=self._composition):
+        with timed(cost.work * cost.canvas * x.shape[0]), in_tiles(p, grid, 1, self._composition):
             latents = sample(p, x, *given, **named)
-        steps = max(1, int(getattr(p, "hr_second_pass_steps", 0) or p.steps))
-        results.comment_canvas(p, forecast(grid, steps), time.perf_counter() - started)
+        seconds, memory = (
+            time.perf_counter() - started,
+            [memory_of(px, x.shape[0]) for px in (cost.batch_px, cost.canvas)],
+        )
+        results.comment_canvas(p, cost, seconds, *memory)
         return latents
 
     def _begin_anew(self, p: Any, x: Any) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ....diffusion.grid import LATENT
-from ....diffusion.network_memory import network_bytes
 from ....fields import SECOND_PASSES
 from ....geometry import Size
 from ... import host
-from ...sampling.checkpoint import is_known, kind_of_checkpoint, tile_for_checkpoint, weights_elsewhere
+from ...sampling.checkpoint import is_known, network_memory, tile_for_checkpoint, weights_elsewhere
 from ...sampling.guests import why_not
 
 __all__ = ["AUTO", "TILES", "WHOLE", "fits_one_tile", "memory_free", "memory_of", "takes_tiles", "why_no_tiles"]
@@ -34,7 +33,7 @@ def takes_tiles(p: Any, asked: str, latent: Size) -> bool:
         return False
     why = why_no_tiles(p)
     if asked == AUTO:
-        return not why and is_known() and memory_of(latent, p.batch_size) > memory_free()
+        return not why and is_known() and memory_of(latent.area, p.batch_size) > memory_free()
     if why:
         words = f"The second pass runs as a whole, not in tiles: {why}"
         host.warn(words)
@@ -51,10 +50,9 @@ def why_no_tiles(p: Any) -> str:
     return why
 
 
-def memory_of(latent: Size, batch: int) -> int:
-    """Bytes that the network takes for the latents of so many pictures, or tiles, at once; an estimate."""
-    itemsize = getattr(getattr(host.module("devices"), "dtype_unet", None), "itemsize", None)
-    return network_bytes(_ROWS * batch, latent.area, itemsize or 4, kind_of_checkpoint())
+def memory_of(px: int, batch: int) -> int:
+    """Bytes that the network takes for latents of so many px, of so many pictures at once; an estimate."""
+    return network_memory(_ROWS * batch, px)
 
 
 def memory_free() -> int:

@@ -21,6 +21,7 @@ from ....geometry import Size
 from ... import host
 from ...host.progress import stop_kind
 from ...sampling.in_tiles import in_tiles, network_grid
+from ...sampling.speed import timed
 from .tiles import TileSampler
 
 __all__ = ["CanvasSampler", "canvas_forecast"]
@@ -43,15 +44,23 @@ class CanvasSampler(TileSampler):
     """Samples one picture as one canvas."""
 
     def __init__(
-        self, base: Any, grid: RedrawGrid, seed: int, subseed: int, prompt: str, tile: Size, batch: int
+        self,
+        base: Any,
+        grid: RedrawGrid,
+        seed: int,
+        subseed: int,
+        prompt: str,
+        tile: Size,
+        batch: int,
+        composition: bool = False,
     ) -> None:
-        """grid: of a ``WholeRedraw``. tile: px, of the network's tiles; batch: of them at once. Others: as of
-        TileSampler.
+        """grid: of a ``WholeRedraw``. tile: px, of the network's tiles; batch: of them at once. composition: as of
+        ``in_tiles``. Others: as of TileSampler.
 
         Raises RequestError.
         """
         super().__init__(base, grid, seed, subseed, prompt)
-        self._network, self._batch = _network_grid(grid, tile, seed), batch
+        self._network, self._batch, self._composition = _network_grid(grid, tile, seed), batch, composition
 
     @property
     def forecast(self) -> CanvasForecast:
@@ -85,7 +94,8 @@ class CanvasSampler(TileSampler):
 
         def tiled(*arguments: Any, **named: Any) -> Any:
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
-            with in_tiles(p, self._network, self._batch):
+            px = self.forecast.work * self._network.size.area
+            with timed(px), in_tiles(p, self._network, self._batch, self._composition):
                 return sample(*arguments, **named)
 
         return tiled

@@ -76,6 +76,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
 def _tiles(made: Widgets) -> None:
     with pieces.form_row():
         made["engine"]
+        made["composition"]
     for pair in (("tile_width", "tile_height"), ("overlap", "batch"), ("color_lock", "flatness")):
         with pieces.form_row():
             for name in pair:
@@ -97,23 +98,32 @@ def _show_plan(parts: dict[str, Any], source: Any, plan: Any) -> None:
         component.change(fn=text, inputs=inputs, outputs=[plan], show_progress=False)
 
 
-def _redraw_words(size: Size, values: Mapping[str, Any], tile: Size) -> str:
-    """Raises RequestError."""
+def _redraw_parts(size: Size, values: Mapping[str, Any], tile: Size, steps: int) -> list[str]:
+    """Of a line, HTML. steps: that will be sampled; 0: not known. Raises RequestError."""
+    from .. import sampling_costs as costs
+
     if engine_here(values["engine"]) != ONE_CANVAS:
-        return str(plan_grid(size, tile, values["overlap"]))
+        grid = plan_grid(size, tile, values["overlap"])
+        return [_marked(str(grid)), *costs.tiles_costs(grid, values["batch"], steps)]
     from .one_canvas import canvas_forecast
 
     cost = canvas_forecast(size, tile, values["batch"])
-    if cost.tiles == 1:
-        return f"1 tile, {size}"
-    return f"{cost.tiles:.3g} tiles per step, {cost.work:.2f} sampled px per px, {size}"
+    words = f"{cost.tiles:.3g} tiles per step, {cost.work:.2f} sampled px per px, {size}"
+    return [_marked(words if cost.tiles > 1 else f"1 tile, {size}"), *costs.canvas_costs(cost, steps)]
+
+
+def _marked(words: str) -> str:
+    """Each word an element: the host translates whole texts, and numbers are in none of them."""
+    return re.sub(rf"\b({'|'.join(WORDS)})\b", r"<span>\1</span>", html.escape(words))
 
 
 def _plan_html(found: dict[str, Any], given: dict[str, Any]) -> str:
     """The upscaler's line, and "24 tiles, 6 x 4, overlap 64, 2048x3072", or what is wrong; "" without a picture.
 
-    found: what the page's script wrote: width, height of the source; target_width, target_height of img2img.
+    found: what the page's script wrote: width, height of the source; target_width, target_height, steps, strength of
+    img2img.
     """
+    from ..sampling_costs import steps_of
     from .script import tile_of, values_of
 
     size = forecast.size_of(found)
@@ -124,13 +134,11 @@ def _plan_html(found: dict[str, Any], given: dict[str, Any]) -> str:
         own = found.get("target_width") or size.width, found.get("target_height") or size.height
         wanted = size_of(PLACE, values, values["size_by"], own)
         assert wanted is not None  # the panel always says one
-        words = _redraw_words(plan_size(size, wanted).output, values, tile_of(values))
+        parts = _redraw_parts(plan_size(size, wanted).output, values, tile_of(values), steps_of(found))
         runs = values["recipe"] or values["upscaler_1"] != NO_UPSCALER
         request = request_of(values, wanted, choices.peek, alpha="drop") if runs else None
     except TrueScaleError as error:
         return problem(error)
-    # Each word an element: the host translates whole texts, and numbers are in none of them.
-    marked = re.sub(rf"\b({'|'.join(WORDS)})\b", r"<span>\1</span>", html.escape(words))
     if request is None:
-        return forecast.size_html(size, wanted) + line([marked])
-    return forecast.plan_html(size, lambda: request) + line([marked])
+        return forecast.size_html(size, wanted) + line(parts)
+    return forecast.plan_html(size, lambda: request) + line(parts)

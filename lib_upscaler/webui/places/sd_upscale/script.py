@@ -23,7 +23,7 @@ from ... import host
 from ...host.lives import SCRIPTS
 from ...host.progress import shown_as_job, stop_kind
 from ...panels.pasting import noted
-from ...sampling.checkpoint import tile_for_checkpoint
+from ...sampling.checkpoint import network_memory, tile_for_checkpoint
 from ...takeover import choices, results
 from ...takeover.failing import as_error
 from ...takeover.handed import source_of
@@ -111,6 +111,9 @@ def run(p: Any, *arguments: Any) -> Any:
 def _run(p: Any, values: Values) -> Any:
     processing = host.module("processing")
     values = {**values, "engine": engine_of(p, values["engine"])}
+    if values["engine"] != ONE_CANVAS and values["composition"]:
+        host.warn("the composition is kept on one canvas only")
+        values["composition"] = False
     base = copy.copy(p)
     base.extra_generation_params = {**p.extra_generation_params, **infotext(values)}
     base.comments = dict(getattr(p, "comments", None) or {})
@@ -158,7 +161,8 @@ def _picture(base: Any, source: Image.Image, values: Values, number: int, count:
     result = sampler.run(job)
     seconds = time.perf_counter() - started
     if isinstance(sampler, CanvasSampler):
-        results.comment_canvas(base, sampler.forecast, seconds)
+        cost = sampler.forecast
+        results.comment_canvas(base, cost, seconds, network_memory(2, cost.batch_px), network_memory(2, cost.canvas))
     else:
         results.comment_redraw(base, len(job.todo()), seconds)
     text = sampler.infotext(result.image.size)
@@ -175,7 +179,8 @@ def _engine(
         job = Redraw(enlarged, redraw_settings(values), mask)
         return job, TileSampler(base, job.grid, seed, subseed, prompt)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)
-    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, tile_of(values), values["batch"])
+    how = tile_of(values), values["batch"], values["composition"]
+    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, *how)
 
 
 def upscaled(source: Image.Image, values: Values, p: Any) -> Image.Image:

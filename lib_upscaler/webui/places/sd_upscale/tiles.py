@@ -17,6 +17,7 @@ from ....diffusion.redraw import Redraw, Redrawn, Stop, Tile
 from ....diffusion.redraw_whole import WholeRedraw
 from ....errors import TrueScaleError
 from ... import host
+from ...sampling.speed import timed
 from ...takeover.failing import as_error
 
 __all__ = ["TileSampler", "hoisted_overrides"]
@@ -145,7 +146,8 @@ class TileSampler:
                 p.init_latent = p.init_latent * p.mask + self._field.part(0, regions).to(p.init_latent) * p.nmask
             p.rng = TileNoise(self._field, regions)
             self._replace_tree(p, regions)
-            return sample(*arguments, **named)
+            with timed(sum(region.size.area for region in regions) / LATENT**2):
+                return sample(*arguments, **named)
 
         return with_our_noise
 

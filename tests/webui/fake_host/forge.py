@@ -1,0 +1,169 @@
+"""Makes the fake host sample as the Forge family does: backend/sampling/sampling_function.py, modules/sd_samplers*.py.
+
+The network is ``forge_objects.unet`` of the checkpoint, a patcher; what is set on a clone of it holds for one sampling,
+since the host puts the patcher as it was in its place before each.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import torch
+
+from .running import FakeHost
+
+__all__ = ["Checkpoint", "ForgeSampler", "UnetPatcher", "become_forge"]
+
+Network = Callable[..., torch.Tensor]
+"""(latent, sigma, **what it is told) -> x0."""
+
+
+class UnetPatcher:
+    """controlnet_linked_list: None, unless a ControlNet has been switched on."""
+
+    def __init__(self, network: Network) -> None:
+        self.model = SimpleNamespace(apply_model=network, predictor=SimpleNamespace(prediction_type="epsilon"))
+        self.model_options: dict[str, Any] = {"transformer_options": {}}
+        self.controlnet_linked_list: Any = None
+
+    def clone(self) -> UnetPatcher:
+        other = UnetPatcher(self.model.apply_model)
+        other.model = self.model
+        other.model_options = copy.deepcopy(self.model_options)
+        other.controlnet_linked_list = self.controlnet_linked_list
+        return other
+
+    def memory_required(self, shape: Sequence[int]) -> int:
+        rows, _, height, width = shape
+        return 1000 * rows * height * width
+
+
+class ForgeObjects:
+    def __init__(self, unet: UnetPatcher) -> None:
+        self.unet = unet
+
+    def shallow_copy(self) -> ForgeObjects:
+        return ForgeObjects(self.unet)
+
+
+class Checkpoint:
+    def __init__(self, network: Network, **kind: bool) -> None:
+        self.is_sd1 = self.is_sd2 = self.is_sdxl = self.is_sd3 = False
+        vars(self).update(kind or {"is_sd1": True})
+        self.forge_objects = ForgeObjects(UnetPatcher(network))
+        self.forge_objects_after_applying_lora = self.forge_objects.shallow_copy()
+
+
+class ForgeCfgDenoiser(torch.nn.Module):
+    """refiner: the checkpoint that is loaded before the second step. apart: prompt and negative prompt one after the
+    other, as where memory for both is short."""
+
+    def __init__(self, host: FakeHost, sampler: ForgeSampler) -> None:
+        super().__init__()
+        self._host, self.sampler, self.model_wrap, self.step = host, sampler, None, 0
+        self.refiner: Checkpoint | None = None
+        self.apart = False
+
+    @property
+    def inner_model(self) -> Any:
+        if self.model_wrap is None:
+            self.model_wrap = SimpleNamespace(inner_model=self._host.module("sd_models").model_data.sd_model)
+        return self.model_wrap
+
+    def update_inner_model(self) -> None:
+        self.model_wrap = None
+
+    def forward(self, x: torch.Tensor, sigma: torch.Tensor, image_cond: torch.Tensor) -> torch.Tensor:
+        if self._host.state.interrupted or self._host.state.skipped:
+            raise self._host.module("sd_samplers_common").InterruptedException
+        if self.step == 1 and self.refiner is not None:
+            self._host.module("sd_models").model_data.sd_model = self.refiner
+            self.update_inner_model()
+            self.sampler.prepare(x)
+        kinds = [0, 1]
+        calls = [[kind] for kind in kinds] if self.apart else [kinds]
+        predicted = torch.cat([self._calc(x, sigma, image_cond, some) for some in calls])
+        denoised = predicted[: len(x)]
+        self.sampler.last_latent = denoised
+        self.step += 1
+        return denoised
+
+    def _calc(self, x: torch.Tensor, sigma: torch.Tensor, image_cond: torch.Tensor, kinds: list[int]) -> torch.Tensor:
+        """One batch of ``calc_cond_uncond_batch``. kinds: 0 for prompts, 1 for negative ones."""
+        unet, count = self.inner_model.inner_model.forge_objects.unet, len(x)
+        rows = [kind for kind in kinds for _ in range(count)]
+        c = {"c_crossattn": torch.tensor([1.0 - kind for kind in rows])[:, None, None]}
+        if self.inner_model.inner_model.is_sdxl:
+            c["y"] = torch.zeros(len(rows), 2816)
+        if image_cond.shape[2:] == x.shape[2:]:
+            c["c_concat"] = torch.cat([image_cond] * len(kinds))
+        options = unet.model_options["transformer_options"].copy()
+        options["cond_or_uncond"], options["sigmas"] = kinds[:], sigma
+        options["cond_mark"] = torch.tensor(rows, dtype=sigma.dtype)
+        options["cond_indices"], options["uncond_indices"] = (
+            [number for number, kind in enumerate(rows) if kind == each] for each in (0, 1)
+        )
+        c["transformer_options"] = options
+        given = {"input": torch.cat([x] * len(kinds)), "timestep": torch.cat([sigma] * len(kinds)), "c": c}
+        if "model_function_wrapper" in unet.model_options:
+            wrapper = unet.model_options["model_function_wrapper"]
+            return wrapper(unet.model.apply_model, {**given, "cond_or_uncond": kinds})
+        return unet.model.apply_model(given["input"], given["timestep"], **c)
+
+
+class ForgeSampler:
+    """reserved: what it has asked memory for, one for each time."""
+
+    reserved: ClassVar[list[int]] = []
+
+    def __init__(self, host: FakeHost) -> None:
+        self._host = host
+        self.last_latent: Any = None
+        self.model_wrap_cfg = ForgeCfgDenoiser(host, self)
+        self.model_wrap = self.model_wrap_cfg.inner_model
+
+    def prepare(self, x: torch.Tensor) -> None:
+        unet = self.model_wrap_cfg.inner_model.inner_model.forge_objects.unet
+        needed = unet.model_options.get("memory_peak_estimation_modifier", unet.memory_required)
+        self.reserved.append(needed([2 * x.shape[0], *x.shape[1:]]))
+
+    def sample_img2img(
+        self, p: Any, x: torch.Tensor, noise: torch.Tensor, *_: Any, image_conditioning: torch.Tensor, **__: Any
+    ) -> torch.Tensor:
+        cfg = self.model_wrap_cfg
+        self.prepare(x)
+        cfg.step, self.last_latent = 0, x
+        latent = x + p.denoising_strength * 0.5 * noise
+        try:
+            for sigma in (2.0, 1.0):
+                latent = cfg(latent, torch.full((len(x),), sigma), image_conditioning)
+                latent = latent + p.denoising_strength * 0.2 * p.rng.next()
+        except self._host.module("sd_samplers_common").InterruptedException:
+            return self.last_latent
+        return latent
+
+
+def become_forge(host: FakeHost, network: Network, **kind: bool) -> tuple[Checkpoint, list[ForgeSampler]]:
+    """Gives the loaded checkpoint, and a list that the samplers come into as they are made."""
+    checkpoint, made = Checkpoint(network, **kind), []
+    host.module("sd_models").model_data.sd_model = checkpoint
+    ForgeSampler.reserved = []
+
+    def create_sampler(name: str, model: Any) -> ForgeSampler:
+        made.append(ForgeSampler(host))
+        return made[-1]
+
+    host.module("sd_samplers").create_sampler = create_sampler
+    processing = host.module("processing").StableDiffusionProcessingImg2Img
+    plain = processing.sample
+
+    def sample(self: Any, *given: Any, **named: Any) -> Any:
+        loaded = host.module("sd_models").model_data.sd_model
+        loaded.forge_objects = loaded.forge_objects_after_applying_lora.shallow_copy()
+        return plain(self, *given, **named)
+
+    processing.sample = sample
+    return checkpoint, made
