@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from likeness import likeness_anywhere
 from model_names import ANIME
 from second_checkpoint import with_a_note
 from webui_browser import Ui, open_ui
@@ -22,6 +23,8 @@ TITLE = "TrueScale Hires Fix"
 TILES = {"Second pass": "one canvas in tiles"}
 SAMPLERS = ["Euler", "Euler a", "DPM++ SDE", "DDIM", "UniPC"]
 LATENT = ["Latent", "Latent (antialiased)", "Latent (bicubic)", "Latent (nearest)", "Latent (nearest-exact)"]
+FAST = ("--opt-sdp-attention",)
+"""Or the attention of the whole takes most of the time."""
 KEPT = "The second pass failed, the picture of the first is kept"
 
 
@@ -32,7 +35,7 @@ def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     folder = data.path / "models" / "Stable-diffusion"
     (folder / "twin.safetensors").write_bytes(with_a_note((folder / "tiny.safetensors").read_bytes()))
     shutil.copyfile(folder / "tiny.yaml", folder / "twin.yaml")
-    with Server(host, data) as running:
+    with Server(host, data, FAST) as running:
         yield running
 
 
@@ -58,7 +61,7 @@ def _generate(server: Server, hires: dict[str, Any] | None = None, **values: Any
     usual.update(enable_hr=True, hr_scale=4, hr_upscaler="Lanczos", sampler_name="Euler a", **OF_FORGE)
     if hires is not None:
         usual["alwayson_scripts"] = _arguments(server, hires)
-    answer = server.http.post("/sdapi/v1/txt2img", {**usual, **values})
+    answer = server.http.post("/sdapi/v1/txt2img", {**usual, **values}, timeout=1200)
     return [picture(one) for one in answer["images"]], json.loads(answer["info"])["infotexts"]
 
 
@@ -100,6 +103,20 @@ def test_all_kinds_of_upscalers(upscaler: str, server: Server) -> None:
     assert tiles.size == (640, 512)
     assert 0 < _mean_off(tiles, whole) < 40
     assert "TrueScale:" not in text
+
+
+def test_the_composition_is_kept(server: Server, measured: Callable[[str], None]) -> None:
+    """How alike the result is to the first pass, and how much of that comes up again in parts of it."""
+    (first,), _ = _generate(server, enable_hr=False)
+    results = {}
+    for kept in (False, True):
+        asked = {**TILES, "Keep the composition": kept}
+        (results[kept],), (text,) = _generate(server, asked, denoising_strength=0.9)
+        small = results[kept].resize(first.size, Image.Resampling.BOX)
+        again = likeness_anywhere(results[kept], first)
+        measured(f"kept {kept}: alike {likeness_anywhere(small, first):.3f}, again in a part {again:.3f}")
+        assert ("Hires keep composition: True" in text) == kept
+    assert _mean_off(results[True], results[False]) > 0
 
 
 @pytest.mark.parametrize("size", [(136, 240), (304, 88)])
@@ -185,7 +202,7 @@ def test_an_interrupt_gives_a_picture(call: int, server: Server) -> None:
 def test_with_medvram(host: Host, new_data: Callable[..., DataFolder]) -> None:
     if host.is_forge:
         pytest.skip("Forge has no such flag")
-    with Server(host, new_data(scripts=("second_pass",)), arguments=("--medvram",)) as running:
+    with Server(host, new_data(scripts=("second_pass",)), arguments=("--medvram", *FAST)) as running:
         (whole,), _ = _generate(running)
         (tiles,), (text,) = _generate(running, TILES)
         assert 0 < _mean_off(tiles, whole) < 20

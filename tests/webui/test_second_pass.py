@@ -128,6 +128,24 @@ def test_the_vae_runs_in_bands_meanwhile(host: FakeHost) -> None:
     assert {words for _, words in wanted} == {"when memory is short"}
 
 
+def test_the_composition_of_the_whole_is_kept(host: FakeHost) -> None:
+    """40 x 32 px of the latent once more as 20 x 16, up to the next multiples of 8, where there is much noise."""
+    shapes: list[tuple[int, ...]] = []
+
+    def network(latent: torch.Tensor, sigma: torch.Tensor, cond: Any) -> torch.Tensor:
+        shapes.append(tuple(latent.shape[2:]))
+        return 0.75 * latent
+
+    _with_network(host, network)
+    result = _generate(host, {**TILES, "composition": True})
+    assert shapes.count((16, 24)) == 1
+    assert shapes[2] == (16, 24)
+    assert "Hires keep composition: True" in result.info
+    shapes.clear()
+    _generate(host, TILES)
+    assert (16, 24) not in shapes
+
+
 def test_a_nested_generation_is_whole(host: FakeHost) -> None:
     """As by ADetailer, within the second pass."""
     processing, nested = host.module("processing"), []
