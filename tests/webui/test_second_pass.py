@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fake_host.forge import become_forge
 from fake_host.running import FakeHost
 from networks import off, true_picture
 
@@ -193,6 +194,25 @@ def test_where_tiles_are_not_possible_the_pass_is_whole_and_says_why(host: FakeH
     assert set(network.seen) == {40}
     assert "as a whole, not in tiles: Hypertile" in host.warnings[0]
     assert "as a whole, not in tiles: Hypertile" in result.comments
+
+
+def test_in_the_forge_family(host: FakeHost) -> None:
+    """There the network is behind a patcher's wrapper; once more in tiles as well."""
+    network = Widths()
+    checkpoint, samplers = become_forge(host, lambda latent, sigma, **told: network(latent, sigma, told))
+    whole = _generate(host)
+    assert set(network.seen) == {40}
+    network.seen.clear()
+    tiled = _generate(host, TILES)
+    assert max(network.seen) <= 32
+    assert off(tiled.images[0], np.asarray(whole.images[0])) <= 1
+    network = Widths(2, _no_memory)
+    again = _generate(host)
+    assert network.seen[:2] == [40, 40]
+    assert max(network.seen[2:]) <= 32
+    assert off(again.images[0], np.asarray(whole.images[0])) <= 1
+    assert "model_function_wrapper" not in checkpoint.forge_objects.unet.model_options
+    assert not any("sample_img2img" in vars(sampler) for sampler in samplers)
 
 
 # -- memory runs out ---------------------------------------------------------------------------------------------------

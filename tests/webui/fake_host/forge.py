@@ -157,13 +157,19 @@ def become_forge(host: FakeHost, network: Network, **kind: bool) -> tuple[Checkp
         return made[-1]
 
     host.module("sd_samplers").create_sampler = create_sampler
-    processing = host.module("processing").StableDiffusionProcessingImg2Img
-    plain = processing.sample
+    module = host.module("processing")
+    _puts_objects_back(host, module.StableDiffusionProcessingImg2Img, "sample")
+    _puts_objects_back(host, module.StableDiffusionProcessingTxt2Img, "sample_hr_pass")
+    return checkpoint, made
+
+
+def _puts_objects_back(host: FakeHost, kind: Any, name: str) -> None:
+    plain = getattr(kind, name)
 
     def sample(self: Any, *given: Any, **named: Any) -> Any:
         loaded = host.module("sd_models").model_data.sd_model
         loaded.forge_objects = loaded.forge_objects_after_applying_lora.shallow_copy()
         return plain(self, *given, **named)
 
-    processing.sample = sample
-    return checkpoint, made
+    sample.__name__ = name
+    setattr(kind, name, sample)

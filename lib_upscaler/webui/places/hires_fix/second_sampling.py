@@ -6,7 +6,7 @@ The hook is a ``sample_img2img`` of that one sampler, put there when the host ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +17,12 @@ from ....geometry import Size
 from ... import host
 from ...sampling.checkpoint import tile_for_checkpoint
 from ...sampling.in_tiles import in_tiles, network_grid
+from ...sampling.replaced import Replaced
 from ...sampling.speed import timed
 from ...takeover import results
 from .ways import memory_of, why_no_tiles
 
 __all__ = ["SecondSampling", "own_checkpoint"]
-
-Sample = Callable[..., Any]
 
 
 class SecondSampling:
@@ -33,30 +32,27 @@ class SecondSampling:
         """tiles: from the start. composition: keep that of the whole where it is in tiles. seeds: of each picture of
         the batch, None for those of the first pass."""
         self._p, self._tiles, self._composition, self._seeds = p, tiles, composition, seeds
-        self._hooked: Any = None
+        self._hook: Replaced | None = None
         self.latents: Any = None
 
     def hook(self) -> None:
         """When the host has made ``p.sampler`` for the second pass. Once."""
-        sampler = self._p.sampler
-        if self._hooked is not None or not hasattr(sampler, "sample_img2img"):
-            return
-        self._hooked, plain = sampler, sampler.sample_img2img
-        sampler.sample_img2img = lambda *given, **named: self._sample(plain, *given, **named)
+        if self._hook is None and hasattr(self._p.sampler, "sample_img2img"):
+            self._hook = Replaced(self._p.sampler, "sample_img2img", self._sample)
 
     def off(self) -> None:
-        if self._hooked is not None:
-            vars(self._hooked).pop("sample_img2img", None)
+        if self._hook is not None:
+            self._hook.restore()
 
-    def _sample(self, plain: Sample, p: Any, x: Any, noise: Any, *more: Any, **named: Any) -> Any:
+    def _sample(self, p: Any, x: Any, noise: Any, *more: Any, **named: Any) -> Any:
         """In place of the sampler's."""
+        assert self._hook is not None
         self._own_tree(p.sampler)
         if self._tiles:
-            self.latents = self._in_tiles(plain, p, x, noise, *more, **named)
-            return self.latents
+            return self._in_tiles(p, x, noise, *more, **named)
         try:
             with timed(x.shape[0] * x.shape[2] * x.shape[3]):
-                self.latents = plain(p, x, noise, *more, **named)
+                self.latents = self._hook.plain(p, x, noise, *more, **named)
             return self.latents
         except Exception as error:
             if not memory_ran_out(error) or why_no_tiles(p):
@@ -68,22 +64,20 @@ class SecondSampling:
         if hasattr(p, "comment"):
             p.comment(f"TrueScale: {words}")
         self._begin_anew(p, x)
-        self.latents = self._in_tiles(p.sampler.sample_img2img, p, x, noise, *more, **named)
-        return self.latents
+        return self._in_tiles(p, x, noise, *more, **named)
 
-    def _in_tiles(self, sample: Sample, p: Any, x: Any, *given: Any, **named: Any) -> Any:
+    def _in_tiles(self, p: Any, x: Any, *given: Any, **named: Any) -> Any:
+        self.off()  # what the sampler does now is its own again, for the hook of the tiles
         side = tile_for_checkpoint()
         grid = network_grid(Size(x.shape[3], x.shape[2]), Size(side, side), int(p.seeds[0]))
         cost = forecast(grid, max(1, int(getattr(p, "hr_second_pass_steps", 0) or p.steps)))
         started = time.perf_counter()
         with timed(cost.work * cost.canvas * x.shape[0]), in_tiles(p, grid, 1, self._composition):
-            latents = sample(p, x, *given, **named)
-        seconds, memory = (
-            time.perf_counter() - started,
-            [memory_of(px, x.shape[0]) for px in (cost.batch_px, cost.canvas)],
-        )
-        results.comment_canvas(p, cost, seconds, *memory)
-        return latents
+            self.latents = p.sampler.sample_img2img(p, x, *given, **named)
+        seconds = time.perf_counter() - started
+        memory, whole = (memory_of(px, x.shape[0]) for px in (cost.batch_px, cost.canvas))
+        results.comment_canvas(p, cost, seconds, memory, whole)
+        return self.latents
 
     def _begin_anew(self, p: Any, x: Any) -> None:
         """Sampler and random numbers as they were before the first try."""

@@ -170,7 +170,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
             self.scripts.before_hr(self)
         steps = self.hr_second_pass_steps or self.steps
         _run_steps(self, steps)
-        if hasattr(self.sd_model, "apply_model"):
+        if hasattr(self.sd_model, "apply_model") or hasattr(self.sd_model, "forge_objects"):
             conditioning = latent.new_zeros((len(latent), 5, 1, 1))
             x = self.sampler.sample_img2img(
                 self, latent, noise, None, None, steps=steps, image_conditioning=conditioning
