@@ -156,6 +156,18 @@ def test_prompts_of_its_own_and_styles(server: Server) -> None:
     assert _off(one, other) > 0
 
 
+@pytest.mark.parametrize(
+    "values", [{"hr_checkpoint_name": "twin"}, {"override_settings": {"token_merging_ratio_hr": 0.5}}]
+)
+def test_a_checkpoint_of_its_own_and_merged_tokens(values: dict[str, Any], host: Host, server: Server) -> None:
+    if host.is_forge and "hr_checkpoint_name" in values:
+        pytest.skip("Forge knows the tiny checkpoint by its name alone")
+    (whole,), _ = _generate(server, **values)
+    (tiles,), (text,) = _generate(server, TILES, **values)
+    assert 0 < _mean_off(tiles, whole) < 20
+    assert "TrueScale:" not in text
+
+
 def test_a_nested_img2img_after_it(server: Server) -> None:
     (plain,), _ = _generate(server, TILES)
     (nested,), (text,) = _generate(server, TILES, prompt="SEEDED a cat NESTED")

@@ -18,6 +18,7 @@ from networks import off, true_picture
 SIZE = (320, 256)
 """Of the second pass: 40 x 32 px of the latent. Two tiles, where these have 256 px."""
 TILES = {"enabled": True, "second_pass": "one canvas in tiles"}
+OTHER_SEED = {"enabled": True, "second_seed": 77}
 WORDS = "The second pass failed, the picture of the first is kept"
 NOTE = f'TrueScale: "{WORDS}'
 
@@ -72,8 +73,10 @@ def _no_memory() -> BaseException:
 # -- in tiles ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("upscaler", ["four", "Nearest", "Latent"])
-@pytest.mark.parametrize("given", [{}, {"sampler_name": "SDE"}, {"batch_size": 2, "n_iter": 2}])
+@pytest.mark.parametrize(
+    ("upscaler", "given"),
+    [("four", {}), ("Latent", {}), ("Nearest", {"sampler_name": "SDE"}), ("four", {"batch_size": 2, "n_iter": 2})],
+)
 def test_the_sampler_sees_one_canvas(upscaler: str, given: dict[str, Any], host: FakeHost) -> None:
     network = Widths()
     _with_network(host, network)
@@ -218,9 +221,10 @@ def test_in_the_forge_family(host: FakeHost) -> None:
 # -- memory runs out ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sampler", ["Euler", "SDE"])
-@pytest.mark.parametrize("call", [1, 2])
-@pytest.mark.parametrize("hires", [None, {"enabled": True, "second_seed": 77}])
+@pytest.mark.parametrize(
+    ("sampler", "call", "hires"),
+    [("Euler", 1, None), ("SDE", 2, None), ("Euler", 2, OTHER_SEED), ("SDE", 1, OTHER_SEED)],
+)
 def test_out_of_memory_in_a_whole_pass_tries_tiles(
     sampler: str, call: int, hires: dict[str, Any] | None, host: FakeHost
 ) -> None:
@@ -260,8 +264,9 @@ def test_other_errors_are_not_tried_again(host: FakeHost) -> None:
 # -- the first pass is never lost --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("hires", [None, {"enabled": True}, TILES])
-@pytest.mark.parametrize("upscaler", ["four", "Nearest", "Latent"])
+@pytest.mark.parametrize(
+    ("hires", "upscaler"), [(None, "four"), (None, "Latent"), ({"enabled": True}, "Nearest"), (TILES, "four")]
+)
 def test_the_first_pass_is_kept_and_saved(upscaler: str, hires: dict[str, Any] | None, host: FakeHost) -> None:
     _with_network(host, Widths(2))
     result = _generate(host, hires, hr_upscaler=upscaler, batch_size=2)
@@ -332,8 +337,7 @@ def test_what_another_extension_has_put_there_is_called_and_stays(host: FakeHost
     assert p.sample_hr_pass is theirs
 
 
-@pytest.mark.parametrize("call", [1, 2, 3, 4])
-@pytest.mark.parametrize("hires", [None, TILES])
+@pytest.mark.parametrize(("call", "hires"), [(1, None), (2, None), (1, TILES), (2, TILES), (3, TILES)])
 def test_an_interrupt_gives_a_picture(call: int, hires: dict[str, Any] | None, host: FakeHost) -> None:
     calls: list[int] = []
 
