@@ -83,7 +83,7 @@ def test_each_tile_is_told_its_own_part_of_the_mask_and_the_picture(server: Serv
     assert whole.shape == (5, 48, 64)
     assert 0 < whole[0].mean() < 1  # the mask
     covered = np.zeros(whole.shape[1:], bool)
-    for latents, given in told["calls"]:
+    for latents, given, _ in told["calls"]:
         assert latents.shape[0] == given.shape[0]
         assert latents.shape[2:] == given.shape[2:] != whole.shape[1:]
         for row in given.numpy():

@@ -15,7 +15,7 @@ from canvas_host import SCRIPT, answered, ask, by_the_host, off, redraw
 from second_checkpoint import with_a_note
 from webui_browser import Ui, open_ui
 from webui_http import Background, as_base64
-from webui_process import DataFolder, Host, Server
+from webui_process import DataFolder, Host, Server, wait_until
 
 SAMPLERS = ["Euler", "Euler a", "DPM++ SDE", "DPM++ 2M", "DDIM", "PLMS", "UniPC"]
 ON_FORGE = ["Euler a", "DPM++ SDE", "DDIM", "UniPC"]
@@ -154,7 +154,7 @@ def test_an_odd_size_and_the_colour_lock(server: Server, photo) -> None:
 @pytest.mark.parametrize("sampler", ["Euler a", "DDIM"])
 def test_a_refiner_gets_tiles_too(sampler: str, server: Server, image: Image.Image) -> None:
     """It is the same network once more, so that nothing may change."""
-    refined = {"refiner_checkpoint": "twin", "refiner_switch_at": 0.6, "sampler_name": sampler}
+    refined = {"refiner_checkpoint": "twin", "refiner_switch_at": 0.2, "sampler_name": sampler}
     (with_it,), (text,) = redraw(server, image, **refined)
     (without,), _ = redraw(server, image, sampler_name=sampler)
     assert "Refiner: twin" in text
@@ -260,8 +260,7 @@ def test_on_the_page(ui: Ui, photo, tmp_path: Path, screenshots: Path) -> None:
     assert ui.value("truescale_sd_engine") == "Tiles"
     ui.page.locator("#img2img_prompt textarea").fill("a cat\nSteps: " + text.partition("Steps: ")[2])
     ui.page.locator("#img2img_tools #paste").first.click()
-    ui.page.wait_for_timeout(1500)
-    assert ui.value("truescale_sd_engine") == "One canvas"
+    wait_until(lambda: ui.value("truescale_sd_engine") == "One canvas", 20, lambda: "the engine was not pasted")
     assert ui.page.locator("#truescale_sd_composition input").is_checked()
     ui.shot(screenshots / "one_canvas_pasted.png", "#img2img_script_container")
 

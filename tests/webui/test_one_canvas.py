@@ -403,7 +403,9 @@ OFF = [False, SimpleNamespace(enabled=False), {"enabled": False}, None]
 """As units of such an extension, or its switch, say that."""
 
 
-@pytest.mark.parametrize("title", ["ControlNet", "IP-Adapter"])
+@pytest.mark.parametrize(
+    "title", ["ControlNet", "IP-Adapter", "SelfAttentionGuidance Integrated", "StyleAlign Integrated"]
+)
 @pytest.mark.parametrize("value", ON)
 def test_what_conditions_on_the_canvas_is_refused_in_words(
     title: str, value: Any, host: FakeHost, wide: Image.Image

@@ -7,7 +7,7 @@ from modules import paths, scripts
 
 class Seeded(scripts.Script):
     """SEEDED: what the autoencoder draws is decided by the seed. FAILS: the network fails in its sixth call. NOTED:
-    what an inpainting network is told goes into a file."""
+    what the network is told goes into a file."""
 
     def title(self):
         return "Seeded"
@@ -34,7 +34,7 @@ def _note(model, whole):
     plain, told = model.apply_model, {"whole": whole.cpu(), "calls": []}
 
     def apply_model(latents, level, cond, **named):
-        told["calls"].append((latents.cpu(), cond["c_concat"][0].cpu()))
+        told["calls"].append((latents.cpu(), cond["c_concat"][0].cpu(), cond.get("vector", torch.zeros(0)).cpu()))
         torch.save(told, f"{paths.data_path}/told.pt")
         return plain(latents, level, cond, **named)
 
