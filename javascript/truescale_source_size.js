@@ -47,6 +47,7 @@
             resize_y: Math.round(number("txt2img_hr_resize_y")),
             upscaler: upscaler ? upscaler.value : "",
             steps: Math.round(number("txt2img_hires_steps")) || Math.round(number("txt2img_steps")),
+            batch: Math.round(number("txt2img_batch_size")),
         };
     }
 

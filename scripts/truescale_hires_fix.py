@@ -20,8 +20,8 @@ class TrueScaleHiresFix(scripts.Script):
         prepare.prepare(p, *values)
 
     def before_hr(self, p, *values):
-        prepare.hand_over()
         second_pass.before_sampling(p)
+        prepare.hand_over()
 
     def postprocess(self, p, processed, *values):
         second_pass.detach(p)

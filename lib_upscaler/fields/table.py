@@ -488,8 +488,8 @@ FIELDS: tuple[Field, ...] = (
         noun="second pass",
         default=SECOND_PASSES[0],
         choices=SECOND_PASSES,
-        info="One canvas in tiles: memory for a tile, the VAE in bands. auto: so where the whole does not fit; whole:"
-        " so where memory runs out",
+        info="in tiles: memory for one tile, and the VAE in bands. auto: in tiles where the whole would not fit. whole:"
+        " in tiles only after memory ran out",
         group="second pass",
     ),
     Field(
@@ -525,9 +525,9 @@ FIELDS: tuple[Field, ...] = (
         {"hires": At("Hires once more denoising"), "xyz": At("Hires once more denoising")},
         noun="denoising strength of the pass after the second",
         default=0.3,
-        low=0,
+        low=0.05,
         high=1,
-        slider=(0.0, 1.0, 0.01),
+        slider=(0.05, 1.0, 0.01),
         group="second pass",
     ),
     Field(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +31,7 @@ def small_tiles(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _tiles_of(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("second_sampling", "ways"):
+    for name in ("second_sampling", "ways", "plan"):
         monkeypatch.setattr(FakeHost.ours(f"places.hires_fix.{name}"), "tile_for_checkpoint", lambda: side)
 
 
@@ -97,9 +99,13 @@ def test_one_tile_is_the_hosts_own_picture(host: FakeHost, monkeypatch: pytest.M
         return torch.nn.functional.avg_pool2d(latent, 3, stride=1, padding=1)
 
     _tiles_of(384, monkeypatch)
+    for name in ("second_pass", "ways"):  # or it would not come to tiles
+        monkeypatch.setattr(FakeHost.ours(f"places.hires_fix.{name}"), "fits_one_tile", lambda latent: False)
     _with_network(host, smooth)
 
-    assert _generate(host, TILES).images[0].tobytes() == _generate(host).images[0].tobytes()
+    tiled = _generate(host, TILES)
+    assert tiled.images[0].tobytes() == _generate(host).images[0].tobytes()
+    assert "tiles per step: 1" in tiled.comments
 
 
 def test_the_first_pass_and_the_next_generation_are_as_ever(host: FakeHost) -> None:
@@ -146,6 +152,9 @@ def test_the_composition_of_the_whole_is_kept(host: FakeHost) -> None:
     assert shapes[2] == (16, 24)
     assert "Hires keep composition: True" in result.info
     shapes.clear()
+    assert "keep composition" not in _generate(host, {"enabled": True, "composition": True}).info
+    assert (16, 24) not in shapes
+    shapes.clear()
     _generate(host, TILES)
     assert (16, 24) not in shapes
 
@@ -173,10 +182,10 @@ def test_a_nested_generation_is_whole(host: FakeHost) -> None:
 
 @pytest.mark.parametrize(
     ("needed", "free", "kind", "tiles"),
-    [(10, 11, {}, False), (10, 9, {}, True), (10, 9, {"is_sd1": False}, False)],
+    [(10, 11, {}, False), (10, 9, {}, True), (10, None, {}, False), (10, 9, {"is_sd1": False}, False)],
 )
 def test_auto_takes_tiles_where_the_whole_does_not_fit(
-    needed: int, free: int, kind: dict[str, Any], tiles: bool, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+    needed: int, free: int | None, kind: dict[str, Any], tiles: bool, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ways = FakeHost.ours("places.hires_fix.ways")
     monkeypatch.setattr(ways, "memory_of", lambda latent, batch: needed)
@@ -289,6 +298,32 @@ def test_only_the_batch_that_failed_says_so(host: FakeHost) -> None:
     assert [NOTE in text for text in result.infotexts] == [False, True, False]
 
 
+@pytest.mark.parametrize("upscaler", ["Nearest", "Latent"])
+def test_also_where_the_checkpoint_of_the_second_pass_cannot_be_loaded(upscaler: str, host: FakeHost) -> None:
+    """Between the two passes."""
+    models = host.module("sd_models")
+    plain = models.reload_model_weights
+
+    def reload_model_weights(*given: Any, info: Any = None) -> None:
+        if info == "damaged":
+            raise OSError("the file is damaged")
+        plain(*given)
+
+    models.reload_model_weights = reload_model_weights
+    result = _generate(host, hr_upscaler=upscaler, hr_checkpoint_info="damaged")
+
+    assert result.images[0].tobytes() == _first(host).tobytes()
+    assert f"{NOTE}: OSError: the file is damaged" in result.info
+
+
+def test_a_first_pass_that_fails_is_the_hosts_error(host: FakeHost) -> None:
+    def step(p: Any, number: int) -> None:
+        raise ValueError("the first pass")
+
+    with pytest.raises(ValueError, match="the first pass"):
+        _generate(host, steps=step)
+
+
 @pytest.mark.parametrize("where", ["create_sampler", "encode"])
 def test_whatever_fails(where: str, host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sampler cannot be made; the upscaler of the host is broken."""
@@ -354,6 +389,47 @@ def test_an_interrupt_gives_a_picture(call: int, hires: dict[str, Any] | None, h
     assert NOTE not in result.info
 
 
+def test_a_sampler_that_cannot_be_given_tiles_samples_the_whole(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Widths()
+    _with_network(host, network)
+    expected = _generate(host)
+    monkeypatch.setattr(host.module("sd_samplers").CFGDenoiser, "update_inner_model", property())
+    result = _generate(host, TILES)
+
+    assert result.images[0].tobytes() == expected.images[0].tobytes()
+    assert "as a whole, not in tiles: the sampler Sampler cannot be given tiles" in result.comments
+    assert "Hires second pass" not in result.info
+
+
+def test_a_picture_that_came_about_without_tiles_is_kept(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extension calls the network in its own way."""
+    monkeypatch.setattr(host.module("sd_samplers").CFGDenoiser, "forward", lambda self, x, *_: 0.75 * x)
+    _with_network(host, Widths())
+    expected = _generate(host)
+    result = _generate(host, TILES)
+
+    assert result.images[0].tobytes() == expected.images[0].tobytes()
+    assert "as a whole, not in tiles: the picture was sampled without tiles" in result.comments
+
+
+def test_a_copy_of_a_generation_runs_by_itself(host: FakeHost) -> None:
+    """As other extensions make them, on the way."""
+    processing, sizes = host.module("processing"), []
+
+    def step(p: Any, number: int) -> None:
+        if number == 0 and not p.is_hr_pass and not sizes:
+            sizes.append(None)
+            other = copy.copy(p)
+            other.scripts, other.width, other.do_not_save_samples = None, 80, True
+            sizes[:] = [one.size for one in processing.process_images(other).images]
+
+    result = _generate(host, TILES, steps=step)
+    assert sizes == [(160, 256)]
+    assert result.images[0].size == SIZE
+
+
 # -- noise of its own --------------------------------------------------------------------------------------------------
 
 
@@ -390,11 +466,11 @@ def test_each_picture_of_a_batch_has_the_next_seed(host: FakeHost) -> None:
 @pytest.mark.parametrize("upscaler", ["four", "Nearest"])
 @pytest.mark.parametrize("way", ["whole", "one canvas in tiles"])
 def test_the_result_is_enlarged_once_more(upscaler: str, way: str, host: FakeHost) -> None:
-    hires = {"enabled": True, "second_pass": way, "again_scale": 1.5, "again_denoising": 0.0}
+    hires = {"enabled": True, "second_pass": way, "again_scale": 1.5, "again_denoising": 0.05}
     result = _generate(host, hires, hr_upscaler=upscaler, batch_size=2)
 
     assert [one.size for one in result.images] == [(480, 384)] * 2
-    assert "Hires once more by: 1.5, Hires once more denoising: 0.0" in result.info
+    assert "Hires once more by: 1.5, Hires once more denoising: 0.05" in result.info
     if upscaler == "four":
         twice = Image.fromarray(true_picture("four", _first(host), SIZE).round().astype(np.uint8))
         assert off(result.images[0], true_picture("four", twice, (480, 384))) <= 2
@@ -412,6 +488,19 @@ def test_each_pass_has_its_denoising_strength(host: FakeHost) -> None:
     assert seen[4] == (0.4, 1, 3)
     assert seen[8] == (0.15, 2, 3)
     assert "Denoising strength: 0.4" in result.info
+
+
+def test_after_a_refiner_the_checkpoint_and_its_conditions_are_the_second_passs(host: FakeHost) -> None:
+    models, loaded = host.module("sd_models"), []
+    models.reload_model_weights = lambda *given, info=None: loaded.append(info)
+    p = host.module("processing").StableDiffusionProcessingTxt2Img(
+        enable_hr=True, hr_upscaler="Nearest", width=160, height=128, hr_checkpoint_info="second"
+    )
+    p.refiner_checkpoint_info, p.hr_c, p.hr_uc = "refiner", "of the refiner", "of the refiner"
+    host.generate(p, {"enabled": True, "again_scale": 1.5})
+
+    assert loaded[-2:] == ["second", "second"]
+    assert (p.hr_c, p.hr_uc) == (None, None)
 
 
 def test_where_once_more_fails_the_picture_before_is_kept(host: FakeHost) -> None:
@@ -450,6 +539,7 @@ def test_it_is_pasted_back(host: FakeHost) -> None:
 
 @pytest.mark.parametrize("upscaler", ["Nearest", "Latent"])
 def test_what_does_nothing_with_others_upscalers_is_told(upscaler: str, host: FakeHost) -> None:
+    _with_network(host, _by_itself)
     _generate(host, {**TILES, "precision": "exact"}, hr_upscaler=upscaler)
     assert "Precision" in host.warnings[0]
     host.warnings.clear()
@@ -460,38 +550,44 @@ def test_what_does_nothing_with_others_upscalers_is_told(upscaler: str, host: Fa
 # -- the host's hires button -------------------------------------------------------------------------------------------
 
 
-def _button(host: FakeHost, original: Image.Image) -> Any:
+def _button(host: FakeHost, original: Image.Image, path: Path, text: str = "as it was made") -> Any:
     """The host's button in the gallery."""
-    p = host.module("processing").StableDiffusionProcessingTxt2Img(enable_hr=True, hr_upscaler="Nearest")
-    p.txt2img_upscale, p.firstpass_image = True, original
-    return host.generate(p)
+
+    def txt2img_upscale(image_info: dict[str, str], geninfo: dict[str, list[str]], gallery_index: int) -> Any:
+        p = host.module("processing").StableDiffusionProcessingTxt2Img(enable_hr=True, hr_upscaler="Nearest")
+        p.txt2img_upscale, p.firstpass_image = True, original
+        return host.generate(p)
+
+    return txt2img_upscale({"name": f"{path}?1234"}, {"infotexts": ["another", text]}, 1)
 
 
 @pytest.fixture
 def original(host: FakeHost) -> Image.Image:
-    """A picture that was generated before, as the gallery gives it back."""
+    """A picture that was generated before, as the host reads it: it no longer knows its file."""
     _generate(host, enable_hr=False)
-    return Image.open(host.saved()[0])
+    return Image.open(host.saved()[0]).copy()
 
 
 def test_after_the_hires_button_the_original_is_kept_beside_the_result(host: FakeHost, original: Image.Image) -> None:
-    result = _button(host, original)
+    path = host.saved()[0]
+    result = _button(host, original, path)
 
     assert [one.size for one in result.images] == [(128, 96), (160, 128)]
     assert result.images[1].tobytes() == original.tobytes()
-    assert result.images[1].already_saved_as == str(host.saved()[0])
-    assert result.infotexts[1] == original.info["parameters"]
+    assert result.images[1].already_saved_as == str(path)
+    assert result.infotexts[1] == "as it was made"
     assert result.info == result.infotexts[0]
 
 
 def test_unless_the_user_does_not_want_it(host: FakeHost, original: Image.Image) -> None:
     host.opts.data["truescale_original_beside"] = False
-    assert len(_button(host, original).images) == 1
+    assert len(_button(host, original, host.saved()[0]).images) == 1
 
 
-def test_nor_where_the_host_has_a_setting_for_it(host: FakeHost, original: Image.Image) -> None:
-    host.opts.data["hires_button_gallery_insert"] = True
-    assert len(_button(host, original).images) == 1
+@pytest.mark.parametrize("name", ["hires_button_gallery_insert", "hires_button_gallery_inset"])
+def test_nor_where_the_host_has_a_setting_for_it(name: str, host: FakeHost, original: Image.Image) -> None:
+    host.opts.data[name] = False
+    assert len(_button(host, original, host.saved()[0]).images) == 1
 
 
 def test_nor_for_a_first_pass_from_elsewhere(host: FakeHost, original: Image.Image) -> None:

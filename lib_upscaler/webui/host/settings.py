@@ -13,7 +13,7 @@ from ...models.ldsr.settings import MOST_STEPS
 from ...request import PRECISIONS, Precision
 from .. import host
 
-__all__ = ["HIRES_BUTTON_OPTION", "Settings", "VaeBands", "ldsr_steps", "register", "settings"]
+__all__ = ["HIRES_BUTTON_OPTIONS", "Settings", "VaeBands", "ldsr_steps", "register", "settings"]
 
 
 TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS, VAE_BANDS, BESIDE = (
@@ -26,8 +26,8 @@ TAKEOVER, PRECISION, MEMORY, CACHE, FOLDERS, VAE_BANDS, BESIDE = (
     "truescale_original_beside",
 )
 
-HIRES_BUTTON_OPTION = "hires_button_gallery_insert"
-"""Forge's own setting for what its hires button leaves in the gallery."""
+HIRES_BUTTON_OPTIONS = ("hires_button_gallery_insert", "hires_button_gallery_inset")
+"""Forge's and reForge's own setting for what their hires button leaves in the gallery."""
 
 VaeBands = Literal["off", "when memory is short", "always"]
 _VAE_BANDS: tuple[VaeBands, ...] = get_args(VaeBands)
@@ -140,7 +140,7 @@ def register(changed: Callable[[], None]) -> None:
         gr.Radio,
         {"choices": list(_VAE_BANDS)},
     )
-    if HIRES_BUTTON_OPTION in shared.opts.data_labels:
+    if any(name in shared.opts.data_labels for name in HIRES_BUTTON_OPTIONS):
         return
     add(
         BESIDE,

@@ -31,12 +31,12 @@ def steps_of(found: Mapping[str, Any]) -> int:
     return min(int(steps), int(min(strength, 0.999) * steps) + 1)
 
 
-def canvas_costs(cost: CanvasForecast, steps: int) -> list[str]:
-    """Parts of a line, HTML."""
-    memory = [_memory(cost.batch_px)]
+def canvas_costs(cost: CanvasForecast, steps: int, pictures: int = 1) -> list[str]:
+    """Parts of a line, HTML. pictures: of each tile at once."""
+    memory = [_memory(cost.batch_px * pictures)]
     if cost.tiles > 1:
-        memory.append(f"{word('as a whole')}: {gigabytes(network_memory(_ROWS, cost.canvas))}")
-    return memory + _time(cost.work * cost.canvas, steps)
+        memory.append(f"{word('as a whole')}: {gigabytes(network_memory(_ROWS, cost.canvas * pictures))}")
+    return memory + _time(cost.work * cost.canvas * pictures, steps)
 
 
 def whole_costs(px: int, steps: int) -> list[str]:

@@ -53,12 +53,23 @@ def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) ->
     canvas = CanvasDenoiser(grid, batch, slicer, _check, whole)
     hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
     steps: list[None] = []
-    with hook, _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None)):
+    with _words_of_the_bar(), hook, _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None)):
         yield
     # DDIM samples nothing at all where there are few steps and the denoising strength is small.
     if steps and not hook.calls and stop_kind() is None:
         what = "the picture was sampled without tiles"
         raise TrueScaleError(what, "an extension has replaced the sampler's denoiser", "choose the engine Tiles")
+
+
+@contextmanager
+def _words_of_the_bar() -> Iterator[None]:
+    """As they were, afterwards: the host takes them away only with the job."""
+    state = host.state()
+    before = getattr(state, "textinfo", None)
+    try:
+        yield
+    finally:
+        state.textinfo = before
 
 
 @contextmanager

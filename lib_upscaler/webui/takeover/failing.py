@@ -22,7 +22,16 @@ from ..host.callers import Caller
 from ..host.lives import SCRIPTS
 from . import cache
 
-__all__ = ["HIRES_NOTE", "answer", "as_error", "batch_begins", "batch_ends", "note_picture", "status_code"]
+__all__ = [
+    "HIRES_NOTE",
+    "answer",
+    "as_error",
+    "batch_begins",
+    "batch_ends",
+    "drop_notes",
+    "note_picture",
+    "status_code",
+]
 
 HIRES_NOTE = "TrueScale"
 """Key in the infotext."""
@@ -150,12 +159,18 @@ def note_picture(p: Any, number: int, words: str) -> None:
         parameters[HIRES_NOTE] = words
     else:
         known = parameters.get(HIRES_NOTE)
-        notes = list(known) if isinstance(known, list) else [None] * (p.n_iter * p.batch_size)
-        place = p.iteration * p.batch_size + max(0, number - 1)
-        notes += [None] * (place + 1 - len(notes))
-        notes[place] = words
+        # The host looks in the list for the place in the batch, whichever batch it is.
+        notes = list(known) if isinstance(known, list) else [None] * p.batch_size
+        notes += [None] * (number - len(notes))
+        notes[max(0, number - 1)] = words
         parameters[HIRES_NOTE] = notes
     p.extra_generation_params = parameters
+
+
+def drop_notes(p: Any) -> None:
+    """Before a batch: what is noted is of the one before."""
+    if HIRES_NOTE in p.extra_generation_params:
+        p.extra_generation_params = {k: v for k, v in p.extra_generation_params.items() if k != HIRES_NOTE}
 
 
 def _takes_one_for_each_picture() -> bool:

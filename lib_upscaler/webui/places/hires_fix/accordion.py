@@ -87,7 +87,7 @@ def _show_plan(parts: dict[str, Any], source: Any, card: Any, plan: Any) -> None
 
 def _plan_html(found: dict[str, Any], values: dict[str, Any]) -> str:
     """found: width, height (of the first pass, px), scale, resize_x, resize_y (px, 0 for by the other), upscaler,
-    steps."""
+    steps (of the second pass), batch (pictures at once)."""
     size, name = forecast.size_of(found), str(found.get("upscaler") or "")
     if size is None or not name or health.problem():
         return ""
@@ -104,10 +104,9 @@ def _plan_html(found: dict[str, Any], values: dict[str, Any]) -> str:
         enlarging = forecast.plan_html(size, request) if is_ours_by_name(name) else forecast.size_html(size, by)
     except TrueScaleError as error:
         return problem(error)
-    return enlarging + second_pass_html(size, by, asked, _steps_of(found))
+    return enlarging + second_pass_html(size, by, asked, _count(found.get("steps"), 0), _count(found.get("batch"), 1))
 
 
-def _steps_of(found: dict[str, Any]) -> int:
-    """0 where the page did not say."""
-    steps = found.get("steps")
-    return int(steps) if isinstance(steps, (int, float)) and 0 < steps < 10**6 else 0
+def _count(value: Any, least: int) -> int:
+    """What the page wrote; ``least`` where it did not."""
+    return int(value) if isinstance(value, (int, float)) and least < value < 10**6 else least

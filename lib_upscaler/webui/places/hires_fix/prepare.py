@@ -14,6 +14,7 @@ from ...takeover.hires_options import attach
 from ...takeover.scaler import is_ours
 from ...upscaling.service import service
 from . import second_pass
+from .ways import WHOLE
 
 __all__ = ["AXES", "PLACE", "TITLE", "hand_over", "is_ours_by_name", "prepare"]
 
@@ -39,6 +40,9 @@ def prepare(p: Any, enabled: Any = False, *given: Any) -> None:
     axes = getattr(p, AXES, {})
     asked = dict(zip((field.name for field in fields), given)) if enabled else {}
     values = _usable({**asked, **axes})
+    if values["composition"] and values["second_pass"] == WHOLE:
+        host.warn(f"{TITLE}: the composition is that of the whole already where the second pass is no canvas in tiles")
+        values["composition"] = False
     second_pass.attach(p, _second_pass(values))
     if not is_ours_by_name(getattr(p, "hr_upscaler", None)):
         lost = [field.label for field in fields if field.name not in _FOR_ALL and not _is_default(field, values)]
@@ -56,7 +60,7 @@ def prepare(p: Any, enabled: Any = False, *given: Any) -> None:
 def _second_pass(values: dict[str, Any]) -> second_pass.Asked:
     return second_pass.Asked(
         way=values["second_pass"],
-        composition=bool(values.get("composition", False)),
+        composition=values["composition"],
         seed=values["second_seed"],
         scale=values["again_scale"],
         denoising=values["again_denoising"],

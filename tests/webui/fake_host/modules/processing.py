@@ -109,6 +109,7 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
     hr_resize_x: int = 0
     hr_resize_y: int = 0
     hr_sampler_name: str = None
+    hr_checkpoint_info: object = None
     is_hr_pass: bool = False
 
     def init(self, all_prompts, all_seeds, all_subseeds):
@@ -140,6 +141,8 @@ class StableDiffusionProcessingTxt2Img(StableDiffusionProcessing):
         if not self.enable_hr:
             return samples
         decoded_samples = samples if self.latent_scale_mode is None else None
+        with sd_models.SkipWritingToConfig():
+            sd_models.reload_model_weights(info=self.hr_checkpoint_info)
         return self.sample_hr_pass(samples, decoded_samples, seeds, subseeds, subseed_strength, prompts)
 
     def sample_hr_pass(self, samples, decoded_samples, seeds, subseeds, subseed_strength, prompts):
@@ -341,7 +344,7 @@ def process_images_inner(p):
                     pp = scripts.PostprocessImageArgs(image)
                     p.scripts.postprocess_image(p, pp)
                     image = pp.image
-                text = create_infotext(p, p.all_prompts, p.all_seeds, [], index=n * p.batch_size + number)
+                text = create_infotext(p, [p.prompt] * p.batch_size, seeds, [], index=number)
                 if p.save_samples():
                     images.save_image(image, p.outpath_samples, "", seeds[number], p.prompt, info=text, p=p)
                 infotexts.append(text)

@@ -22,6 +22,14 @@ def load_model(first_stage_model):
     return sd_model
 
 
-def reload_model_weights():
+class SkipWritingToConfig:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+def reload_model_weights(sd_model=None, info=None):
     if (loads[-1] if loads else "base.safetensors") != opts.sd_model_checkpoint:
         loads.append(opts.sd_model_checkpoint)
