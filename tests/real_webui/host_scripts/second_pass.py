@@ -18,14 +18,19 @@ class Trouble(scripts.Script):
     def show(self, is_img2img):
         return False if is_img2img else scripts.AlwaysVisible
 
+    def before_process(self, p, *args):
+        """The words are not for the network: with some, the tiny checkpoint's first pass is not a number."""
+        self.words = p.prompt
+        p.prompt = re.sub(r" ?(SEEDED|STOPAT_\d+|FAILSAT_\d+|NOMEMORY_\w+)", "", p.prompt).strip()
+
     def process(self, p, *args):
         self.undo = []
-        if "SEEDED" in p.prompt:
-            torch.manual_seed(int(p.seed))
-        network = re.search(r"(STOPAT|FAILSAT|NOMEMORY)_(\d+)", p.prompt)
+        if "SEEDED" in self.words:
+            torch.manual_seed(int(p.all_seeds[0]))
+        network = re.search(r"(STOPAT|FAILSAT|NOMEMORY)_(\d+)", self.words)
         if network:
             self.replace(p.sd_model, "apply_model", self.at(p, int(network[2]), network[1]))
-        part = re.search(r"NOMEMORY_(encode|decode)", p.prompt)
+        part = re.search(r"NOMEMORY_(encode|decode)", self.words)
         if part:
             module = getattr(p.sd_model.first_stage_model, f"{part[1]}r")
             self.replace(module.conv_in, "forward", self.at(p, 1, "NOMEMORY"))
