@@ -21,6 +21,7 @@ from ..geometry import Size
 from .analysis import leaf_work
 from .card import ModelCard
 from .facts import BandPlan, NetworkFacts
+from .faster import Chain, Checked, Faster, Parts, faster_for, parts_of, sound_parts
 
 __all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
 
@@ -74,7 +75,8 @@ class UpscaleModel(KnownModel):
         """descriptor: spandrel's image model descriptor, float32 on the CPU."""
         super().__init__(card, facts)
         self.load_seconds = 0.0
-        self._base = _Copy(descriptor, facts)
+        self._sound: frozenset[str] | None = None
+        self._base = _Copy(descriptor, facts, self._sound_parts)
         self._copies: dict[tuple[str, torch.dtype], _Copy] = {}
         self._lock = threading.Lock()
 
@@ -94,8 +96,14 @@ class UpscaleModel(KnownModel):
                 # Inference tensors cannot be moved between modes; hosts may call us inside inference mode.
                 with torch.inference_mode(False), torch.no_grad():
                     descriptor = _converted(self._base.descriptor, device, dtype)
-                    self._copies[key] = _Copy(descriptor, self.facts)
+                    self._copies[key] = _Copy(descriptor, self.facts, self._sound_parts)
             return self._copies[key]
+
+    def _sound_parts(self) -> frozenset[str]:
+        """Names of the parts that may run otherwise: found out once, in float32 on the CPU."""
+        if self._sound is None:
+            self._sound = sound_parts(self._base.descriptor)
+        return self._sound
 
     def release(self) -> None:
         """Drop every copy but the float32 one on the CPU."""
@@ -117,14 +125,43 @@ class UpscaleModel(KnownModel):
 class _Copy:
     """The network on one device in one precision."""
 
-    def __init__(self, descriptor: Any, facts: NetworkFacts) -> None:
+    def __init__(self, descriptor: Any, facts: NetworkFacts, sound_parts: Callable[[], frozenset[str]]) -> None:
+        """sound_parts: names of the parts that may run otherwise."""
         self.descriptor = descriptor
-        self._facts = facts
+        self._facts, self._sound_parts = facts, sound_parts
+        self._faster: Faster | None = None
+        self._is_prepared = False
         weights = next(iter(descriptor.model.parameters()))
         self.device, self.dtype = weights.device, weights.dtype
-        self.layout = _best_layout(descriptor, facts, self.device)
-        self.weights_bytes = sum(
+        self.layout = _best_layout(descriptor, facts, self.device, self.dtype)
+        self._own_bytes = sum(
             t.numel() * t.element_size() for t in [*descriptor.model.parameters(), *descriptor.model.buffers()]
+        )
+
+    @property
+    def weights_bytes(self) -> int:
+        return self._own_bytes + (self._faster.bytes if self._faster is not None else 0)
+
+    def faster(self) -> Faster | None:
+        """What of it runs otherwise than its modules say; found out with the first call."""
+        if not self._is_prepared:
+            self._is_prepared = True
+            if self.layout == torch.channels_last:
+                with torch.inference_mode(False), torch.no_grad():
+                    checked = Checked(self.device, self.dtype)
+                    self._faster = faster_for(self._parts(), self.device, self.dtype, checked)
+        return self._faster
+
+    def _parts(self) -> Parts:
+        found = parts_of(self.descriptor.model)
+        if not found or not self._sound_parts():
+            return ()
+        head = self.descriptor.model.get_submodule(self._facts.head[0]) if self._facts.head else None
+        return tuple(
+            part
+            for part in found
+            # One that the head begins in the middle of would be computed before the head is handed its input.
+            if part.name in self._sound_parts() and not (isinstance(part, Chain) and head in part.modules[1:])
         )
 
     @contextmanager
@@ -160,13 +197,24 @@ class _Copy:
         # A copy: some networks write into their input, which may be wanted again.
         image = torch.empty_like(image, dtype=self.dtype, memory_format=self.layout).copy_(image)
         size = Size(image.shape[-1], image.shape[-2])
-        random_numbers = _fixed_random_numbers(self.device)
         try:
-            with torch.inference_mode(), random_numbers, self.watched(on_work), self._in_bands(bands, size, sink):
+            with torch.inference_mode(), self._as_wanted(bands, size, sink, on_work):
                 output = descriptor(image)
         except _HeadDone:
             return
         sink(output[..., : size.height * descriptor.scale, : size.width * descriptor.scale], 0)
+
+    @contextmanager
+    def _as_wanted(self, bands: BandPlan, size: Size, sink: Sink, on_work: Callable[[float], None]) -> Iterator[None]:
+        """All that is otherwise with the network for the time of one pass."""
+        faster = self.faster()
+        with ExitStack() as stack:
+            stack.enter_context(_fixed_random_numbers(self.device))
+            stack.enter_context(self.watched(on_work))
+            if faster is not None:
+                stack.enter_context(faster.in_place(on_work))
+            stack.enter_context(self._in_bands(bands, size, sink))
+            yield
 
     @contextmanager
     def _in_bands(self, bands: BandPlan, size: Size, sink: Sink) -> Iterator[None]:
@@ -199,12 +247,21 @@ class _Copy:
             return x
 
         def forward(x: Tensor) -> Tensor:
+            finite: list[Tensor] = []
             # The input's last rows may be padding, made for the network's size requirements.
             for top, y in _bands(x, rows, self._facts.head_radius, scale, head):
                 if top >= limit.height:
                     break
+                is_last = top + y.shape[2] >= limit.height
                 y = y[:, :, : limit.height - top, : limit.width]
-                _require_finite(y)
+                if y.is_cuda:
+                    finite.append(
+                        torch.isfinite(y).all()
+                    )  # asked once, at the end: each answer keeps the device waiting
+                    if is_last and not bool(torch.stack(finite).all()):
+                        raise NonFiniteOutput
+                else:
+                    _require_finite(y)
                 sink(y.clamp(0, 1), top)
             raise _HeadDone
 
@@ -221,16 +278,19 @@ def _converted(descriptor: Any, device: torch.device, dtype: torch.dtype) -> Any
     return copy.deepcopy(descriptor, memo)
 
 
-def _best_layout(descriptor: Any, facts: NetworkFacts, device: torch.device) -> torch.memory_format:
+def _best_layout(descriptor: Any, facts: NetworkFacts, device: torch.device, dtype: torch.dtype) -> torch.memory_format:
     """Dense convolutions are a third faster on the CPU (and on tensor cores) with the channels last; attention and
-    depthwise convolutions are slower. Sets the weights' layout as well.
+    depthwise convolutions are slower. On CUDA float32 takes twice as long so: it has no tensor cores. Sets the weights'
+    layout as well.
     """
-    dense = facts.dense_share >= 0.5 and device.type in ("cpu", "cuda")
+    has_gain = device.type == "cpu" or (device.type == "cuda" and dtype != torch.float32)
+    dense = facts.dense_share >= 0.5 and has_gain
     four_dimensional = all(p.dim() <= 4 for p in descriptor.model.parameters())
-    if not dense or not four_dimensional or descriptor.architecture.id in _NEEDS_CHANNELS_FIRST:
+    if not four_dimensional or descriptor.architecture.id in _NEEDS_CHANNELS_FIRST:
         return torch.contiguous_format
-    descriptor.model.to(memory_format=torch.channels_last)
-    return torch.channels_last
+    layout = torch.channels_last if dense else torch.contiguous_format
+    descriptor.model.to(memory_format=layout)  # a copy has that of the network it was made from
+    return layout
 
 
 @contextmanager
