@@ -8,7 +8,6 @@ the part at the end that works at the output's resolution. Which modules those a
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,14 +18,13 @@ from torch import Tensor, nn
 
 from ..geometry import Size
 from .analysis import leaf_work
+from .bands import banded_forward, bands_of
 from .card import ModelCard
 from .facts import BandPlan, NetworkFacts
 from .faster import Chain, Checked, Faster, Parts, faster_for, parts_of, sound_parts
+from .layouts import best_layout, converted
 
 __all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
-
-_NEEDS_CHANNELS_FIRST = {"IPT"}
-"""Architectures that view their tensors as if the channels came first."""
 
 Sink = Callable[[Tensor, int], None]
 """Takes finished output rows, ``(B, C, h, W * scale)`` in [0, 1], and the row at which they begin."""
@@ -95,7 +93,7 @@ class UpscaleModel(KnownModel):
             if key not in self._copies:
                 # Inference tensors cannot be moved between modes; hosts may call us inside inference mode.
                 with torch.inference_mode(False), torch.no_grad():
-                    descriptor = _converted(self._base.descriptor, device, dtype)
+                    descriptor = converted(self._base.descriptor, device, dtype)
                     self._copies[key] = _Copy(descriptor, self.facts, self._sound_parts)
             return self._copies[key]
 
@@ -133,7 +131,7 @@ class _Copy:
         self._is_prepared = False
         weights = next(iter(descriptor.model.parameters()))
         self.device, self.dtype = weights.device, weights.dtype
-        self.layout = _best_layout(descriptor, facts, self.device, self.dtype)
+        self.layout = best_layout(descriptor, facts, self.device, self.dtype)
         self._own_bytes = sum(
             t.numel() * t.element_size() for t in [*descriptor.model.parameters(), *descriptor.model.buffers()]
         )
@@ -224,7 +222,7 @@ class _Copy:
             if bands.block_rows is not None:
                 for block in self._facts.blocks:
                     module = model.get_submodule(block.name)
-                    module.forward = _banded_forward(module, block.radius, bands.block_rows)
+                    module.forward = banded_forward(module, block.radius, bands.block_rows)
                     stack.callback(module.__dict__.pop, "forward", None)
             if bands.head_rows is not None and self._facts.head:
                 modules = [model.get_submodule(name) for name in self._facts.head]
@@ -249,7 +247,7 @@ class _Copy:
         def forward(x: Tensor) -> Tensor:
             finite: list[Tensor] = []
             # The input's last rows may be padding, made for the network's size requirements.
-            for top, y in _bands(x, rows, self._facts.head_radius, scale, head):
+            for top, y in bands_of(x, rows, self._facts.head_radius, scale, head):
                 if top >= limit.height:
                     break
                 is_last = top + y.shape[2] >= limit.height
@@ -268,31 +266,6 @@ class _Copy:
         return forward
 
 
-def _converted(descriptor: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """A copy on the device in the precision; the weights are converted on the way, not copied first."""
-    memo: dict[int, Any] = {}
-    for tensor in [*descriptor.model.parameters(), *descriptor.model.buffers()]:
-        kind = dtype if tensor.is_floating_point() else tensor.dtype
-        made = tensor.detach().to(device=device, dtype=kind, copy=True)
-        memo[id(tensor)] = nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made
-    return copy.deepcopy(descriptor, memo)
-
-
-def _best_layout(descriptor: Any, facts: NetworkFacts, device: torch.device, dtype: torch.dtype) -> torch.memory_format:
-    """Dense convolutions are a third faster on the CPU (and on tensor cores) with the channels last; attention and
-    depthwise convolutions are slower. On CUDA float32 takes twice as long so: it has no tensor cores. Sets the weights'
-    layout as well.
-    """
-    has_gain = device.type == "cpu" or (device.type == "cuda" and dtype != torch.float32)
-    dense = facts.dense_share >= 0.5 and has_gain
-    four_dimensional = all(p.dim() <= 4 for p in descriptor.model.parameters())
-    if not four_dimensional or descriptor.architecture.id in _NEEDS_CHANNELS_FIRST:
-        return torch.contiguous_format
-    layout = torch.channels_last if dense else torch.contiguous_format
-    descriptor.model.to(memory_format=layout)  # a copy has that of the network it was made from
-    return layout
-
-
 @contextmanager
 def _fixed_random_numbers(device: torch.device) -> Iterator[None]:
     """The same random numbers in every pass, and everybody else's undisturbed: AuraSR draws some when it runs."""
@@ -307,32 +280,6 @@ def _fixed_random_numbers(device: torch.device) -> Iterator[None]:
     finally:
         for generator, state in zip(generators, states):
             generator.set_state(state)
-
-
-def _bands(
-    x: Tensor, rows: int, radius: int, scale: int, function: Callable[[Tensor], Tensor]
-) -> Iterator[tuple[int, Tensor]]:
-    """``function`` over bands of ``x``; yields the first output row and the band's own rows, context cut off."""
-    height = x.shape[2]
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        first, last = max(0, top - radius), min(height, bottom + radius)
-        y = function(x[:, :, first:last])
-        yield top * scale, y[:, :, (top - first) * scale : (bottom - first) * scale]
-
-
-def _banded_forward(module: nn.Module, radius: int, rows: int) -> Callable[[Tensor], Tensor]:
-    plain = module.forward
-
-    def forward(x: Tensor) -> Tensor:
-        if x.shape[2] <= rows:
-            return plain(x)
-        result = torch.empty_like(x)
-        for top, y in _bands(x, rows, radius, 1, plain):
-            result[:, :, top : top + y.shape[2]] = y
-        return result
-
-    return forward
 
 
 def _require_finite(output: Any) -> None:

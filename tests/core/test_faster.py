@@ -17,7 +17,8 @@ from lib_upscaler.models.facts import BandPlan
 from lib_upscaler.models.faster import jit, onednn, parts_of, sound_parts
 from lib_upscaler.models.faster.forwards import Way, _chain_on_cuda, _dense_on_cuda, way_for
 from lib_upscaler.models.faster.structure import Chain, DenseBlock
-from lib_upscaler.models.network import UpscaleModel, _best_layout
+from lib_upscaler.models.layouts import best_layout
+from lib_upscaler.models.network import UpscaleModel
 from lib_upscaler.running.engine import PassOptions, run
 from reference import CPU, by_spandrel, levels, load, photo, true_output
 from small_networks import compact, rrdb
@@ -307,6 +308,6 @@ def test_channels_lie_last_where_that_is_quicker(
 ) -> None:
     model = load(compact(), tmp_path)  # its weights on the CPU lie so that the channels come last
     descriptor = copy.deepcopy(model._base.descriptor)
-    assert _best_layout(descriptor, model.facts, torch.device(device), dtype) == layout
+    assert best_layout(descriptor, model.facts, torch.device(device), dtype) == layout
     weights = descriptor.model.body[2].weight
     assert weights.is_contiguous(memory_format=layout)
