@@ -8,7 +8,6 @@ the part at the end that works at the output's resolution. Which modules those a
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,13 +18,13 @@ from torch import Tensor, nn
 
 from ..geometry import Size
 from .analysis import leaf_work
+from .bands import banded_forward, bands_of
 from .card import ModelCard
 from .facts import BandPlan, NetworkFacts
+from .faster import Chain, Checked, Faster, Parts, faster_for, parts_of, sound_parts
+from .layouts import best_layout, converted
 
 __all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
-
-_NEEDS_CHANNELS_FIRST = {"IPT"}
-"""Architectures that view their tensors as if the channels came first."""
 
 Sink = Callable[[Tensor, int], None]
 """Takes finished output rows, ``(B, C, h, W * scale)`` in [0, 1], and the row at which they begin."""
@@ -74,7 +73,8 @@ class UpscaleModel(KnownModel):
         """descriptor: spandrel's image model descriptor, float32 on the CPU."""
         super().__init__(card, facts)
         self.load_seconds = 0.0
-        self._base = _Copy(descriptor, facts)
+        self._sound: frozenset[str] | None = None
+        self._base = _Copy(descriptor, facts, self._sound_parts)
         self._copies: dict[tuple[str, torch.dtype], _Copy] = {}
         self._lock = threading.Lock()
 
@@ -93,9 +93,15 @@ class UpscaleModel(KnownModel):
             if key not in self._copies:
                 # Inference tensors cannot be moved between modes; hosts may call us inside inference mode.
                 with torch.inference_mode(False), torch.no_grad():
-                    descriptor = _converted(self._base.descriptor, device, dtype)
-                    self._copies[key] = _Copy(descriptor, self.facts)
+                    descriptor = converted(self._base.descriptor, device, dtype)
+                    self._copies[key] = _Copy(descriptor, self.facts, self._sound_parts)
             return self._copies[key]
+
+    def _sound_parts(self) -> frozenset[str]:
+        """Names of the parts that may run otherwise: found out once, in float32 on the CPU."""
+        if self._sound is None:
+            self._sound = sound_parts(self._base.descriptor)
+        return self._sound
 
     def release(self) -> None:
         """Drop every copy but the float32 one on the CPU."""
@@ -117,14 +123,43 @@ class UpscaleModel(KnownModel):
 class _Copy:
     """The network on one device in one precision."""
 
-    def __init__(self, descriptor: Any, facts: NetworkFacts) -> None:
+    def __init__(self, descriptor: Any, facts: NetworkFacts, sound_parts: Callable[[], frozenset[str]]) -> None:
+        """sound_parts: names of the parts that may run otherwise."""
         self.descriptor = descriptor
-        self._facts = facts
+        self._facts, self._sound_parts = facts, sound_parts
+        self._faster: Faster | None = None
+        self._is_prepared = False
         weights = next(iter(descriptor.model.parameters()))
         self.device, self.dtype = weights.device, weights.dtype
-        self.layout = _best_layout(descriptor, facts, self.device)
-        self.weights_bytes = sum(
+        self.layout = best_layout(descriptor, facts, self.device, self.dtype)
+        self._own_bytes = sum(
             t.numel() * t.element_size() for t in [*descriptor.model.parameters(), *descriptor.model.buffers()]
+        )
+
+    @property
+    def weights_bytes(self) -> int:
+        return self._own_bytes + (self._faster.bytes if self._faster is not None else 0)
+
+    def faster(self) -> Faster | None:
+        """What of it runs otherwise than its modules say; found out with the first call."""
+        if not self._is_prepared:
+            self._is_prepared = True
+            if self.layout == torch.channels_last:
+                with torch.inference_mode(False), torch.no_grad():
+                    checked = Checked(self.device, self.dtype)
+                    self._faster = faster_for(self._parts(), self.device, self.dtype, checked)
+        return self._faster
+
+    def _parts(self) -> Parts:
+        found = parts_of(self.descriptor.model)
+        if not found or not self._sound_parts():
+            return ()
+        head = self.descriptor.model.get_submodule(self._facts.head[0]) if self._facts.head else None
+        return tuple(
+            part
+            for part in found
+            # One that the head begins in the middle of would be computed before the head is handed its input.
+            if part.name in self._sound_parts() and not (isinstance(part, Chain) and head in part.modules[1:])
         )
 
     @contextmanager
@@ -160,13 +195,24 @@ class _Copy:
         # A copy: some networks write into their input, which may be wanted again.
         image = torch.empty_like(image, dtype=self.dtype, memory_format=self.layout).copy_(image)
         size = Size(image.shape[-1], image.shape[-2])
-        random_numbers = _fixed_random_numbers(self.device)
         try:
-            with torch.inference_mode(), random_numbers, self.watched(on_work), self._in_bands(bands, size, sink):
+            with torch.inference_mode(), self._as_wanted(bands, size, sink, on_work):
                 output = descriptor(image)
         except _HeadDone:
             return
         sink(output[..., : size.height * descriptor.scale, : size.width * descriptor.scale], 0)
+
+    @contextmanager
+    def _as_wanted(self, bands: BandPlan, size: Size, sink: Sink, on_work: Callable[[float], None]) -> Iterator[None]:
+        """All that is otherwise with the network for the time of one pass."""
+        faster = self.faster()
+        with ExitStack() as stack:
+            stack.enter_context(_fixed_random_numbers(self.device))
+            stack.enter_context(self.watched(on_work))
+            if faster is not None:
+                stack.enter_context(faster.in_place(on_work))
+            stack.enter_context(self._in_bands(bands, size, sink))
+            yield
 
     @contextmanager
     def _in_bands(self, bands: BandPlan, size: Size, sink: Sink) -> Iterator[None]:
@@ -176,7 +222,7 @@ class _Copy:
             if bands.block_rows is not None:
                 for block in self._facts.blocks:
                     module = model.get_submodule(block.name)
-                    module.forward = _banded_forward(module, block.radius, bands.block_rows)
+                    module.forward = banded_forward(module, block.radius, bands.block_rows)
                     stack.callback(module.__dict__.pop, "forward", None)
             if bands.head_rows is not None and self._facts.head:
                 modules = [model.get_submodule(name) for name in self._facts.head]
@@ -199,38 +245,25 @@ class _Copy:
             return x
 
         def forward(x: Tensor) -> Tensor:
+            finite: list[Tensor] = []
             # The input's last rows may be padding, made for the network's size requirements.
-            for top, y in _bands(x, rows, self._facts.head_radius, scale, head):
+            for top, y in bands_of(x, rows, self._facts.head_radius, scale, head):
                 if top >= limit.height:
                     break
+                is_last = top + y.shape[2] >= limit.height
                 y = y[:, :, : limit.height - top, : limit.width]
-                _require_finite(y)
+                if y.is_cuda:
+                    finite.append(
+                        torch.isfinite(y).all()
+                    )  # asked once, at the end: each answer keeps the device waiting
+                    if is_last and not bool(torch.stack(finite).all()):
+                        raise NonFiniteOutput
+                else:
+                    _require_finite(y)
                 sink(y.clamp(0, 1), top)
             raise _HeadDone
 
         return forward
-
-
-def _converted(descriptor: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """A copy on the device in the precision; the weights are converted on the way, not copied first."""
-    memo: dict[int, Any] = {}
-    for tensor in [*descriptor.model.parameters(), *descriptor.model.buffers()]:
-        kind = dtype if tensor.is_floating_point() else tensor.dtype
-        made = tensor.detach().to(device=device, dtype=kind, copy=True)
-        memo[id(tensor)] = nn.Parameter(made, requires_grad=False) if isinstance(tensor, nn.Parameter) else made
-    return copy.deepcopy(descriptor, memo)
-
-
-def _best_layout(descriptor: Any, facts: NetworkFacts, device: torch.device) -> torch.memory_format:
-    """Dense convolutions are a third faster on the CPU (and on tensor cores) with the channels last; attention and
-    depthwise convolutions are slower. Sets the weights' layout as well.
-    """
-    dense = facts.dense_share >= 0.5 and device.type in ("cpu", "cuda")
-    four_dimensional = all(p.dim() <= 4 for p in descriptor.model.parameters())
-    if not dense or not four_dimensional or descriptor.architecture.id in _NEEDS_CHANNELS_FIRST:
-        return torch.contiguous_format
-    descriptor.model.to(memory_format=torch.channels_last)
-    return torch.channels_last
 
 
 @contextmanager
@@ -247,32 +280,6 @@ def _fixed_random_numbers(device: torch.device) -> Iterator[None]:
     finally:
         for generator, state in zip(generators, states):
             generator.set_state(state)
-
-
-def _bands(
-    x: Tensor, rows: int, radius: int, scale: int, function: Callable[[Tensor], Tensor]
-) -> Iterator[tuple[int, Tensor]]:
-    """``function`` over bands of ``x``; yields the first output row and the band's own rows, context cut off."""
-    height = x.shape[2]
-    for top in range(0, height, rows):
-        bottom = min(height, top + rows)
-        first, last = max(0, top - radius), min(height, bottom + radius)
-        y = function(x[:, :, first:last])
-        yield top * scale, y[:, :, (top - first) * scale : (bottom - first) * scale]
-
-
-def _banded_forward(module: nn.Module, radius: int, rows: int) -> Callable[[Tensor], Tensor]:
-    plain = module.forward
-
-    def forward(x: Tensor) -> Tensor:
-        if x.shape[2] <= rows:
-            return plain(x)
-        result = torch.empty_like(x)
-        for top, y in _bands(x, rows, radius, 1, plain):
-            result[:, :, top : top + y.shape[2]] = y
-        return result
-
-    return forward
 
 
 def _require_finite(output: Any) -> None:

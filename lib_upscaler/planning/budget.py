@@ -37,6 +37,9 @@ BLOCK_BAND_AREAS, HEAD_BAND_AREAS = (1 << 17, 350_000), (24 * 1024, 64 * 1024)
 RRDB network at 448x640: twice the first takes 1.8 times the memory for 1% of the time, and half of it costs 5%. The
 second keeps a single operation to half a second."""
 
+CUDA_BLOCK_BAND_AREAS, CUDA_HEAD_BAND_AREAS = (1 << 18, 1 << 19), (1 << 16, 1 << 17)
+"""The like on CUDA, where small bands leave the device idle and their context is computed twice."""
+
 SMALLEST_BLOCK_BAND, SMALLEST_HEAD_BAND = 16, 4
 LARGEST_TENSOR = 2**31 - 1  # elements; many kernels count them in 32 bits
 
@@ -57,6 +60,8 @@ class Limits:
     budget: bytes. item_size: bytes per element.
     largest_work: multiply-accumulates of one operation, so that a cancel is heard in time; None: no limit.
     steady: the heap keeps large blocks, which is faster and takes more.
+    block_share: memory that a block takes inside, relative to what its modules would (``faster.forwards``).
+    large_bands: where there is memory for them.
     minimum, multiple, square: of the input's sides in px; the network pads what is handed to it to that.
     """
 
@@ -64,6 +69,8 @@ class Limits:
     item_size: int
     largest_work: float | None = None
     steady: bool = False
+    block_share: float = 1.0
+    large_bands: bool = False
     minimum: int = 1
     multiple: int = 1
     square: bool = False
@@ -85,8 +92,10 @@ class TilePlan:
     work: int
 
 
-def region_bytes(facts: NetworkFacts, size: Size, bands: BandPlan, item_size: int, steady: bool = False) -> int:
-    """Bytes that a pass over a region of this size takes."""
+def region_bytes(
+    facts: NetworkFacts, size: Size, bands: BandPlan, item_size: int, steady: bool = False, block_share: float = 1.0
+) -> int:
+    """Bytes that a pass over a region of this size takes. steady, block_share: as in ``Limits``."""
     staying, changing = (STEADY_TRUNK_OVERHEAD, STEADY_OVERHEAD) if steady else (OVERHEAD, OVERHEAD)
     if bands.block_rows is None and bands.head_rows is None:
         return int(facts.elements_per_pixel * size.area * item_size * changing) + OVERHEAD_BYTES
@@ -94,7 +103,7 @@ def region_bytes(facts: NetworkFacts, size: Size, bands: BandPlan, item_size: in
     if facts.blocks:
         rows = size.height if bands.block_rows is None else bands.block_rows
         context = 2 * max(block.radius for block in facts.blocks)
-        block = facts.block_elements * size.width * min(size.height, rows + context)
+        block = facts.block_elements * block_share * size.width * min(size.height, rows + context)
     if facts.head:
         height = math.ceil(size.height / facts.head_divisor)
         rows = height if bands.head_rows is None else bands.head_rows
@@ -109,7 +118,7 @@ def bands_for(facts: NetworkFacts, size: Size, limits: Limits) -> BandPlan | Non
     size = limits.padded(size)
     if not facts.blocks and not facts.head:
         fits = (
-            region_bytes(facts, size, BandPlan(), limits.item_size, limits.steady) <= limits.budget
+            _need(facts, size, BandPlan(), limits) <= limits.budget
             and facts.largest_elements_per_pixel * size.area <= LARGEST_TENSOR
             and _soon_done(facts.largest_work_per_pixel, facts.largest_elements_per_pixel, size, limits)
         )
@@ -120,20 +129,28 @@ def bands_for(facts: NetworkFacts, size: Size, limits: Limits) -> BandPlan | Non
         return None
     height = math.ceil(size.height / facts.head_divisor)
     staying = facts.trunk_elements * size.area / STEADY_OVERHEAD
-    block_rows = _rows(staying, facts.block_elements, BLOCK_BAND_AREAS, size.width, SMALLEST_BLOCK_BAND)
+    block_areas, head_areas = BLOCK_BAND_AREAS, HEAD_BAND_AREAS
+    if limits.large_bands:
+        block_areas, head_areas = CUDA_BLOCK_BAND_AREAS, CUDA_HEAD_BAND_AREAS
+    block_elements = facts.block_elements * limits.block_share
+    block_rows = _rows(staying, block_elements, block_areas, size.width, SMALLEST_BLOCK_BAND)
     head_width = math.ceil(size.width / facts.head_divisor)
-    head_rows = _rows(staying, facts.head_elements, HEAD_BAND_AREAS, head_width, SMALLEST_HEAD_BAND)
+    head_rows = _rows(staying, facts.head_elements, head_areas, head_width, SMALLEST_HEAD_BAND)
     while True:
         bands = BandPlan(
             _equal(block_rows, size.height) if facts.blocks else None,
             _equal(head_rows, height) if facts.head else None,
         )
-        if region_bytes(facts, size, bands, limits.item_size, limits.steady) <= limits.budget:
+        if _need(facts, size, bands, limits) <= limits.budget:
             return bands
         if block_rows <= SMALLEST_BLOCK_BAND and head_rows <= SMALLEST_HEAD_BAND:
             return None
         block_rows = max(SMALLEST_BLOCK_BAND, block_rows // 2)
         head_rows = max(SMALLEST_HEAD_BAND, head_rows // 2)
+
+
+def _need(facts: NetworkFacts, size: Size, bands: BandPlan, limits: Limits) -> int:
+    return region_bytes(facts, size, bands, limits.item_size, limits.steady, limits.block_share)
 
 
 def _rows(staying: float, elements: float, areas: tuple[int, int], width: int, smallest: int) -> int:

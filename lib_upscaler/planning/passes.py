@@ -53,6 +53,10 @@ _CUDA_TILES = {2: 2}
 tiles of 256 px of an RRDB network: two in float16 take a tenth less time than one by one, eight half as much again; in
 float32 two take 1.4 times as long, and 13 times the memory."""
 
+_CUDA_BLOCK_SHARE = {2: 2.0}
+"""Of the memory inside a dense block on CUDA, by the bytes of a value: in float16 what each source gives to all later
+convolutions is kept until it has been summed up."""
+
 
 @dataclass(frozen=True)
 class PassTask:
@@ -143,6 +147,8 @@ def limits_for(card: ModelCard, device_type: str, budget: int, item_size: int) -
         budget,
         item_size,
         _LARGEST_OPERATION.get(device_type),
+        block_share=_CUDA_BLOCK_SHARE.get(item_size, 1.0) if device_type == "cuda" else 1.0,
+        large_bands=device_type == "cuda",
         minimum=max(1, card.minimum),
         multiple=max(1, card.multiple_of),
         square=card.square,
@@ -209,7 +215,8 @@ def bands_of(task: PassTask, region: Region, limits: Limits) -> BandPlan | None:
 
 def region_need(task: PassTask, region: Region, bands: BandPlan, limits: Limits) -> int:
     """Bytes that the network takes for a region."""
-    return region_bytes(task.facts, limits.padded(region.size), bands, limits.item_size, limits.steady)
+    size = limits.padded(region.size)
+    return region_bytes(task.facts, size, bands, limits.item_size, limits.steady, limits.block_share)
 
 
 def is_banded(facts: NetworkFacts, region: Region, bands: BandPlan) -> bool:

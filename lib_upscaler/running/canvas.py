@@ -6,10 +6,12 @@ import numpy as np
 from torch import Tensor
 
 from ..geometry import Region, Size
+from .downloads import Downloads
 
 __all__ = ["BlendingCanvas", "Canvas"]
 
 _CHUNK_VALUES = 1 << 21  # values converted at a time, so that no float copy of the whole picture is made
+_CUDA_CHUNK_VALUES = 1 << 23
 
 
 class Canvas:
@@ -17,21 +19,27 @@ class Canvas:
 
     def __init__(self, size: Size, channels: int, bits: int) -> None:
         self._kind = np.uint8 if bits == 8 else np.uint16
+        self._downloads = Downloads()
         self.pixels = np.empty((size.height, size.width, channels), self._kind)
 
     def write(self, values: Tensor, left: int, top: int) -> None:
         """``values``: ``(C, h, w)`` in [0, 1], anywhere; its corner goes to column ``left``, row ``top``."""
         levels = 255 if self._kind is np.uint8 else 65535
         _, height, width = values.shape
-        step = max(1, _CHUNK_VALUES // max(1, width * values.shape[0]))
+        step = max(1, (_CUDA_CHUNK_VALUES if values.is_cuda else _CHUNK_VALUES) // max(1, width * values.shape[0]))
         for first in range(0, height, step):
             # Halves round up; on the device, so that only whole numbers travel.
             part = values[:, first : first + step].float().mul(levels).add_(0.5)
             whole = part.byte() if levels == 255 else part.int()
-            rows = whole.permute(1, 2, 0).cpu().numpy()
-            self.pixels[top + first : top + first + rows.shape[0], left : left + width] = rows
+            rows = whole.permute(1, 2, 0)
+            place = self.pixels[top + first : top + first + rows.shape[0], left : left + width]
+            if rows.is_cuda:
+                self._downloads.put(rows, place)
+            else:
+                place[...] = rows.cpu().numpy()
 
     def finish(self) -> np.ndarray:
+        self._downloads.finish()
         return self.pixels
 
 

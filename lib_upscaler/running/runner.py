@@ -21,7 +21,8 @@ from .precision import EXACT, ChosenPrecision
 __all__ = ["DeviceTracker", "Runner"]
 
 _SYNC_WORK = 5e11
-"""On CUDA the program runs ahead of the device; it waits after this much work, so that progress and cancel are true."""
+"""On CUDA the program runs ahead of the device, by this much work and as much again at most, so that progress and
+cancel are true and the device never waits for the program."""
 
 
 class DeviceTracker(Tracker):
@@ -30,17 +31,24 @@ class DeviceTracker(Tracker):
     def __init__(self, progress: Progress, device: torch.device) -> None:
         super().__init__(progress, 0.0)
         self.device = device
-        self._unsynchronised = 0.0
+        self._launched = 0.0  # since the last mark
+        self._mark: tuple[torch.cuda.Event, float] | None = None  # on the device's way, and the work before it
 
     def add(self, work: float) -> None:
         """``work`` more is done, or on its way to the device. Raises Cancelled."""
-        if self.device.type == "cuda":
-            self._unsynchronised += work
-            if self._unsynchronised < _SYNC_WORK:
-                return
-            torch.cuda.synchronize(self.device)
-            work, self._unsynchronised = self._unsynchronised, 0.0
-        super().add(work)
+        if self.device.type != "cuda":
+            super().add(work)
+            return
+        self._launched += work
+        if self._launched < _SYNC_WORK:
+            return
+        before = self._mark
+        self._mark = torch.cuda.Event(), self._launched
+        self._mark[0].record(torch.cuda.current_stream(self.device))
+        self._launched = 0.0
+        if before is not None:
+            before[0].synchronize()
+            super().add(before[1])
 
 
 class Runner:

@@ -21,6 +21,7 @@ from typing import Any
 
 import host_method
 import numpy as np
+import runtimes
 import spandrel
 import torch
 from measuring import (
@@ -46,7 +47,7 @@ from torch.utils.flop_counter import FlopCounterMode
 OURS = {"exact": "exact", "auto": "auto", "bf16": "bf16", "fp16": "fp16"}
 """Our methods, and the precision that each asks for."""
 
-METHODS = ("host", "untiled", *OURS)
+METHODS = ("host", "untiled", *runtimes.RUNTIMES, *OURS)
 SIZES = "131x100,448x640,1024x1024"
 WARM_UP = 64
 
@@ -86,6 +87,9 @@ def prepare(job: Job) -> tuple[Runner, Callable[[], dict[str, Any]]]:
 
         return ours, lambda: reports[-1].to_json()
     network = load(job.model, job.device)
+    if job.method in runtimes.RUNTIMES:
+        sizes = {(WARM_UP, WARM_UP), Image.open(job.picture).size}
+        return runtimes.prepared(job.method, network, sizes), dict
     if job.method == "host":
         # One pass at the network's scale. The host's last step, to sides that are multiples of 8, is left out.
         return lambda image: host_method.one_pass(network, image), dict
@@ -211,6 +215,9 @@ def compare(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
                 continue
             true = true_output(job, model, picture, options.true_dir)
             for method in options.methods:
+                if method in runtimes.RUNTIMES and not runtimes.is_installed(method):
+                    print(f"{method}: left out, it is not installed", file=sys.stderr)
+                    continue
                 print(f"{model.stem} {width}x{height} {method} ...", end=" ", file=sys.stderr, flush=True)
                 measured = job(model, picture, method, true)
                 print(f"{measured['seconds']:.2f} s" if "seconds" in measured else measured["error"], file=sys.stderr)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from lib_upscaler.errors import MemoryLimitError
 from lib_upscaler.geometry import Region, Size
 from lib_upscaler.models.analysis import LocalBlock, NetworkFacts
+from lib_upscaler.models.card import ModelCard
 from lib_upscaler.models.network import BandPlan
 from lib_upscaler.planning.budget import Limits, bands_for, make_plan, region_bytes, starting_margin
+from lib_upscaler.planning.passes import limits_for
 from lib_upscaler.planning.tiling import region_of
 
 PLAIN = NetworkFacts(
@@ -46,6 +48,44 @@ def test_bands_keep_within_the_budget(facts: NetworkFacts, width: int, height: i
 
     if bands is not None:
         assert region_bytes(facts, size, bands, 4) <= budget
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), BUDGETS)
+@settings(max_examples=100, deadline=None)
+def test_what_blocks_take_on_cuda_is_counted(width: int, height: int, budget: int) -> None:
+    size, limits = Size(width, height), Limits(budget, 2, block_share=2.0, large_bands=True)
+    bands = bands_for(BANDED, size, limits)
+
+    if bands is not None:
+        doubled = replace(BANDED, block_elements=2 * BANDED.block_elements)
+        assert region_bytes(doubled, size, bands, 2) <= budget
+
+
+def test_bands_on_cuda_are_larger_where_there_is_memory() -> None:
+    size, plenty, little = Size(640, 480), 20 * 10**9, 6 * 10**8
+    usual, large = (bands_for(BANDED, size, Limits(plenty, 2, large_bands=wide)) for wide in (False, True))
+    frugal = bands_for(BANDED, size, Limits(little, 2, large_bands=True))
+    assert usual is not None
+    assert large is not None
+    assert frugal is not None
+    assert large.block_rows > 1.4 * usual.block_rows  # type: ignore[operator]
+    assert large.head_rows > 1.5 * usual.head_rows  # type: ignore[operator]
+    assert frugal.head_rows < large.head_rows  # type: ignore[operator]
+
+
+def test_only_cuda_gets_large_bands_and_only_float16_the_memory_of_its_sums() -> None:
+    card = ModelCard.__new__(ModelCard)
+    for name, value in (("minimum", 1), ("multiple_of", 1), ("square", False)):
+        object.__setattr__(card, name, value)
+    found = {
+        (device, size): (limits.large_bands, limits.block_share)
+        for device in ("cpu", "cuda", "mps")
+        for size in (2, 4)
+        for limits in (limits_for(card, device, 10**9, size),)
+    }
+    assert found.pop(("cuda", 2)) == (True, 2.0)
+    assert found.pop(("cuda", 4)) == (True, 1.0)
+    assert set(found.values()) == {(False, 1.0)}
 
 
 @given(FACTS, st.integers(1, 900), st.integers(1, 900), BUDGETS, st.sampled_from([1, 8]))

@@ -13,6 +13,8 @@ from .tree import Down, Quantiser, Up
 
 __all__ = ["Arithmetic"]
 
+_BESIDE_VARIANCE = 2.0**-16
+
 
 class Arithmetic:
     """Operations on ``(B, C, h, w)`` windows on the device.
@@ -57,11 +59,12 @@ class Arithmetic:
         if x.dtype == torch.float32 or x.device.type not in ("cpu", "cuda"):
             scale, shift = affine.scale[:, :, None, None], affine.shift[:, :, None, None]
             return torch.addcmul(shift, x.float(), scale).to(x.dtype)
-        # The one kernel that takes small numbers, scales them in float32 and rounds once, without a float32 copy.
-        zero, one = torch.zeros_like(affine.shift[0]), torch.ones_like(affine.shift[0])
+        # The one kernel that takes small numbers, scales them in float32 and rounds once, without a float32 copy. Newer
+        # versions of torch want something added to the variance; with this the sum is exactly one.
+        zero, almost_one = torch.zeros_like(affine.shift[0]), torch.full_like(affine.shift[0], 1 - _BESIDE_VARIANCE)
         return torch.cat(
             [
-                F.batch_norm(part, zero, one, scale, shift, False, 0.0, 0.0)
+                F.batch_norm(part, zero, almost_one, scale, shift, False, 0.0, _BESIDE_VARIANCE)
                 for part, scale, shift in zip(x.split(1), affine.scale, affine.shift)
             ]
         )

@@ -1,0 +1,13 @@
+"""The same numbers sooner: parts of a network whose operations can be put together otherwise.
+
+``structure`` finds them in the module tree: dense blocks (RRDB), and convolutions with what surrounds them. ``weights``
+lays their weights out anew. ``onednn`` (CPU) and ``jit`` (CUDA) do several operations in one; ``forwards`` puts that in
+the place of the modules' own forward for the time of a run. ``checking`` compares it with the modules themselves: what
+gives other numbers is left as it is.
+"""
+
+from .checking import Checked, sound_parts
+from .forwards import Faster, faster_for
+from .structure import Chain, DenseBlock, Parts, parts_of
+
+__all__ = ["Chain", "Checked", "DenseBlock", "Faster", "Parts", "faster_for", "parts_of", "sound_parts"]
