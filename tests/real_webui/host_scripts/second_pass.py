@@ -11,6 +11,15 @@ import torch
 from modules import scripts, shared
 
 
+def _network(sd_model):
+    return sd_model.forge_objects.unet.model if hasattr(sd_model, "forge_objects") else sd_model
+
+
+def _first_stage(sd_model):
+    vae = sd_model.forge_objects.vae if hasattr(sd_model, "forge_objects") else sd_model
+    return vae.first_stage_model
+
+
 class Trouble(scripts.Script):
     def title(self):
         return "Trouble"
@@ -29,10 +38,10 @@ class Trouble(scripts.Script):
             torch.manual_seed(int(p.all_seeds[0]))
         network = re.search(r"(STOPAT|FAILSAT|NOMEMORY)_(\d+)", self.words)
         if network:
-            self.replace(p.sd_model, "apply_model", self.at(p, int(network[2]), network[1]))
+            self.replace(_network(p.sd_model), "apply_model", self.at(p, int(network[2]), network[1]))
         part = re.search(r"NOMEMORY_(encode|decode)", self.words)
         if part:
-            module = getattr(p.sd_model.first_stage_model, f"{part[1]}r")
+            module = getattr(_first_stage(p.sd_model), f"{part[1]}r")
             self.replace(module.conv_in, "forward", self.at(p, 1, "NOMEMORY"))
 
     def postprocess(self, p, processed, *args):
