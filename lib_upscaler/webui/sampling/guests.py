@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import host
+from . import control
 
-__all__ = ["why_not"]
+__all__ = ["one_tile_at_once", "why_not", "why_not_each_alone"]
 
 _SEE_THE_CANVAS = (
     *("controlnet", "ip-adapter", "ipadapter", "t2i-adapter", "layerdiffus", "layer diffus"),
@@ -26,11 +27,28 @@ def why_not(p: Any) -> str:
     tiling = getattr(p, "tiling", None)
     if _option(p, "tiling") if tiling is None else tiling:
         return "with Tiling each tile would repeat itself"
+    known = control.script_of(p)
     for script in getattr(getattr(p, "scripts", None), "alwayson_scripts", None) or ():
+        if script is known:
+            why = control.why_not(script, p)
+            if why:
+                return why
+            continue
         title = str(script.title())
         if any(name in title.casefold() for name in _SEE_THE_CANVAS) and _is_on(script, p):
             return f"{title} conditions on the picture as a whole, and its tiles would not fit"
     return ""
+
+
+def why_not_each_alone(p: Any) -> str:
+    """Why its tiles cannot be generations of the host's, one by one, in words; "" where they can."""
+    script = control.script_of(p)
+    return "" if script is None else control.why_not(script, p, each_tile_alone=True)
+
+
+def one_tile_at_once(p: Any) -> bool:
+    """Whether a script conditions on the first picture of a batch, so that such tiles cannot share one."""
+    return control.is_on(p)
 
 
 def _option(p: Any, name: str) -> Any:

@@ -1,0 +1,10 @@
+"""ControlNet with tiles: each tile gets the part of the hint that lies over it, to the pixel.
+
+Mikubill's extension, for AUTOMATIC1111. That of the Forge family conditions on the whole in another place, and is
+refused (``guests``).
+"""
+
+from .mikubill import cleaned_up, hooked, is_on, on_canvas, script_of, why_not
+from .per_tile import ControlledTiles
+
+__all__ = ["ControlledTiles", "cleaned_up", "hooked", "is_on", "on_canvas", "script_of", "why_not"]
