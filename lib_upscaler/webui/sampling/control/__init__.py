@@ -5,6 +5,16 @@ refused (``guests``).
 """
 
 from .mikubill import cleaned_up, hooked, is_on, on_canvas, script_of, why_not
+from .own_pictures import with_own_pictures_padded
 from .per_tile import ControlledTiles
 
-__all__ = ["ControlledTiles", "cleaned_up", "hooked", "is_on", "on_canvas", "script_of", "why_not"]
+__all__ = [
+    "ControlledTiles",
+    "cleaned_up",
+    "hooked",
+    "is_on",
+    "on_canvas",
+    "script_of",
+    "why_not",
+    "with_own_pictures_padded",
+]

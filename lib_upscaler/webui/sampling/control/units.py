@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["refused", "style_align", "units_of"]
+__all__ = ["is_enabled", "refused", "style_align", "units_of", "value_of"]
 
 _NEVER = {
     "inpaint_only+lama": "inpaint_only+lama changes the noise of the whole picture",
@@ -31,7 +31,7 @@ _MODELS = {
 def units_of(script: Any, p: Any) -> list[Any]:
     """Those that are switched on: objects of the extension, or dicts of the API."""
     values = list(getattr(p, "script_args", None) or ())[script.args_from or 0 : script.args_to or 0]
-    return [unit for unit in values if _is_enabled(unit)]
+    return [unit for unit in values if is_enabled(unit)]
 
 
 def style_align(script: Any) -> bool:
@@ -47,13 +47,13 @@ def refused(script: Any, units: Sequence[Any], each_tile_alone: bool) -> str:
     if separate and len(units) > 1:
         return "ControlNet's units are for one picture of a batch each, and tiles are in one too"
     for unit in units:
-        module, model = (str(_value(unit, name, "")).casefold() for name in ("module", "model"))
+        module, model = (str(value_of(unit, name, "")).casefold() for name in ("module", "model"))
         words = {**_NEVER, **(_NOT_EACH_ALONE if each_tile_alone else {})}
         why = next((why for name, why in words.items() if name in module), "")
         why = why or next((why for name, why in _MODELS.items() if name in model), "")
-        if not why and _value(unit, "animatediff_batch", False):
+        if not why and value_of(unit, "animatediff_batch", False):
             why = "its pictures are those of an animation"
-        if not why and "ip-adapter" in module and _value(unit, "effective_region_mask", None) is not None:
+        if not why and "ip-adapter" in module and value_of(unit, "effective_region_mask", None) is not None:
             why = "an IP-Adapter's region mask is for the picture as a whole"
         if why:
             return f"ControlNet: {why}"
@@ -66,10 +66,11 @@ def _batch_options(script: Any) -> tuple[bool, bool]:
     return str(option).startswith("Each"), bool(align)
 
 
-def _is_enabled(unit: Any) -> bool:
+def is_enabled(unit: Any) -> bool:
     """A unit that does not say so is not, in the API neither."""
-    return bool(_value(unit, "enabled", False))
+    return bool(value_of(unit, "enabled", False))
 
 
-def _value(unit: Any, name: str, default: Any) -> Any:
+def value_of(unit: Any, name: str, default: Any) -> Any:
+    """Of an object or a dict."""
     return unit.get(name, default) if isinstance(unit, dict) else getattr(unit, name, default)
