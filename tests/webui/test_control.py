@@ -229,14 +229,14 @@ def test_what_is_only_known_when_it_is_loaded(kind: str, engine: dict[str, Any],
 
 @pytest.mark.parametrize("height", [256, 208])
 def test_hires_fix(height: int, host: FakeHost, monkeypatch: pytest.MonkeyPatch, own: Image.Image) -> None:
-    """256 px of the first pass: so high are tiles too, which would get its hint. 208 px: so high is the second pass, and
-    a tile would get the hint of all of that."""
+    """256 px of the first pass: so high are tiles too, which would get its hint. 208 px: so high is the second pass,
+    and a tile would get the hint of all of that."""
     for name in ("second_sampling", "ways"):
         monkeypatch.setattr(FakeHost.ours(f"places.hires_fix.{name}"), "tile_for_checkpoint", lambda: 256)
     add(host, Unit(own), img2img=False)
     given = {"enable_hr": True, "hr_upscaler": "Nearest", "width": 320, "height": height, "hr_scale": 1.25}
     host.txt2img({"enabled": True, "second_pass": "one canvas in tiles"}, **given)
     canvas = _tensor(own.resize((400, int(height * 1.25) // 8 * 8)))
-    assert len(SEEN) > 4
+    assert len(SEEN) >= 4
     assert all(hint.shape[2:] == (8 * latent.shape[2], 8 * latent.shape[3]) for latent, hint, _ in SEEN)
     assert len({_place(hint[0], canvas) for _, hint, _ in SEEN}) >= 3
