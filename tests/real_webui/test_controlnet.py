@@ -147,8 +147,21 @@ def test_a_picture_that_is_padded(engine: str, size: tuple[int, int], server: Se
     assert all(len(places(hint[0], canvas)) == 1 for _, hint in seen.calls)
 
 
+def _region() -> Image.Image:
+    """A unit works in the left upper part."""
+    mask = Image.new("L", SIZE)
+    mask.paste(255, (0, 0, 184, 200))
+    return mask
+
+
 @pytest.mark.parametrize(
-    "unit", [{}, {"low_vram": True, "weight": 0.5, "control_mode": "ControlNet is more important"}]
+    "unit",
+    [
+        {},
+        {"low_vram": True, "weight": 0.5, "control_mode": "ControlNet is more important"},
+        {"effective_region_mask": as_base64(_region())},
+    ],
+    ids=["plain", "weight and mode", "region"],
 )
 def test_what_gives_back_its_hint_is_the_same_in_tiles(
     unit: dict[str, Any], server: Server, image: Image.Image, own: Image.Image

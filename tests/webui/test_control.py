@@ -224,6 +224,46 @@ def test_what_is_only_known_when_it_is_loaded(kind: str, engine: dict[str, Any],
     assert script.latest_network is None
 
 
+class Another:
+    """An extension that conditions too, as the one that is built into Forge: of which no more is known."""
+
+    alwayson, filename, infotext_fields = True, "another.py", None
+
+    def __init__(self, host: FakeHost, unit: Any) -> None:
+        runner = host.module("scripts").scripts_img2img
+        self.args_from, self.args_to, self.rows = len(runner.inputs), len(runner.inputs) + 1, []
+        runner.inputs.append(SimpleNamespace(value=unit))
+        runner.alwayson_scripts.append(self)
+
+    def title(self) -> str:
+        return "ControlNet"
+
+    def process(self, p: Any, *units: Any) -> None:
+        self.rows.append(len(p.init_images))
+
+    def before_process(self, p: Any, *given: Any) -> None:
+        pass
+
+    postprocess = postprocess_image = before_process
+
+
+def test_tiles_that_another_conditions_on_come_one_at_a_time(host: FakeHost, wide: Image.Image) -> None:
+    another = Another(host, SimpleNamespace(enabled=True, module="none", image=None))
+    _redraw(host, wide, TILES, batch=4)
+    assert another.rows == [1] * 9
+
+
+def test_a_picture_that_another_would_squeeze_into_each_tile(host: FakeHost, wide, own: Image.Image) -> None:
+    Another(host, SimpleNamespace(enabled=True, module="depth", image=np.asarray(own)))
+    with pytest.raises(RequestError, match="squeeze a unit's own picture into each tile"):
+        _redraw(host, wide, TILES)
+
+
+def test_a_picture_of_no_place_goes_into_each_tile(host: FakeHost, wide, own: Image.Image) -> None:
+    Another(host, SimpleNamespace(enabled=True, module="CLIP-ViT-H (IPAdapter)", image=np.asarray(own)))
+    assert len(_redraw(host, wide, TILES).images) == 1
+
+
 # -- Hires Fix ---------------------------------------------------------------------------------------------------------
 
 

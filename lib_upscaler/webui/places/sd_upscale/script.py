@@ -181,7 +181,7 @@ def _engine(
     mask, prompt = canvas_mask(base, enlarged.size), values["prompt"]
     if values["engine"] != ONE_CANVAS:
         job = Redraw(enlarged, redraw_settings(values), mask)
-        control = ControlledTiles(base, job.grid, *job.canvas)
+        control = ControlledTiles(base, job.grid, lambda: job.canvas)
         return job, TileSampler(base, job.grid, seed, subseed, prompt, control)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)
     how = tile_of(values), values["batch"], values["composition"]

@@ -7,10 +7,12 @@ refused (``guests``).
 from .mikubill import cleaned_up, hooked, is_on, on_canvas, script_of, why_not
 from .own_pictures import with_own_pictures_padded
 from .per_tile import ControlledTiles
+from .units import has_own_picture
 
 __all__ = [
     "ControlledTiles",
     "cleaned_up",
+    "has_own_picture",
     "hooked",
     "is_on",
     "on_canvas",

@@ -14,12 +14,9 @@ import numpy as np
 
 from ....diffusion.redraw import padded
 from ....geometry import Size
-from .units import is_enabled, value_of
+from .units import has_own_picture
 
 __all__ = ["with_own_pictures_padded"]
-
-_OF_NO_PLACE = ("reference", "ip-adapter", "ip_adapter", "clip", "revision")
-"""In names of preprocessors whose picture has nothing to do with places."""
 
 
 def with_own_pictures_padded(script: Any, arguments: Any, size: Size, canvas: Size) -> Any:
@@ -27,14 +24,8 @@ def with_own_pictures_padded(script: Any, arguments: Any, size: Size, canvas: Si
     if size == canvas or script is None:
         return arguments
     first, end = script.args_from or 0, script.args_to or 0
-    units = [_padded_unit(unit, size, canvas) if _has_own(unit) else unit for unit in arguments[first:end]]
+    units = [_padded_unit(unit, size, canvas) if has_own_picture(unit) else unit for unit in arguments[first:end]]
     return type(arguments)([*arguments[:first], *units, *arguments[end:]])
-
-
-def _has_own(unit: Any) -> bool:
-    if not is_enabled(unit) or any(word in str(value_of(unit, "module", "")) for word in _OF_NO_PLACE):
-        return False
-    return any(value_of(unit, name, None) is not None for name in ("image", "input_image"))
 
 
 def _padded_unit(unit: Any, size: Size, canvas: Size) -> Any:

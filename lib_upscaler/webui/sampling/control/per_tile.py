@@ -7,9 +7,9 @@ of ``p`` that has the canvas, and makes one hint, which is the same for all tile
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Optional
 
 from PIL import Image
 
@@ -22,18 +22,23 @@ from .slices import SlicedHints
 
 __all__ = ["ControlledTiles"]
 
+Canvas = tuple[Image.Image, Optional[Image.Image]]
+"""RGB, and L or None."""
+
 _ENTRY = "controlnet_main_entry"
 _VAE_CACHE = "controlnet_vae_cache"
 
 
 class ControlledTiles:
-    """For the tiles of one picture. grid, picture, mask: of the canvas; mask L or None."""
+    """For the tiles of one picture."""
 
-    def __init__(self, base: Any, grid: RedrawGrid, picture: Image.Image, mask: Image.Image | None) -> None:
-        """base: the ``p`` that the tiles' are copies of."""
+    def __init__(self, base: Any, grid: RedrawGrid, canvas: Callable[[], Canvas]) -> None:
+        """base: the ``p`` that the tiles' are copies of. canvas: picture and mask that they are cut out of; asked for
+        where a ControlNet is on."""
         self._script = script_of(base)
         self._on = is_on(base)
-        self._grid, self._picture, self._mask = grid, picture, mask
+        self._grid, self._make_canvas = grid, canvas
+        self._canvas: Canvas | None = None
         self._view: Any = None
         self._calls = 0
 
@@ -65,9 +70,12 @@ class ControlledTiles:
 
     def _enter(self, plain: Any, p: Any) -> None:
         """In place of the script's hooking, with the canvas in place of the tile."""
+        if self._canvas is None:
+            self._canvas = self._make_canvas()
+        picture, mask = self._canvas
         view = copy.copy(p)
         view.width, view.height = self._grid.canvas.width, self._grid.canvas.height
-        view.init_images, view.image_mask = [self._picture], self._mask
+        view.init_images, view.image_mask = [picture], mask
         setattr(view, _VAE_CACHE, getattr(self._view, _VAE_CACHE, None))
         plain(view)
         # What it has put there is for the generation that runs.

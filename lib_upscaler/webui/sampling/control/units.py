@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["is_enabled", "refused", "style_align", "units_of", "value_of"]
+__all__ = ["has_own_picture", "is_enabled", "refused", "style_align", "units_of", "value_of"]
 
 _NEVER = {
     "inpaint_only+lama": "inpaint_only+lama changes the noise of the whole picture",
@@ -26,6 +26,10 @@ _MODELS = {
     "sparsectrl": "SparseCtrl is for animations",
 }
 """By words in the name of a unit's model. What the name does not say is seen when it is loaded (``slices``)."""
+
+
+_OF_NO_PLACE = ("reference", "ip-adapter", "ip_adapter", "ipadapter", "clip", "revision", "insightface")
+"""In names of preprocessors whose picture has nothing to do with places."""
 
 
 def units_of(script: Any, p: Any) -> list[Any]:
@@ -64,6 +68,14 @@ def _batch_options(script: Any) -> tuple[bool, bool]:
     """Whether each unit is for one picture of the batch, whether StyleAlign is on."""
     option, align = (*(getattr(script, "ui_batch_option_state", None) or ()), "", False)[:2]
     return str(option).startswith("Each"), bool(align)
+
+
+def has_own_picture(unit: Any) -> bool:
+    """Whether it is switched on with a picture that says what lies where, and is not the one that is redrawn."""
+    module = str(value_of(unit, "module", "")).casefold()
+    if not is_enabled(unit) or any(word in module for word in _OF_NO_PLACE):
+        return False
+    return any(value_of(unit, name, None) is not None for name in ("image", "input_image"))
 
 
 def is_enabled(unit: Any) -> bool:
