@@ -149,8 +149,8 @@ def test_a_picture_that_is_padded(engine: str, size: tuple[int, int], server: Se
 
 def _region() -> Image.Image:
     """A unit works in the left upper part."""
-    mask = Image.new("L", SIZE)
-    mask.paste(255, (0, 0, 184, 200))
+    mask = Image.new("RGB", SIZE)
+    mask.paste((255,) * 3, (0, 0, 184, 200))
     return mask
 
 
