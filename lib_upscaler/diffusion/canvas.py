@@ -12,7 +12,7 @@ difference whether the denoiser predicts the picture, the noise, or v.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from .canvas_conditioning import Conditioning, Part, Slicer
 from .canvas_grid import CanvasGrid, StepGrid
 from .composition import Composition, LowPass
 
-__all__ = ["CanvasDenoiser", "Check", "Denoise"]
+__all__ = ["CanvasDenoiser", "Check", "Denoise", "Sees"]
 
 Denoise = Callable[[Tensor, Tensor, Any], Tensor]
 """(latent ``(B, C, H, W)``, noise level ``(B,)``, what else it is told) -> its prediction, ``(B, C, H, W)``."""
@@ -32,6 +32,10 @@ Denoise = Callable[[Tensor, Tensor, Any], Tensor]
 Check = Callable[[int, int], None]
 """(tiles done, tiles of this call). Called before each batch; what it raises ends the call. A pass at low resolution
 counts as a tile."""
+
+Sees = Callable[[int, Sequence[Part]], None]
+"""(rows of the batch, parts). Called before each call of the denoiser that sees these parts of the canvas and no other,
+for what it is told in another way than by its arguments. Not where the whole is one tile."""
 
 
 class CanvasDenoiser:
@@ -44,9 +48,10 @@ class CanvasDenoiser:
         slicer: Slicer | None = None,
         check: Check | None = None,
         composition: Composition | None = None,
+        sees: Sees | None = None,
     ) -> None:
         """slicer: what the denoiser is told of some tiles; None: ``Conditioning`` without replacements. composition:
-        a pass of the whole at low resolution in the early steps; None: without.
+        a pass of the whole at low resolution in the early steps; None: without. sees: told what it will see.
 
         Raises RequestError.
         """
@@ -54,7 +59,7 @@ class CanvasDenoiser:
             raise RequestError(f"a batch of {batch} tiles is not possible", "", "choose at least 1")
         self.grid, self.batch = grid, batch
         self._slicer = slicer or Conditioning(grid.size)
-        self._check = check or _no_check
+        self._check, self._sees = check or _no_check, sees or _no_sees
         self._low = None if composition is None else LowPass(grid.size, grid.tile, composition)
 
     def __call__(self, denoise: Denoise, x: Tensor, level: Tensor, told: Any, step: int) -> Tensor:
@@ -81,7 +86,9 @@ class CanvasDenoiser:
         if low is None:
             return predicted
         self._check(total - 1, total)
-        told_low = self._slicer(told, x.shape[0], [Part(Region.of(self.grid.size), low.factor)])
+        parts = [Part(Region.of(self.grid.size), low.factor)]
+        told_low = self._slicer(told, x.shape[0], parts)
+        self._sees(x.shape[0], parts)
         return low(lambda latent, at: denoise(latent, at, told_low), x, level, predicted)
 
     def _tiles(self, denoise: Denoise, x: Tensor, level: Tensor, told: Any, grid: StepGrid, total: int) -> Tensor:
@@ -102,7 +109,9 @@ class CanvasDenoiser:
         """The prediction of these parts; None where memory ran out and ``batch`` is smaller now."""
         try:
             latents = torch.cat([_cut(x, part.region) for part in parts])
-            return denoise(latents, level.repeat(len(parts)), self._slicer(told, x.shape[0], parts))
+            told_parts = self._slicer(told, x.shape[0], parts)
+            self._sees(x.shape[0], parts)
+            return denoise(latents, level.repeat(len(parts)), told_parts)
         except Exception as error:
             if not memory_ran_out(error):
                 raise
@@ -150,4 +159,8 @@ def _cut(planes: Tensor, region: Region) -> Tensor:
 
 
 def _no_check(done: int, total: int) -> None:
+    pass
+
+
+def _no_sees(rows: int, parts: Sequence[Part]) -> None:
     pass

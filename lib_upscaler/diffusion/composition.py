@@ -107,13 +107,13 @@ _TINY = 1e-4
 """A latent that is nothing but noise has no signal to scale by."""
 
 
-def shrunk(planes: Tensor, factor: int) -> Tensor:
-    """Means of ``factor * factor`` px: ``(B, C, H, W)`` -> ``(B, C, h, w)``, sides multiples of 8, extended by
+def shrunk(planes: Tensor, factor: int, unit: int = UNIT) -> Tensor:
+    """Means of ``factor * factor`` px: ``(B, C, H, W)`` -> ``(B, C, h, w)``, sides multiples of ``unit``, extended by
     reflection on the right and below. As it is for a factor of 1."""
     if factor == 1:
         return planes
     for axis in (3, 2):
-        target = _cells(planes.shape[axis], factor) * factor
+        target = _cells(planes.shape[axis], factor, unit) * factor
         while planes.shape[axis] < target:
             length = planes.shape[axis]
             back = planes.flip(axis).narrow(axis, 0, min(length, target - length))
@@ -121,8 +121,8 @@ def shrunk(planes: Tensor, factor: int) -> Tensor:
     return F.avg_pool2d(planes, factor)
 
 
-def _cells(length: int, factor: int) -> int:
-    return -(-length // (factor * UNIT)) * UNIT
+def _cells(length: int, factor: int, unit: int = UNIT) -> int:
+    return -(-length // (factor * unit)) * unit
 
 
 def _planes(values: Tensor, like: Tensor) -> Tensor:

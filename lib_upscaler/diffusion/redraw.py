@@ -110,6 +110,11 @@ class Redraw:
         self._unseen: list[Region] = []
         """Tiles that have come in since then."""
 
+    @property
+    def canvas(self) -> tuple[Image.Image, Image.Image | None]:
+        """Picture and mask that the tiles are cut out of, of the grid's ``canvas``."""
+        return Image.fromarray(self._source), None if self._mask is None else Image.fromarray(self._mask)
+
     def todo(self) -> list[int]:
         """Numbers of the tiles that are redrawn, in order: those that are flat or outside of the mask are left out."""
         detail = [detail_of(self._cut(self._source, tile)) for tile in self._tiles]

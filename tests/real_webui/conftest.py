@@ -1,6 +1,7 @@
 """A real WebUI, set up beforehand, is started with the tiny checkpoint and driven by HTTP and in Chromium.
 
     python -m pytest tests/real_webui --webui DIR [--webui-python PYTHON] [--screenshots FOLDER]
+                                      [--controlnet DIR]
 
 Without ``--webui`` all is skipped. Nothing is written into DIR. The browser's tests need ``playwright`` and a Chromium
 that is installed; without, they are skipped.
@@ -28,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("a real WebUI")
     group.addoption("--webui", metavar="DIR", type=Path, help="folder of an AUTOMATIC1111 WebUI or Forge that works")
     group.addoption("--webui-python", metavar="PYTHON", type=Path, help="its Python (default: that of its venv)")
+    group.addoption("--controlnet", metavar="DIR", type=Path, help="folder of sd-webui-controlnet, for its tests")
     group.addoption("--screenshots", metavar="FOLDER", type=Path, help="where screenshots go (default: pytest's own)")
 
 
@@ -65,6 +67,17 @@ def host(request: pytest.FixtureRequest) -> Host:
     if not (folder / "launch.py").is_file() or python is None:
         pytest.fail(f"{folder} is no WebUI, or its Python is not found: --webui-python PYTHON")
     return Host(folder, python.absolute())  # not resolved: the link makes it the venv's
+
+
+@pytest.fixture(scope="session")
+def controlnet(request: pytest.FixtureRequest) -> Path:
+    """Mikubill's extension, as it is checked out; what it imports the WebUI's Python must have."""
+    folder = request.config.getoption("--controlnet", default=None)
+    if folder is None:
+        pytest.skip("needs Mikubill's ControlNet: --controlnet DIR")
+    if not (folder / "scripts" / "controlnet.py").is_file():
+        pytest.fail(f"{folder} is no sd-webui-controlnet")
+    return folder.resolve()
 
 
 @pytest.fixture(scope="session")

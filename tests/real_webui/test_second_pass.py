@@ -65,11 +65,16 @@ def _generate(server: Server, hires: dict[str, Any] | None = None, **values: Any
 
 
 def _off(one: Image.Image, other: Image.Image) -> int:
-    return int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max())
+    return int(np.abs(_rgb(one).astype(int) - _rgb(other)).max())
 
 
 def _mean_off(one: Image.Image, other: Image.Image) -> float:
-    return float(np.abs(np.asarray(one).astype(float) - np.asarray(other)).mean())
+    return float(np.abs(_rgb(one).astype(float) - _rgb(other)).mean())
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """Forge's saved pictures come back with an alpha channel."""
+    return np.asarray(image.convert("RGB"))
 
 
 # -- in tiles ----------------------------------------------------------------------------------------------------------

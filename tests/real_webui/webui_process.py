@@ -105,6 +105,10 @@ class DataFolder:
         folder.mkdir(parents=True)
         shutil.copyfile(source, folder / source.name)
 
+    def install_extension(self, source: Path) -> None:
+        """A copy of one that was checked out."""
+        shutil.copytree(source, self.extensions / source.name, ignore=shutil.ignore_patterns(".git", "__pycache__"))
+
     def outputs(self) -> list[Path]:
         """All pictures that the WebUI has saved."""
         return sorted(file for file in (self.path / "outputs").rglob("*") if file.suffix in (".png", ".jpg", ".webp"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from ...diffusion.canvas import CanvasDenoiser
@@ -16,6 +16,7 @@ from ...errors import RequestError, TrueScaleError
 from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
+from .control import on_canvas
 from .levels import levels_of
 from .replaced import Replaced
 from .sampler_hook import SamplerHook
@@ -50,10 +51,14 @@ def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) ->
     """
     slicer = Conditioning(grid.size, _REPLACED)
     whole = Composition(levels_of(p.sampler)) if composition else None
-    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole)
+    hints = on_canvas(p, grid.size, grid.tile**2)
+    if hints is not None:
+        batch = hints.at_once(batch)
+    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole, None if hints is None else hints.sees)
     hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
     steps: list[None] = []
-    with _words_of_the_bar(), hook, _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None)):
+    each_call = _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None))
+    with _words_of_the_bar(), hints or nullcontext(), hook, each_call:
         yield
     # DDIM samples nothing at all where there are few steps and the denoising strength is small.
     if steps and not hook.calls and stop_kind() is None:

@@ -7,7 +7,7 @@ from typing import Any
 from ....errors import RequestError
 from ....fields import ENGINES
 from ...sampling.checkpoint import is_known
-from ...sampling.guests import why_not
+from ...sampling.guests import why_not, why_not_each_alone
 
 __all__ = ["ONE_CANVAS", "TILES", "engine_here", "engine_of"]
 
@@ -15,15 +15,18 @@ TILES, ONE_CANVAS, _AUTO = ENGINES
 
 
 def engine_of(p: Any, asked: str) -> str:
-    """TILES or ONE_CANVAS. asked: one of ENGINES. Raises RequestError where ONE_CANVAS is asked for and cannot be."""
-    if asked == TILES:
-        return TILES
-    why = why_not(p)
-    if asked == _AUTO:
-        return TILES if why or not is_known() else ONE_CANVAS
+    """TILES or ONE_CANVAS. asked: one of ENGINES. Raises RequestError where what is asked for cannot be."""
+    why = "" if asked == TILES else why_not(p)
+    if asked == ONE_CANVAS and why:
+        todo = "switch it off" if why_not_each_alone(p) else f"choose the engine {TILES}"
+        raise RequestError("one canvas is not possible here", why, todo)
+    if asked == ONE_CANVAS or (asked == _AUTO and not why and is_known()):
+        return ONE_CANVAS
+    why = why_not_each_alone(p)
     if why:
-        raise RequestError("one canvas is not possible here", why, f"choose the engine {TILES}")
-    return ONE_CANVAS
+        todo = "switch it off" if why_not(p) else f"choose the engine {ONE_CANVAS}"
+        raise RequestError("a redraw in tiles is not possible here", why, todo)
+    return TILES
 
 
 def engine_here(asked: str) -> str:

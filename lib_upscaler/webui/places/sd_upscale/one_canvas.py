@@ -20,6 +20,7 @@ from ....errors import TrueScaleError
 from ....geometry import Size
 from ... import host
 from ...host.progress import stop_kind
+from ...sampling.control import cleaned_up, hooked
 from ...sampling.in_tiles import in_tiles, network_grid
 from ...sampling.speed import timed
 from .tiles import TileSampler
@@ -77,7 +78,8 @@ class CanvasSampler(TileSampler):
             raise Stop(whole=True)
         state.skipped = False
         p = self._copy(tiles)
-        processed = host.module("processing").process_images(p)
+        with cleaned_up(p):
+            processed = host.module("processing").process_images(p)
         stopped, state.skipped = stop_kind(), False  # the host forgets a Skip only when its next picture begins
         if not processed.images:
             if not stopped and not getattr(state, "stopping_generation", False):
@@ -94,6 +96,7 @@ class CanvasSampler(TileSampler):
 
         def tiled(*arguments: Any, **named: Any) -> Any:
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
+            hooked(p)  # or it is told
             px = self.forecast.work * self._network.size.area
             with timed(px), in_tiles(p, self._network, self._batch, self._composition):
                 return sample(*arguments, **named)

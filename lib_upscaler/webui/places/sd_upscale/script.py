@@ -24,6 +24,8 @@ from ...host.lives import SCRIPTS
 from ...host.progress import shown_as_job, stop_kind
 from ...panels.pasting import noted
 from ...sampling.checkpoint import network_memory, tile_for_checkpoint
+from ...sampling.control import ControlledTiles
+from ...sampling.guests import one_tile_at_once
 from ...takeover import choices, results
 from ...takeover.failing import as_error
 from ...takeover.handed import source_of
@@ -114,6 +116,8 @@ def _run(p: Any, values: Values) -> Any:
     if values["engine"] != ONE_CANVAS and values["composition"]:
         host.warn("the composition is kept on one canvas only")
         values["composition"] = False
+    if values["engine"] != ONE_CANVAS and one_tile_at_once(p):
+        values["batch"] = 1
     base = copy.copy(p)
     base.extra_generation_params = {**p.extra_generation_params, **infotext(values)}
     base.comments = dict(getattr(p, "comments", None) or {})
@@ -177,7 +181,8 @@ def _engine(
     mask, prompt = canvas_mask(base, enlarged.size), values["prompt"]
     if values["engine"] != ONE_CANVAS:
         job = Redraw(enlarged, redraw_settings(values), mask)
-        return job, TileSampler(base, job.grid, seed, subseed, prompt)
+        control = ControlledTiles(base, job.grid, lambda: job.canvas)
+        return job, TileSampler(base, job.grid, seed, subseed, prompt, control)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)
     how = tile_of(values), values["batch"], values["composition"]
     return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, *how)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from ....diffusion.redraw import Redraw, Redrawn, Stop, Tile
 from ....diffusion.redraw_whole import WholeRedraw
 from ....errors import TrueScaleError
 from ... import host
+from ...sampling.control import ControlledTiles, cleaned_up, script_of, with_own_pictures_padded
 from ...sampling.speed import timed
 from ...takeover.failing import as_error
 
@@ -31,9 +32,13 @@ _LATENT_NOISE = 2  # of the host's ways to fill what is masked
 class TileSampler:
     """Samples the tiles of one picture."""
 
-    def __init__(self, base: Any, grid: RedrawGrid, seed: int, subseed: int, prompt: str) -> None:
-        """base: the ``p`` to copy; it is not changed. prompt: for the tiles, "" for that of ``base``."""
+    def __init__(
+        self, base: Any, grid: RedrawGrid, seed: int, subseed: int, prompt: str, control: ControlledTiles | None = None
+    ) -> None:
+        """base: the ``p`` to copy; it is not changed. prompt: for the tiles, "" for that of ``base``. control: of the
+        picture, where a ControlNet may be on; its tiles must come one at a time."""
         self._base, self._grid, self._seed, self._subseed, self._prompt = base, grid, seed, subseed, prompt
+        self._control = control
         self._field: NoiseField | None = None
         self._tree: Callable[[object, object], Any] | None = None
         self._last: Any = None
@@ -72,7 +77,8 @@ class TileSampler:
             raise Stop(whole=True)
         state.skipped = False
         p = self._copy(tiles)
-        processed = host.module("processing").process_images(p)
+        with self._control.generation(p) if self._control is not None else cleaned_up(p):
+            processed = host.module("processing").process_images(p)
         stopping = getattr(state, "stopping_generation", False) and len(processed.images) < len(tiles)
         if state.interrupted or stopping:  # what came back is half done, or nothing
             self._note = "partly redrawn (interrupted)"
@@ -92,6 +98,9 @@ class TileSampler:
         p.init_images = [tile.picture for tile in tiles]
         p.image_mask = tiles[0].mask
         p.width, p.height = self._grid.tile.width, self._grid.tile.height
+        p.script_args = with_own_pictures_padded(
+            script_of(p), getattr(p, "script_args", ()), self._grid.size, self._grid.canvas
+        )
         p.batch_size, p.n_iter = len(tiles), 1
         p.seed, p.subseed = self._seed, self._subseed
         p.seed_resize_from_h = p.seed_resize_from_w = 0
@@ -146,7 +155,8 @@ class TileSampler:
                 p.init_latent = p.init_latent * p.mask + self._field.part(0, regions).to(p.init_latent) * p.nmask
             p.rng = TileNoise(self._field, regions)
             self._replace_tree(p, regions)
-            with timed(sum(region.size.area for region in regions) / LATENT**2):
+            hints = nullcontext() if self._control is None else self._control.sampling(p, regions[0])
+            with timed(sum(region.size.area for region in regions) / LATENT**2), hints:
                 return sample(*arguments, **named)
 
         return with_our_noise
