@@ -114,6 +114,7 @@ def first_pass(pp: Any, enabled: bool | None = None, **values: Any) -> None:
 def process(pp: Any, enabled: bool | None = None, **values: Any) -> None:
     """Upscale ``pp.image``. What happens on failure is in ``failing``; after generating the picture stays as it is."""
     caller = find_caller()
+    results.begins(caller)
     batch_begins(caller)
     try:
         if enabled:

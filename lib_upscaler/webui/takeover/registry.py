@@ -113,9 +113,17 @@ class Registry:
             loader.load_upscalers = original
 
     def update(self) -> None:
-        """Bring the host's list in line with the setting and with the files that are there."""
-        if not settings().takeover or health.problem():
+        """Bring the host's list in line with the setting and with the files that are there.
+
+        Where TrueScale cannot run, the host's own networks run as they always did; the names that only ours had stay,
+        and say why: whoever asks for them by the API would be told that there is no such upscaler.
+        """
+        if not settings().takeover:
             self._give_back()
+            return
+        if health.problem():
+            self._give_back()
+            self._append_ours()
             return
         entries = host.upscalers()
         for place, entry in enumerate(entries):
@@ -124,6 +132,11 @@ class Registry:
                 entries[place] = self._entry_like(entry, ours)
                 self._replaced.append((entry, entries[place]))
         self._find_ldsr()
+        self._append_ours()
+
+    def _append_ours(self) -> None:
+        """The files that the host does not list, behind its own."""
+        entries = host.upscalers()
         known = {_identity(entry.data_path) for entry in entries if entry.data_path}
         names = {entry.name for entry in entries}
         for model in service().library.models():
