@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from model_names import ANIME, PLUS, VIDEO
+from side_by_side import true_output
 from webui_browser import Ui, open_ui
 from webui_process import DataFolder, Host, Server
 
@@ -124,15 +125,14 @@ def photo(shared: Path) -> Callable[[int, int], Image.Image]:
 
 
 @pytest.fixture
-def true_levels(host: Host, shared: Path, tmp_path: Path) -> Callable[..., np.ndarray]:
+def true_levels(shared: Path, tmp_path: Path) -> Callable[..., np.ndarray]:
     """``true_levels(image, model, size=None)``: the network's true output, ``(H, W, 3)`` in levels."""
 
     def levels(image: Image.Image, model: str, size: tuple[int, int] | None = None) -> np.ndarray:
         source, result = tmp_path / "true-source.png", tmp_path / "true.npy"
         image.convert("RGB").save(source)
         model_file = shared / "models" / f"{model}.safetensors"
-        host.run(HERE / "true_network.py", model_file, source, result, *(size or ()))
-        return np.load(result)
+        return true_output(model_file, source, result, *(size or ()))
 
     return levels
 

@@ -66,7 +66,7 @@ def _compare(server: Server, source: Path, theirs: Image.Image, options: argpars
     small = Image.open(source)
     results = {"the WebUI alone": theirs, "with TrueScale": server.http.extras(small, NAMES[PLUS], 4)}
     exact = server.http.upscale(small, upscaler_1=NAMES[PLUS], scale=4, precision="exact")[0]
-    true = true_levels(server.host, options.models.resolve() / f"{PLUS}.safetensors", source)
+    true = true_levels(options.models.resolve() / f"{PLUS}.safetensors", source)
     for line in measured(small, {**results, "the same, exact": exact}, true):
         _say(line)
     font = options.webui / "modules" / "Roboto-Regular.ttf"

@@ -97,6 +97,7 @@ def test_infotext_is_pasted(ui: Ui) -> None:
 def test_the_step_after_generating(
     host: Host, new_data: Callable[..., DataFolder], chromium: str, screenshots: Path
 ) -> None:
+    host.has.needs("step_after_generating")
     data = new_data(models=(VIDEO,), postprocessing_enable_in_main_ui=["TrueScale"])
     with Server(host, data) as server, open_ui(chromium, server.port, height=1600) as ui:
         ui.tab("txt2img")

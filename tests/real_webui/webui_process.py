@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from webui_abilities import Abilities
 from webui_http import Http
 
 __all__ = ["CHECKOUT", "DataFolder", "Host", "Server", "wait_until"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-_ARGUMENTS = (
+_FLAGS = (
     *("--skip-prepare-environment", "--skip-torch-cuda-test", "--skip-version-check", "--disable-console-progressbars"),
-    *("--use-cpu", "all", "--no-half", "--api", "--no-download-sd-model", "--do-not-download-clip"),
+    *("--no-half", "--api", "--no-download-sd-model", "--do-not-download-clip"),
 )
 _ENVIRONMENT = {
     "COMMANDLINE_ARGS": "",
@@ -48,8 +49,9 @@ class Host:
     python: Path
 
     @property
-    def is_forge(self) -> bool:
-        return (self.folder / "modules_forge").is_dir()
+    def has(self) -> Abilities:
+        """What it has and lacks."""
+        return Abilities(self.folder)
 
     def run(self, *words: str | Path, **more: Any) -> str:
         """What a program run by the WebUI's Python says. Raises CalledProcessError."""
@@ -143,9 +145,11 @@ class Server:
 
     def start(self) -> None:
         """Until the WebUI says that it has started; ``seconds`` is the time that took."""
-        words = ["launch.py", *_ARGUMENTS, "--port", str(self.port), "--data-dir", str(self.data.path)]
-        if self.host.is_forge:  # which else takes a GPU, and refuses its own page's scripts if the data lie elsewhere
-            words += ["--always-cpu", "--gradio-allowed-path", str(self.host.folder)]
+        has = self.host.has
+        words = ["launch.py", *has.known(_FLAGS), *has.on_the_processor]
+        words += ["--port", str(self.port), "--data-dir", str(self.data.path)]
+        if has.is_forge:  # which refuses its own page's scripts if the data lie elsewhere
+            words += ["--gradio-allowed-path", str(self.host.folder)]
         environment = {**os.environ, **_ENVIRONMENT, "TMPDIR": str(self.data.path / "tmp"), **self.environment}
         environment.setdefault("OMP_NUM_THREADS", "1")
         started = time.monotonic()
@@ -162,7 +166,7 @@ class Server:
         self.seconds, self.processor_seconds = time.monotonic() - started, self._processor_seconds()
         # Not asked before: the host adds to its API after it has begun to serve, which a request in between ends.
         wait_until(self.http.answers, 30, lambda: self.log[-3000:])
-        if not self.host.is_forge:  # which loads the checkpoint for the first picture
+        if has.loads_at_start:
             self.wait_for_log("Model loaded in", _START_SECONDS)
 
     def _processor_seconds(self) -> float:

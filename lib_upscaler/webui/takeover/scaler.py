@@ -100,7 +100,7 @@ class Scaler:
                     return result.image.convert("RGB")
                 from .handed import give_back
 
-                return give_back(result.image, metadata, caller)
+                return give_back(result.image, metadata, caller, img)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:
