@@ -69,11 +69,11 @@ def host(request: pytest.FixtureRequest) -> Host:
 
 
 @pytest.fixture(scope="session")
-def new_data(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DataFolder]:
+def new_data(host: Host, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DataFolder]:
     """Makes a fresh data folder: ``new_data(truescale=True, scripts=("probe",), models=(ANIME,), **settings)``."""
 
     def make(truescale: bool = True, scripts: tuple[str, ...] = ("probe",), models=(), **settings) -> DataFolder:
-        data = DataFolder(tmp_path_factory.mktemp("webui"), shared / "webui-fixture")
+        data = DataFolder(tmp_path_factory.mktemp("webui"), shared / "webui-fixture", host.has.settings_at_start)
         if truescale:
             data.install_truescale()
         for name in scripts:

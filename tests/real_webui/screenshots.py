@@ -104,7 +104,9 @@ def _data(host: Host, path: Path, options: argparse.Namespace, **settings) -> Da
     """With the networks where the host looks for its own, in the only form that it reads there."""
     models = options.models.resolve()
     path.mkdir()
-    data = DataFolder(path / "data", (options.fixture or models.parent / "webui-fixture").resolve())
+    data = DataFolder(
+        path / "data", (options.fixture or models.parent / "webui-fixture").resolve(), host.has.settings_at_start
+    )
     data.settings(**settings)
     folder = data.path / "models" / "RealESRGAN"
     folder.mkdir()

@@ -129,6 +129,7 @@ def test_progress(opened: Ui, server: Server, photo, screenshots: Path, tmp_path
 
 
 def test_interrupt(opened: Ui, server: Server, photo, screenshots: Path, tmp_path: Path) -> None:
+    server.host.has.needs("interrupt_in_extras")
     before = server.data.outputs()
     opened.choose(f"{PANEL}_upscaler_1", PLUS)
     _upload(opened, photo(320, 240), tmp_path / "photo.png")
@@ -149,7 +150,7 @@ def test_an_error_in_words(opened: Ui, photo, screenshots: Path, tmp_path: Path)
     opened.choose(f"{PANEL}_upscaler_1", "broken")
     _upload(opened, photo(64, 48), tmp_path / "photo.png")
     opened.run("extras")
-    opened.page.locator("#html_log_extras").first.scroll_into_view_if_needed()
+    opened.page.locator("#tab_extras .error").first.scroll_into_view_if_needed()
     opened.shot(screenshots / "error.png")
 
     assert "cannot load the model 'broken.pth'" in opened.text("#tab_extras .error")

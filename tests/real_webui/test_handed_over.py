@@ -73,5 +73,5 @@ def test_an_upload_of_sixteen_bits_is_refused_in_words(
         ui.choose("extras_upscaler_1", VIDEO)
     ui.upload("extras_image", _deep(tmp_path / "depth.png"))
     ui.run("extras")
-    ui.page.wait_for_function("() => document.getElementById('html_log_extras').innerText.includes('16 or 32 bits')")
+    ui.page.locator("#tab_extras .error", has_text="16 or 32 bits").wait_for()
     ui.shot(screenshots / f"deep-{door}.png")

@@ -109,6 +109,8 @@ def test_hires_fix(
 def test_the_hosts_entry_to_be_fetched_takes_the_file_that_is_there(
     alias: str, server: Server, photo: Photo, true_levels: True_
 ) -> None:
+    if alias not in server.http.upscalers():
+        pytest.skip(f"this WebUI lists no {alias}")
     source = photo(64, 56)
 
     assert decibels(server.http.extras(source, alias), true_levels(source, ANIME)) >= 45

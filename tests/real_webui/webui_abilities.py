@@ -50,6 +50,12 @@ class Abilities:
     def models_dir(self) -> bool:
         return "--models-dir" in self.flags
 
+    @cached_property
+    def settings_at_start(self) -> dict[str, str]:
+        """Without them it takes its settings for those of an older version, and asks at the console."""
+        stamp = re.search(r'^VERSION_UID.*= "(\w+)"', self._text("modules/launch_utils.py"), re.M)
+        return {"VERSION_UID": stamp.group(1)} if stamp else {}
+
     # -- what it does --------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -75,6 +81,11 @@ class Abilities:
     def progress_in_extras(self) -> bool:
         """A bar and a live preview while a picture of the Extras is made."""
         return "function submit_extras" in self._text("javascript/ui.js")
+
+    @cached_property
+    def interrupt_in_extras(self) -> bool:
+        """A button for it."""
+        return "Toprow" in self._text("modules/ui_postprocessing.py")
 
     @cached_property
     def hands_over_transparency(self) -> bool:
@@ -105,6 +116,7 @@ _LACKING = {
     "models_dir": "has no --models-dir",
     "upscaling_as_accordion": "has no accordion to switch upscaling off in the Extras",
     "progress_in_extras": "shows no progress in the Extras",
+    "interrupt_in_extras": "has no button to interrupt in the Extras",
     "infotext_per_picture": "writes the same infotext for all pictures of a job",
     "leaves_pictures_out": "ends a whole batch where one picture fails",
     "step_after_generating": "has no steps of the Extras in txt2img",

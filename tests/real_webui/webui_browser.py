@@ -30,6 +30,16 @@ _SHOW_TAB = """(id) => {
     const buttons = gradioApp().querySelectorAll('#tabs > .tab-nav > button');
     buttons[panes.findIndex((pane) => pane.id === id)].click();
 }"""
+# A job that is refused at once shows its bar for a moment only.
+_WATCH = """(bar) => {
+    window.barWasSeen = false;
+    const observer = new MutationObserver(() => {
+        if (!gradioApp().querySelector(bar)) return;
+        window.barWasSeen = true;
+        observer.disconnect();
+    });
+    observer.observe(document.body, {childList: true, subtree: true});
+}"""
 # When its accordion Hires. fix is opened, without any extension.
 _OWN_ERRORS_OF_THE_HOST = ("Cannot read properties of undefined (reading 'props')",)
 _MILLISECONDS = 120_000
@@ -145,10 +155,10 @@ class Ui:
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
     def start(self, tab: str) -> None:
-        """Press Generate; the job's bar is there."""
-        bar = self._bar(tab)
+        """Press Generate; the job's bar is there, or was."""
+        self.page.evaluate(_WATCH, self._bar(tab))
         self.page.locator(f"#{tab}_generate").first.click()
-        self.page.wait_for_selector(bar, state="attached")
+        self.page.wait_for_function("() => window.barWasSeen")
 
     def wait_for_end(self, tab: str) -> None:
         """Until the job's bar is gone, and the result is there."""

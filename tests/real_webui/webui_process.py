@@ -9,9 +9,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from webui_abilities import Abilities
@@ -63,9 +64,9 @@ class Host:
 class DataFolder:
     """What ``--data-dir`` names: settings, extensions, models and outputs of one WebUI."""
 
-    def __init__(self, path: Path, fixture: Path) -> None:
-        """fixture: the folder with the tiny checkpoint."""
-        self.path = path
+    def __init__(self, path: Path, fixture: Path, always: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """fixture: the folder with the tiny checkpoint. always: settings without which the host does not start."""
+        self.path, self._always = path, always
         self.esrgan = path / "models" / "ESRGAN"
         self.extensions = path / "extensions"
         checkpoints = path / "models" / "Stable-diffusion"
@@ -78,7 +79,7 @@ class DataFolder:
 
     def settings(self, **values: Any) -> None:
         """The host's settings; a preview that needs no model file, beside what is given."""
-        content = {"show_progress_type": "Approx cheap", **values}
+        content = {"show_progress_type": "Approx cheap", **self._always, **values}
         (self.path / "config.json").write_text(json.dumps(content), encoding="utf-8")
 
     def add_models(self, *files: Path) -> None:
