@@ -81,7 +81,7 @@ def test_infotext_is_pasted(ui: Ui) -> None:
     ui.page.locator("#paste").first.click()
     ui.page.wait_for_timeout(2500)
 
-    assert ui.page.locator(f"#{HIRES}-visible-checkbox").is_checked()
+    assert ui.is_on(HIRES)
     assert ui.value(f"{HIRES}_upscaler_2") == VIDEO
     assert ui.value(f"{HIRES}_upscaler_2_visibility") == "0.25"
     assert ui.value(f"{HIRES}_precision") == "exact"
@@ -90,7 +90,7 @@ def test_infotext_is_pasted(ui: Ui) -> None:
     ui.page.locator("#paste").first.click()
     ui.page.wait_for_timeout(2500)
 
-    assert not ui.page.locator(f"#{HIRES}-visible-checkbox").is_checked()
+    assert not ui.is_on(HIRES)
     assert ui.value(f"{HIRES}_upscaler_2") == "None"
 
 

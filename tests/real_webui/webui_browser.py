@@ -102,6 +102,10 @@ class Ui:
         self.page.locator(f"#{elem_id} > .label-wrap").click()
         self.page.wait_for_timeout(700)
 
+    def is_on(self, elem_id: str) -> bool:
+        """Of an accordion that is a switch."""
+        return self.page.locator(f"#{elem_id}-checkbox input").is_checked()
+
     def choices(self, elem_id: str) -> list[str]:
         """What a drop-down offers."""
         field = self.page.locator(f"#{elem_id} input")

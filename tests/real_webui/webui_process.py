@@ -40,6 +40,7 @@ _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 _START_SECONDS = 240
+_OUTPUTS = ("txt2img_samples", "img2img_samples", "extras_samples", "txt2img_grids", "img2img_grids", "save")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class DataFolder:
 
     def settings(self, **values: Any) -> None:
         """The host's settings; a preview that needs no model file, beside what is given."""
-        content = {"show_progress_type": "Approx cheap", **self._always, **values}
+        folders = {f"outdir_{name}": str(self.path / "outputs" / name) for name in _OUTPUTS}  # 1.6: not below data-dir
+        content = {"show_progress_type": "Approx cheap", **folders, **self._always, **values}
         (self.path / "config.json").write_text(json.dumps(content), encoding="utf-8")
 
     def add_models(self, *files: Path) -> None:

@@ -1,8 +1,8 @@
 """What gradio drops of an uploaded picture before anybody sees it.
 
 Grey pictures of 16 bits: gradio and the host make them RGB by cutting off what is above 255, which gives white. In the
-Extras they are refused, as everywhere; Stable Diffusion, which works in 8 bits anyway, gets them scaled. Transparency in
-the Extras of older hosts: it is let in.
+Extras they are refused, as everywhere; Stable Diffusion, which works in 8 bits anyway, gets them scaled.
+Transparency in the Extras of older hosts: it is let in.
 """
 
 from __future__ import annotations
