@@ -36,7 +36,8 @@ EACH_HOST = pytest.mark.parametrize("name", FACTS)
 
 def test_all_hosts_are_recorded() -> None:
     assert set(FACTS) == {
-        "a1111-1.6.0", "a1111-1.7.0", "a1111-1.8.0", "a1111-1.9.4", "a1111-1.10.1", "forge", "forge-classic", "reforge",
+        "a1111-1.6.0", "a1111-1.7.0", "a1111-1.8.0", "a1111-1.9.4", "a1111-1.10.1", "forge", "forge-classic", "neo",
+        "reforge",
     }  # fmt: skip
 
 
@@ -210,7 +211,8 @@ def test_the_host_has_what_the_takeover_and_the_panels_stand_on(name: str) -> No
     assert "UpscalerESRGAN" in facts["upscaler_classes"]
     assert facts["elem_ids"]["txt2img_hr_upscaler"]
     assert facts["flags"]["esrgan-models-path"]
-    assert all(facts["attributes"]["modules.upscaler.UpscalerData"].values())
+    entry = facts["attributes"]["modules.upscaler.UpscalerData"]
+    assert {each for each, there in entry.items() if not there} <= {"local_data_path"}  # Neo, and the test below
     assert all(facts["attributes"]["modules.script_callbacks.ImageSaveParams"].values())
 
 
@@ -274,6 +276,27 @@ def test_a_host_without(names: list[str], start_host: StartHost) -> None:
     result = host.extras(picture(), ours={"enabled": True, "upscaler_1": "four"})
     assert off(result.pictures[0], true_picture("four", picture())) <= 1
     host.press("truescale_extras_refresh")
+
+
+def test_a_host_whose_entries_know_no_local_path(start_host: StartHost) -> None:
+    """Neo, which lists nothing that is still to be fetched."""
+
+    def change(host: FakeHost) -> None:
+        entry = host.module("upscaler").UpscalerData
+        plain = entry.__init__
+
+        def __init__(self: Any, name: str, path: str | None, *rest: Any, **more: Any) -> None:  # noqa: N807
+            plain(self, name, path, *rest, **more)
+            if not str(path).startswith("http"):
+                del self.local_data_path
+
+        entry.__init__ = __init__
+
+    host = start_host(change=change, truescale_precision="exact")
+    result = host.extras(picture(), upscale={"upscaler_1_name": "four", "upscale_by": 4.0})
+
+    assert off(result.pictures[0], true_picture("four", picture())) <= 1
+    assert host.host_ran == []
 
 
 def test_a_host_without_a_downloader(start_host: StartHost) -> None:
