@@ -87,10 +87,12 @@ def new_data(host: Host, shared: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def pickled(host: Host, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smaller network as a .pth, the only kind that the host itself lists."""
+    """The smaller network as a .pth, the only kind that each host itself lists, in the form of PyTorch 1: before 1.10
+    AUTOMATIC1111 refuses what PyTorch 2.1 writes, and gives a Lanczos picture."""
     file = tmp_path_factory.mktemp("pickled") / f"{ANIME}.pth"
     program = (
-        "import sys, torch, safetensors.torch as s; torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2])"
+        "import sys, torch, safetensors.torch as s;"
+        " torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2], _use_new_zipfile_serialization=False)"
     )
     host.run("-c", program, shared / "models" / f"{ANIME}.safetensors", file)
     return file

@@ -111,7 +111,8 @@ def _data(host: Host, path: Path, options: argparse.Namespace, **settings) -> Da
     folder = data.path / "models" / "RealESRGAN"
     folder.mkdir()
     program = (
-        "import sys, torch, safetensors.torch as s; torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2])"
+        "import sys, torch, safetensors.torch as s;"
+        " torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2], _use_new_zipfile_serialization=False)"
     )
     for name in (PLUS, ANIME):
         host.run("-c", program, models / f"{name}.safetensors", folder / f"{name}.pth")
