@@ -106,6 +106,10 @@ class Ui:
         """Of an accordion that is a switch."""
         return self.page.locator(f"#{elem_id}-checkbox input").is_checked()
 
+    def is_enabled(self, elem_id: str) -> bool:
+        """Of a drop-down; Classic's second upscaler is not before it has a visibility."""
+        return self.page.locator(f"#{elem_id} input").first.is_enabled()
+
     def choices(self, elem_id: str) -> list[str]:
         """What a drop-down offers."""
         field = self.page.locator(f"#{elem_id} input")
