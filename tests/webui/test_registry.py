@@ -271,6 +271,22 @@ def test_the_hosts_fallback_for_an_empty_folder_is_fetched_under_its_name(start_
     assert (host.models / "ESRGAN_4x.pth").is_file()
 
 
+def test_a_refresh_of_the_host_by_its_own_name_for_it_keeps_ours(start_host: StartHost) -> None:
+    """Neo's step "Upscale" has imported the function before ours is in its place."""
+    host = start_host(ui=False)
+    steps = host.module("scripts").postprocessing_scripts_data
+    step = next(one for one in steps if one.script_class.name == "Upscale").module
+    original = host.module("modelloader").load_upscalers.truescale_wraps
+    step.load_upscalers = original
+    host.show()
+    step.load_upscalers()
+
+    assert host.names() == [*OWN_LIST, SHIPPED]
+    assert type(host.entry("four").scaler).__name__ == "Scaler"
+    host.module("script_callbacks").script_unloaded_callback()
+    assert step.load_upscalers is original
+
+
 # -- something is missing ----------------------------------------------------------------------------------------------
 
 
