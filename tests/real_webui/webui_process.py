@@ -55,6 +55,11 @@ class Host:
         """What it has and lacks."""
         return Abilities(self.folder)
 
+    @property
+    def is_forge(self) -> bool:
+        """Forge and its kin, which know a checkpoint by its widths."""
+        return self.has.is_forge
+
     def run(self, *words: str | Path, **more: Any) -> str:
         """What a program run by the WebUI's Python says. Raises CalledProcessError."""
         command = [str(word) for word in (self.python, *words)]
