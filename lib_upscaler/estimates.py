@@ -18,7 +18,7 @@ from .pictures.resample import BAND_BYTES
 from .planning.job import Foreign, Run, Sample, Step, Walk, alpha_route
 from .planning.passes import SAMPLED, Outlook, limits_for, outlook, tiles_at_once
 from .running.ldsr.sampler import forecast
-from .running.limits import CPU_SHARE, memory_budget
+from .running.limits import CPU_SHARE, is_known, memory_budget
 from .running.precision import PRECISIONS, ChosenPrecision, NotMeasured, choose
 from .running.speeds import PICTURES, expected, network_names, sampler_names
 from .walker import FOREIGN, cut_most, picture_limit
@@ -44,7 +44,8 @@ class Estimate:
     precision: as far as it is known. "auto" is measured when a network first runs; until then it is taken for float32.
     seconds: without loading; None while nothing like it has run on this device, and with a problem.
     memory_bytes: the peak that is planned; on the CPU with all pictures, on other devices of what lies there. With a
-        problem: what the pictures alone take at least. free_bytes: what the job may take at most.
+        problem: what the pictures alone take at least. free_bytes: what the job may take at most; free_known: whether
+        that is the device's own, which DirectML does not tell.
     problem: the words of the error that the run would raise, "" if there is none.
     steps: those that will be carried out, of the last stage. plan: all of them, for ``upscaler.upscale`` to carry out.
     """
@@ -61,6 +62,7 @@ class Estimate:
     problem: str = ""
     steps: tuple[Step, ...] = field(default=(), repr=False)
     plan: Plan | None = field(default=None, compare=False, repr=False)
+    free_known: bool = True
 
     @property
     def fits(self) -> bool:
@@ -156,6 +158,7 @@ class _Forecast:
             free_bytes=may_take,
             problem=problem,
             steps=tuple(self.walk.steps),
+            free_known=is_known(self.device),
         )
 
     def _strategy(self, passes: list[Outlook]) -> str:

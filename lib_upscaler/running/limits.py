@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import torch
 
-__all__ = ["available_bytes", "free_cache", "is_out_of_memory", "memory_budget"]
+__all__ = ["available_bytes", "free_cache", "is_known", "is_out_of_memory", "memory_budget"]
 
 CUDA_SHARE, CPU_SHARE = 0.8, 0.7
 """Of what is free, how much a job may take when the user sets no limit."""
@@ -38,8 +38,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def free_cache(device: torch.device) -> None:
     """Let go of tensors that nobody uses any more, and of the memory that torch keeps for the next ones."""
     gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
+    if device.type in ("cuda", "mps", "xpu"):
+        getattr(torch, device.type).empty_cache()
 
 
 def available_bytes(device: torch.device) -> int:
@@ -47,14 +47,30 @@ def available_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if device.type == "xpu":
+        return _free_on_xpu(device)
     available = psutil.virtual_memory().available
     limit = _cgroup_free()
     return available if limit is None else min(available, limit)
 
 
+def is_known(device: torch.device) -> bool:
+    """Whether the device's own memory can be asked for: DirectML's cannot, so that the computer's stands for it."""
+    return device.type in ("cpu", "cuda", "mps", "xpu")
+
+
+def _free_on_xpu(device: torch.device) -> int:
+    """Before PyTorch 2.6 it does not tell what others hold."""
+    xpu = torch.xpu
+    if hasattr(xpu, "mem_get_info"):
+        free, _ = xpu.mem_get_info(device)
+        return int(free + xpu.memory_reserved(device) - xpu.memory_allocated(device))
+    return int(xpu.get_device_properties(device).total_memory - xpu.memory_allocated(device))
+
+
 def memory_budget(device: torch.device, limit: int | None) -> int:
     """Bytes that a job may use on the device: a share of what is free, at most ``limit``."""
-    share = CUDA_SHARE if device.type == "cuda" else CPU_SHARE
+    share = CUDA_SHARE if device.type in ("cuda", "xpu") else CPU_SHARE
     budget = int(available_bytes(device) * share)
     return budget if limit is None else min(budget, limit)
 

@@ -58,6 +58,7 @@ def _settings_changed() -> None:
 def _before_ui() -> None:
     PAGE.end()
     cache.protect()
+    REGISTRY.hand_out()
     xyz.add_axes()
 
 

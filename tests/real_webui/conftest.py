@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from model_names import ANIME, PLUS, VIDEO
+from side_by_side import true_output
 from webui_browser import Ui, open_ui
 from webui_process import DataFolder, Host, Server
 
@@ -81,11 +82,11 @@ def controlnet(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def new_data(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DataFolder]:
+def new_data(host: Host, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., DataFolder]:
     """Makes a fresh data folder: ``new_data(truescale=True, scripts=("probe",), models=(ANIME,), **settings)``."""
 
     def make(truescale: bool = True, scripts: tuple[str, ...] = ("probe",), models=(), **settings) -> DataFolder:
-        data = DataFolder(tmp_path_factory.mktemp("webui"), shared / "webui-fixture")
+        data = DataFolder(tmp_path_factory.mktemp("webui"), shared / "webui-fixture", host.has.settings_at_start)
         if truescale:
             data.install_truescale()
         for name in scripts:
@@ -99,10 +100,12 @@ def new_data(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
 @pytest.fixture(scope="session")
 def pickled(host: Host, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smaller network as a .pth, the only kind that the host itself lists."""
+    """The smaller network as a .pth, the only kind that each host itself lists, in the form of PyTorch 1: before 1.10
+    AUTOMATIC1111 refuses what PyTorch 2.1 writes, and gives a Lanczos picture."""
     file = tmp_path_factory.mktemp("pickled") / f"{ANIME}.pth"
     program = (
-        "import sys, torch, safetensors.torch as s; torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2])"
+        "import sys, torch, safetensors.torch as s;"
+        " torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2], _use_new_zipfile_serialization=False)"
     )
     host.run("-c", program, shared / "models" / f"{ANIME}.safetensors", file)
     return file
@@ -137,15 +140,14 @@ def photo(shared: Path) -> Callable[[int, int], Image.Image]:
 
 
 @pytest.fixture
-def true_levels(host: Host, shared: Path, tmp_path: Path) -> Callable[..., np.ndarray]:
+def true_levels(shared: Path, tmp_path: Path) -> Callable[..., np.ndarray]:
     """``true_levels(image, model, size=None)``: the network's true output, ``(H, W, 3)`` in levels."""
 
     def levels(image: Image.Image, model: str, size: tuple[int, int] | None = None) -> np.ndarray:
         source, result = tmp_path / "true-source.png", tmp_path / "true.npy"
         image.convert("RGB").save(source)
         model_file = shared / "models" / f"{model}.safetensors"
-        host.run(HERE / "true_network.py", model_file, source, result, *(size or ()))
-        return np.load(result)
+        return true_output(model_file, source, result, *(size or ()))
 
     return levels
 

@@ -66,7 +66,7 @@ def _compare(server: Server, source: Path, theirs: Image.Image, options: argpars
     small = Image.open(source)
     results = {"the WebUI alone": theirs, "with TrueScale": server.http.extras(small, NAMES[PLUS], 4)}
     exact = server.http.upscale(small, upscaler_1=NAMES[PLUS], scale=4, precision="exact")[0]
-    true = true_levels(server.host, options.models.resolve() / f"{PLUS}.safetensors", source)
+    true = true_levels(options.models.resolve() / f"{PLUS}.safetensors", source)
     for line in measured(small, {**results, "the same, exact": exact}, true):
         _say(line)
     font = options.webui / "modules" / "Roboto-Regular.ttf"
@@ -104,12 +104,15 @@ def _data(host: Host, path: Path, options: argparse.Namespace, **settings) -> Da
     """With the networks where the host looks for its own, in the only form that it reads there."""
     models = options.models.resolve()
     path.mkdir()
-    data = DataFolder(path / "data", (options.fixture or models.parent / "webui-fixture").resolve())
+    data = DataFolder(
+        path / "data", (options.fixture or models.parent / "webui-fixture").resolve(), host.has.settings_at_start
+    )
     data.settings(**settings)
     folder = data.path / "models" / "RealESRGAN"
     folder.mkdir()
     program = (
-        "import sys, torch, safetensors.torch as s; torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2])"
+        "import sys, torch, safetensors.torch as s;"
+        " torch.save({'params_ema': s.load_file(sys.argv[1])}, sys.argv[2], _use_new_zipfile_serialization=False)"
     )
     for name in (PLUS, ANIME):
         host.run("-c", program, models / f"{name}.safetensors", folder / f"{name}.pth")

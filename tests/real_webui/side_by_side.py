@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,9 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from likeness import decibels, levels_off
-from webui_process import Host
 
-__all__ = ["measured", "sheet", "true_levels"]
+__all__ = ["measured", "sheet", "true_levels", "true_output"]
 
 Levels = Callable[[tuple[int, int]], np.ndarray]
 
@@ -21,15 +22,21 @@ _ZOOM = 8  # px of the sheet for each of the source
 _GAP, _LABEL = 4, 62  # px
 
 
-def true_levels(host: Host, model: Path, source: Path) -> Levels:
+def true_output(model: Path, source: Path, result: Path, *size: int) -> np.ndarray:
+    """The untiled network's output ``(H, W, 3)`` in levels, by this Python: hosts have any spandrel, or none."""
+    words = [sys.executable, _PROGRAM, model, source, result, *size]
+    subprocess.run([str(word) for word in words], check=True)
+    return np.load(result)
+
+
+def true_levels(model: Path, source: Path) -> Levels:
     """Gives the untiled network's output ``(H, W, 3)`` in float; where another size is asked for, resampled to it."""
     levels: dict[tuple[int, int], np.ndarray] = {}
 
     def of(size: tuple[int, int]) -> np.ndarray:
         if size not in levels:
             result = source.with_suffix(".npy")
-            host.run(_PROGRAM, model, source, result, *map(str, size))
-            levels[size] = np.load(result).clip(0, 255)
+            levels[size] = true_output(model, source, result, *size).clip(0, 255)
         return levels[size]
 
     return of

@@ -75,9 +75,7 @@ def test_a_nested_img2img_as_adetailers(upscaler: str, server: Server) -> None:
 
 
 def test_xyz_plot_over_upscaler_2(server: Server) -> None:
-    index = _axis(server, "[TrueScale] Hires upscaler 2")
-    no_axis, legend_and_single_pictures, rest = [0, "", []], [True, True], [False] * 5
-    arguments = [index, "", ["None", VIDEO], *no_axis, *no_axis, *legend_and_single_pictures, *rest, 0, False]
+    arguments = _plot(server, "[TrueScale] Hires upscaler 2", ["None", VIDEO])
     pictures, texts = _hires(server, ANIME, script_name="x/y/z plot", script_args=arguments, batch_size=1)
 
     assert len(pictures) == 3, "the grid and two pictures"
@@ -86,8 +84,11 @@ def test_xyz_plot_over_upscaler_2(server: Server) -> None:
     assert pictures[1].tobytes() != pictures[2].tobytes()
 
 
-def _axis(server: Server, label: str) -> int:
-    """Its place in the plot's list of txt2img."""
+def _plot(server: Server, axis: str, values: list[str]) -> list:
+    """Arguments of the plot in txt2img, of which hosts have others behind the axes: one axis, and single pictures."""
     scripts = server.http.get("/sdapi/v1/script-info")
-    plot = next(one for one in scripts if one["name"] == "x/y/z plot" and not one["is_img2img"])
-    return next(one for one in plot["args"] if one["label"] == "X type")["choices"].index(label)
+    plot = next(one for one in scripts if one["name"] == "x/y/z plot" and not one["is_img2img"])["args"]
+    arguments = [one["value"] for one in plot]
+    arguments[:9] = [plot[0]["choices"].index(axis), "", values, *[0, "", []] * 2]
+    arguments[[one["label"] for one in plot].index("Include Sub Images")] = True
+    return arguments

@@ -29,8 +29,7 @@ def test_folders_by_options(
     host: Host, new_data: Callable[..., DataFolder], shared: Path, tmp_path: Path, photo
 ) -> None:
     """``--models-dir``, and ``--esrgan-models-path`` beside it."""
-    if "--models-dir" not in (host.folder / "modules" / "cmd_args.py").read_text(encoding="utf-8"):
-        pytest.skip("this WebUI has no --models-dir: AUTOMATIC1111 has it from 1.10.0 on")
+    host.has.needs("models_dir")
     models, more = tmp_path / "models", tmp_path / "more"
     shutil.copytree(new_data(models=(VIDEO,)).path / "models", models, symlinks=True)
     more.mkdir()

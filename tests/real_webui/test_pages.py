@@ -81,7 +81,7 @@ def test_infotext_is_pasted(ui: Ui) -> None:
     ui.page.locator("#paste").first.click()
     ui.page.wait_for_timeout(2500)
 
-    assert ui.page.locator(f"#{HIRES}-visible-checkbox").is_checked()
+    assert ui.is_on(HIRES)
     assert ui.value(f"{HIRES}_upscaler_2") == VIDEO
     assert ui.value(f"{HIRES}_upscaler_2_visibility") == "0.25"
     assert ui.value(f"{HIRES}_precision") == "exact"
@@ -90,13 +90,14 @@ def test_infotext_is_pasted(ui: Ui) -> None:
     ui.page.locator("#paste").first.click()
     ui.page.wait_for_timeout(2500)
 
-    assert not ui.page.locator(f"#{HIRES}-visible-checkbox").is_checked()
+    assert not ui.is_on(HIRES)
     assert ui.value(f"{HIRES}_upscaler_2") == "None"
 
 
 def test_the_step_after_generating(
     host: Host, new_data: Callable[..., DataFolder], chromium: str, screenshots: Path
 ) -> None:
+    host.has.needs("step_after_generating")
     data = new_data(models=(VIDEO,), postprocessing_enable_in_main_ui=["TrueScale"])
     with Server(host, data) as server, open_ui(chromium, server.port, height=1600) as ui:
         ui.tab("txt2img")

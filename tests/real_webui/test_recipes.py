@@ -10,29 +10,28 @@ from safetensors.torch import load_file, save_file
 
 from likeness import levels_off
 from model_names import VIDEO
+from side_by_side import true_output
 from webui_browser import Ui
-from webui_process import Host, Server
+from webui_process import Server
 
 PANEL = "truescale_extras"
-HERE = Path(__file__).resolve().parent
 RECIPE = f"{VIDEO}@25 & other@75"
 
 
-def _true(host: Host, model: Path, source: np.ndarray, folder: Path) -> np.ndarray:
+def _true(model: Path, source: np.ndarray, folder: Path) -> np.ndarray:
     Image.fromarray(np.ascontiguousarray(source)).save(folder / "view.png")
-    host.run(HERE / "true_network.py", model, folder / "view.png", folder / "true.npy")
-    return np.load(folder / "true.npy")
+    return true_output(model, folder / "view.png", folder / "true.npy")
 
 
-def _mean_of_views(host: Host, model: Path, source: np.ndarray, folder: Path) -> np.ndarray:
+def _mean_of_views(model: Path, source: np.ndarray, folder: Path) -> np.ndarray:
     total = np.zeros(1)
     for quarter in range(4):
         for flip in (lambda x: x, np.fliplr):
-            total = total + np.rot90(flip(_true(host, model, flip(np.rot90(source, quarter)), folder)), -quarter)
+            total = total + np.rot90(flip(_true(model, flip(np.rot90(source, quarter)), folder)), -quarter)
     return total / 8
 
 
-def test_a_recipe(ui: Ui, host: Host, server: Server, shared: Path, photo, screenshots: Path, tmp_path: Path) -> None:
+def test_a_recipe(ui: Ui, server: Server, shared: Path, photo, screenshots: Path, tmp_path: Path) -> None:
     weights = load_file(shared / "models" / f"{VIDEO}.safetensors")
     other = {key: value * (0.97 if value.ndim > 1 else 1.0) for key, value in weights.items()}
     between = {key: weights[key] * 0.25 + other[key] * 0.75 for key in weights}
@@ -60,11 +59,9 @@ def test_a_recipe(ui: Ui, host: Host, server: Server, shared: Path, photo, scree
         ui.run("extras")
         result = ui.result("extras")
 
-        true = _mean_of_views(host, tmp_path / "between.safetensors", np.asarray(photo(72, 56)), tmp_path)
+        true = _mean_of_views(tmp_path / "between.safetensors", np.asarray(photo(72, 56)), tmp_path)
         assert levels_off(result, true) <= 1
-        assert (
-            levels_off(result, _true(host, tmp_path / "between.safetensors", np.asarray(photo(72, 56)), tmp_path)) > 1
-        )
+        assert levels_off(result, _true(tmp_path / "between.safetensors", np.asarray(photo(72, 56)), tmp_path)) > 1
         assert f"Postprocess upscaler: {RECIPE}" in result.info["postprocessing"]
         result.save(tmp_path / "result.png", pnginfo=_with(result.info["postprocessing"]))
         field.fill("")

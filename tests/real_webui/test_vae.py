@@ -124,7 +124,7 @@ def test_interrupt_and_skip(server: Server, measured: Measured) -> None:
 
 
 def test_tiling_pictures(server: Server, measured: Measured) -> None:
-    if server.host.is_forge:
+    if server.host.has.is_forge:
         pytest.skip("in Forge the option changes nothing")
     off, always = _both(server.http, lambda: server.http.txt2img(width=200, height=264, tiling=True)[0])
     plain = server.http.txt2img(width=200, height=264)[0]

@@ -1,4 +1,4 @@
-"""What a network truly gives, by spandrel and torch alone: run by the WebUI's Python, it imports nothing of ours.
+"""What a network truly gives, by spandrel and torch alone; it imports nothing of ours.
 
     python true_network.py MODEL PICTURE RESULT.npy [WIDTH HEIGHT]
 
@@ -16,7 +16,7 @@ from PIL import Image
 
 def main(model, picture, result, *size):
     descriptor = spandrel.ModelLoader("cpu").load_from_file(model).eval()
-    descriptor.model.float()  # the descriptor of spandrel 0.1.6 has no float()
+    descriptor.model.float()
     pixels = np.asarray(Image.open(picture).convert("RGB"), np.float32) / 255
     with torch.inference_mode():
         output = descriptor(torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous())

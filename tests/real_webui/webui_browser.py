@@ -30,6 +30,16 @@ _SHOW_TAB = """(id) => {
     const buttons = gradioApp().querySelectorAll('#tabs > .tab-nav > button');
     buttons[panes.findIndex((pane) => pane.id === id)].click();
 }"""
+# A job that is refused at once shows its bar for a moment only.
+_WATCH = """(bar) => {
+    window.barWasSeen = false;
+    const observer = new MutationObserver(() => {
+        if (!gradioApp().querySelector(bar)) return;
+        window.barWasSeen = true;
+        observer.disconnect();
+    });
+    observer.observe(document.body, {childList: true, subtree: true});
+}"""
 # When its accordion Hires. fix is opened, without any extension.
 _OWN_ERRORS_OF_THE_HOST = ("Cannot read properties of undefined (reading 'props')",)
 _MILLISECONDS = 120_000
@@ -92,6 +102,14 @@ class Ui:
         self.page.locator(f"#{elem_id} > .label-wrap").click()
         self.page.wait_for_timeout(700)
 
+    def is_on(self, elem_id: str) -> bool:
+        """Of an accordion that is a switch."""
+        return self.page.locator(f"#{elem_id}-checkbox input").is_checked()
+
+    def is_enabled(self, elem_id: str) -> bool:
+        """Of a drop-down; Classic's second upscaler is not before it has a visibility."""
+        return self.page.locator(f"#{elem_id} input").first.is_enabled()
+
     def choices(self, elem_id: str) -> list[str]:
         """What a drop-down offers."""
         field = self.page.locator(f"#{elem_id} input")
@@ -145,14 +163,20 @@ class Ui:
     # -- jobs ----------------------------------------------------------------------------------------------------------
 
     def start(self, tab: str) -> None:
-        """Press Generate; the job's bar is there."""
+        """Press Generate; the job's bar is there, or was."""
+        self.page.evaluate(_WATCH, self._bar(tab))
         self.page.locator(f"#{tab}_generate").first.click()
-        self.page.wait_for_selector(f"#tab_{tab} .progressDiv", state="attached")
+        self.page.wait_for_function("() => window.barWasSeen")
 
     def wait_for_end(self, tab: str) -> None:
         """Until the job's bar is gone, and the result is there."""
-        self.page.wait_for_selector(f"#tab_{tab} .progressDiv", state="detached")
+        self.page.wait_for_selector(self._bar(tab), state="detached")
         self.page.wait_for_timeout(1500)
+
+    def _bar(self, tab: str) -> str:
+        """The host's, or, in the Extras of hosts that have none there, gradio's clock beside each result."""
+        has_one = tab != "extras" or self.page.evaluate("typeof submit_extras === 'function'")
+        return f"#tab_{tab} " + (".progressDiv" if has_one else ".meta-text")
 
     def run(self, tab: str) -> None:
         """A whole job."""

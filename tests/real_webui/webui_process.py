@@ -9,20 +9,22 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from webui_abilities import Abilities
 from webui_http import Http
 
 __all__ = ["CHECKOUT", "DataFolder", "Host", "Server", "wait_until"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-_ARGUMENTS = (
+_FLAGS = (
     *("--skip-prepare-environment", "--skip-torch-cuda-test", "--skip-version-check", "--disable-console-progressbars"),
-    *("--use-cpu", "all", "--no-half", "--api", "--no-download-sd-model", "--do-not-download-clip"),
+    *("--no-half", "--api", "--no-download-sd-model", "--do-not-download-clip"),
 )
 _ENVIRONMENT = {
     "COMMANDLINE_ARGS": "",
@@ -38,6 +40,7 @@ _ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 _START_SECONDS = 240
+_OUTPUTS = ("txt2img_samples", "img2img_samples", "extras_samples", "txt2img_grids", "img2img_grids", "save")
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,14 @@ class Host:
     python: Path
 
     @property
+    def has(self) -> Abilities:
+        """What it has and lacks."""
+        return Abilities(self.folder)
+
+    @property
     def is_forge(self) -> bool:
-        return (self.folder / "modules_forge").is_dir()
+        """Forge and its kin, which know a checkpoint by its widths."""
+        return self.has.is_forge
 
     def run(self, *words: str | Path, **more: Any) -> str:
         """What a program run by the WebUI's Python says. Raises CalledProcessError."""
@@ -61,9 +70,9 @@ class Host:
 class DataFolder:
     """What ``--data-dir`` names: settings, extensions, models and outputs of one WebUI."""
 
-    def __init__(self, path: Path, fixture: Path) -> None:
-        """fixture: the folder with the tiny checkpoint."""
-        self.path = path
+    def __init__(self, path: Path, fixture: Path, always: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """fixture: the folder with the tiny checkpoint. always: settings without which the host does not start."""
+        self.path, self._always = path, always
         self.esrgan = path / "models" / "ESRGAN"
         self.extensions = path / "extensions"
         checkpoints = path / "models" / "Stable-diffusion"
@@ -76,7 +85,8 @@ class DataFolder:
 
     def settings(self, **values: Any) -> None:
         """The host's settings; a preview that needs no model file, beside what is given."""
-        content = {"show_progress_type": "Approx cheap", **values}
+        folders = {f"outdir_{name}": str(self.path / "outputs" / name) for name in _OUTPUTS}  # 1.6: not below data-dir
+        content = {"show_progress_type": "Approx cheap", **folders, **self._always, **values}
         (self.path / "config.json").write_text(json.dumps(content), encoding="utf-8")
 
     def add_models(self, *files: Path) -> None:
@@ -147,9 +157,11 @@ class Server:
 
     def start(self) -> None:
         """Until the WebUI says that it has started; ``seconds`` is the time that took."""
-        words = ["launch.py", *_ARGUMENTS, "--port", str(self.port), "--data-dir", str(self.data.path)]
-        if self.host.is_forge:  # which else takes a GPU, and refuses its own page's scripts if the data lie elsewhere
-            words += ["--always-cpu", "--gradio-allowed-path", str(self.host.folder)]
+        has = self.host.has
+        words = ["launch.py", *has.known(_FLAGS), *has.on_the_processor]
+        words += ["--port", str(self.port), "--data-dir", str(self.data.path)]
+        if has.is_forge:  # which refuses its own page's scripts if the data lie elsewhere
+            words += ["--gradio-allowed-path", str(self.host.folder)]
         environment = {**os.environ, **_ENVIRONMENT, "TMPDIR": str(self.data.path / "tmp"), **self.environment}
         environment.setdefault("OMP_NUM_THREADS", "1")
         started = time.monotonic()
@@ -166,7 +178,7 @@ class Server:
         self.seconds, self.processor_seconds = time.monotonic() - started, self._processor_seconds()
         # Not asked before: the host adds to its API after it has begun to serve, which a request in between ends.
         wait_until(self.http.answers, 30, lambda: self.log[-3000:])
-        if not self.host.is_forge:  # which loads the checkpoint for the first picture
+        if has.loads_at_start:
             self.wait_for_log("Model loaded in", _START_SECONDS)
 
     def _processor_seconds(self) -> float:

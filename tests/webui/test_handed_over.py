@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from fake_host.older import as_1_6_0
 from fake_host.running import FakeHost
 from made_pictures import stealth
 from networks import PROFILE, STATES, encoded, off, picture, true_picture
 from reference import levels, true_output
+from types_of_fixtures import StartHost
 
 PANEL: dict[str, Any] = {"ours": {"enabled": True, "upscaler_1": "four"}}
 ACCORDION: dict[str, Any] = {"upscale": {"upscale_mode": 0, "upscale_by": 4.0, "upscaler_1_name": "four"}}
@@ -128,6 +130,45 @@ def test_a_face_restorer_that_blends_does_not_cost_the_picture(door: dict[str, A
     assert any("takes no transparency" in text for text in host.warnings) == (low == 0)
 
 
+# Before 1.9, and in Classic, all that the steps of the Extras get is RGB.
+
+
+@pytest.fixture
+def without_alpha(start_host: StartHost) -> FakeHost:
+    return start_host(change=as_1_6_0, truescale_precision="exact")
+
+
+@BOTH
+def test_transparency_that_the_host_has_dropped_comes_back_where_the_picture_is_saved(
+    door: dict[str, Any], without_alpha: FakeHost
+) -> None:
+    """As our route gives it. The steps behind ours get what they expect, RGB."""
+    shown = without_alpha.extras(_hidden(), gfpgan={"gfpgan_visibility": 0.5}, **door)
+    plain = without_alpha.extras(_hidden(), **door)
+    answered = _answered(_by_api(without_alpha, _hidden()))
+    body = {"image": encoded(_hidden()), "upscaler_1": "four", "scale": 4}
+    whole = _answered(without_alpha.client().post("/truescale/v1/upscale", json=body))
+
+    assert (shown.error, plain.error) == ("", "")
+    assert _opened(plain.saved[0]).tobytes() == answered.tobytes() == plain.pictures[0].tobytes() == whole.tobytes()
+    assert whole.mode == "RGBA"
+    restored = _opened(shown.saved[0])
+    assert restored.getchannel("A").tobytes() == whole.getchannel("A").tobytes()
+
+
+@BOTH
+def test_a_host_that_gives_rgb_gets_rgb_for_what_is_opaque(door: dict[str, Any], without_alpha: FakeHost) -> None:
+    result = without_alpha.extras(picture().convert("RGBA"), **door)
+    assert (result.pictures[0].mode, _opened(result.saved[0]).mode) == ("RGB", "RGB")
+    assert off(result.pictures[0], true_picture("four", picture())) <= 1
+
+
+def test_the_page_of_an_older_host_lets_transparency_in(without_alpha: FakeHost, tmp_path: Path) -> None:
+    _hidden().save(tmp_path / "clear.png")
+    image = _uploaded(without_alpha, tmp_path / "clear.png", "extras_image", image_mode="RGB")
+    assert image.tobytes() == _hidden().tobytes()
+
+
 # -- what is said beside the pixels ------------------------------------------------------------------------------------
 
 
@@ -215,12 +256,12 @@ def test_where_nothing_is_wrong_nothing_is_said(door: dict[str, Any], host: Fake
 # -- uploads into the page ---------------------------------------------------------------------------------------------
 
 
-def _uploaded(host: FakeHost, path: Path, elem_id: str) -> Image.Image:
+def _uploaded(host: FakeHost, path: Path, elem_id: str, image_mode: str = "RGBA") -> Image.Image:
     """As gradio hands an uploaded file to the host's functions."""
     import gradio as gr
 
     component = gr.Image(
-        source="upload", interactive=True, type="pil", elem_id=elem_id, image_mode="RGBA", render=False
+        source="upload", interactive=True, type="pil", elem_id=elem_id, image_mode=image_mode, render=False
     )
     host.ours("host.uploads").watch(component, elem_id)
     return component.preprocess(f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}")

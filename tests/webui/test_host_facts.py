@@ -6,6 +6,8 @@ import functools
 import importlib
 import inspect
 import json
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from fake_host.older import as_1_6_0, with_plain_infotext
 from fake_host.running import FakeHost
 from host_facts.record import facts_of
 from networks import off, picture, true_picture
+from small_networks import compact, save_pth
 from types_of_fixtures import StartHost
 
 HERE = Path(__file__).resolve().parent
@@ -33,7 +36,8 @@ EACH_HOST = pytest.mark.parametrize("name", FACTS)
 
 def test_all_hosts_are_recorded() -> None:
     assert set(FACTS) == {
-        "a1111-1.6.0", "a1111-1.7.0", "a1111-1.8.0", "a1111-1.9.4", "a1111-1.10.1", "forge", "forge-classic", "reforge",
+        "a1111-1.6.0", "a1111-1.7.0", "a1111-1.8.0", "a1111-1.9.4", "a1111-1.10.1", "forge", "forge-classic", "neo",
+        "reforge",
     }  # fmt: skip
 
 
@@ -207,7 +211,8 @@ def test_the_host_has_what_the_takeover_and_the_panels_stand_on(name: str) -> No
     assert "UpscalerESRGAN" in facts["upscaler_classes"]
     assert facts["elem_ids"]["txt2img_hr_upscaler"]
     assert facts["flags"]["esrgan-models-path"]
-    assert all(facts["attributes"]["modules.upscaler.UpscalerData"].values())
+    entry = facts["attributes"]["modules.upscaler.UpscalerData"]
+    assert {each for each, there in entry.items() if not there} <= {"local_data_path"}  # Neo, and the test below
     assert all(facts["attributes"]["modules.script_callbacks.ImageSaveParams"].values())
 
 
@@ -271,6 +276,27 @@ def test_a_host_without(names: list[str], start_host: StartHost) -> None:
     result = host.extras(picture(), ours={"enabled": True, "upscaler_1": "four"})
     assert off(result.pictures[0], true_picture("four", picture())) <= 1
     host.press("truescale_extras_refresh")
+
+
+def test_a_host_whose_entries_know_no_local_path(start_host: StartHost) -> None:
+    """Neo, which lists nothing that is still to be fetched."""
+
+    def change(host: FakeHost) -> None:
+        entry = host.module("upscaler").UpscalerData
+        plain = entry.__init__
+
+        def __init__(self: Any, name: str, path: str | None, *rest: Any, **more: Any) -> None:  # noqa: N807
+            plain(self, name, path, *rest, **more)
+            if not str(path).startswith("http"):
+                del self.local_data_path
+
+        entry.__init__ = __init__
+
+    host = start_host(change=change, truescale_precision="exact")
+    result = host.extras(picture(), upscale={"upscaler_1_name": "four", "upscale_by": 4.0})
+
+    assert off(result.pictures[0], true_picture("four", picture())) <= 1
+    assert host.host_ran == []
 
 
 def test_a_host_without_a_downloader(start_host: StartHost) -> None:
@@ -398,3 +424,41 @@ def test_an_older_host_saves_no_picture_that_failed(
 
     assert len(result.saved) == 1
     assert result.error
+
+
+def _statement(host: FakeHost) -> str:
+    html = host.press("truescale_extras_statement_show")["truescale_extras_statement"]
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+@WAYS
+def test_an_older_host_tells_of_the_last_run_alone(way: dict[str, Any], older: FakeHost, tmp_path: Path) -> None:
+    """It has no first pass, in which newer ones tell us that a run begins."""
+    older.extras(picture(30, 20), **way)
+    older.extras(picture(32, 20), **way)
+    assert _statement(older).count("px") == 1
+    assert "32x20 → 64x40 px" in _statement(older)
+
+    paths = [tmp_path / f"{name}.png" for name in ("a", "b")]
+    for number, path in enumerate(paths):
+        picture(40 + 2 * number, 20).save(path)
+    older.extras(batch=paths, **way)
+    told = _statement(older)
+    assert told.count("px") == 2
+    assert re.search("a(.png)? four · 40x20 → 80x40 px.* b(.png)? four · 42x20 → 84x40 px", told)
+
+    older.extras(picture(30, 20))
+    assert _statement(older) == ""
+
+
+@WAYS
+def test_an_older_host_gives_no_picture_of_a_model_that_was_replaced(way: dict[str, Any], older: FakeHost) -> None:
+    source, size, other = picture(), (60, 40), compact(scale=4, features=4, layers=1, seed=9)
+    first = older.extras(source, **way).pictures[0]
+    save_pth(other, older.models / "four.pth")
+    os.utime(older.models / "four.pth", ns=(1, 1))
+    second = older.extras(source, **way).pictures[0]
+
+    assert off(first, true_picture("four", source, size)) <= 1
+    assert off(second, true_picture(other, source, size)) <= 1
+    assert off(first, true_picture(other, source, size)) > 1

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from fake_host.older import without_switch_for_upscaling
 from fake_host.running import FakeHost
 from networks import picture
 from small_networks import compact, save_pth
@@ -134,8 +135,22 @@ def test_the_page_tells_where_a_picture_would_be_enlarged_twice(
     ours: bool, theirs: bool, upscaler: str, told: bool, host: FakeHost
 ) -> None:
     for elem_id in ("extras_upscale-checkbox", "extras_upscaler_1", "truescale_extras-checkbox"):
-        changed = host.press(elem_id, ours, theirs, upscaler)
+        changed = host.press(elem_id, ours, upscaler, theirs)
         assert changed["truescale_extras_twice"]["visible"] is told
+
+
+@pytest.mark.parametrize(
+    ("ours", "upscaler", "told"), [(True, "four", True), (True, "None", False), (False, "four", False)]
+)
+def test_a_host_without_a_switch_for_upscaling_tells_of_it_too(
+    ours: bool, upscaler: str, told: bool, start_host: StartHost
+) -> None:
+    """Before 1.9 its Extras enlarge as soon as an upscaler is chosen."""
+    host = start_host(ui=False)
+    without_switch_for_upscaling(host)
+    host.show()
+    for elem_id in ("extras_upscaler_1", "truescale_extras-checkbox"):
+        assert host.press(elem_id, ours, upscaler)["truescale_extras_twice"]["visible"] is told
 
 
 @pytest.mark.parametrize("missing", ["InputAccordion", "FormRow", "ToolButton"])

@@ -12,7 +12,7 @@ import torch
 
 from another_upscaler import ANOTHER, add_another
 from fake_host.running import FakeHost
-from networks import STATES, off, picture, true_picture
+from networks import STATES, encoded, off, picture, true_picture
 from small_networks import compact, save_pth, save_safetensors
 from types_of_fixtures import Engine, StartHost
 
@@ -271,6 +271,22 @@ def test_the_hosts_fallback_for_an_empty_folder_is_fetched_under_its_name(start_
     assert (host.models / "ESRGAN_4x.pth").is_file()
 
 
+def test_a_refresh_of_the_host_by_its_own_name_for_it_keeps_ours(start_host: StartHost) -> None:
+    """Neo's step "Upscale" has imported the function before ours is in its place."""
+    host = start_host(ui=False)
+    steps = host.module("scripts").postprocessing_scripts_data
+    step = next(one for one in steps if one.script_class.name == "Upscale").module
+    original = host.module("modelloader").load_upscalers.truescale_wraps
+    step.load_upscalers = original
+    host.show()
+    step.load_upscalers()
+
+    assert host.names() == [*OWN_LIST, SHIPPED]
+    assert type(host.entry("four").scaler).__name__ == "Scaler"
+    host.module("script_callbacks").script_unloaded_callback()
+    assert step.load_upscalers is original
+
+
 # -- something is missing ----------------------------------------------------------------------------------------------
 
 
@@ -284,7 +300,7 @@ def test_without_a_package_the_host_keeps_its_own_and_the_panels_say_why(
     monkeypatch.setenv("TRUESCALE_PACKAGES", "nowhere")  # and no spandrel of our own
     host = start_host()
 
-    assert host.names() == OWN_LIST
+    assert host.names() == [*OWN_LIST, SHIPPED]
     assert host.reported == []
     for elem_id in ("truescale_extras_problem", "truescale_hires_problem"):
         assert missing in host.component(elem_id).value
@@ -297,6 +313,30 @@ def test_without_a_package_the_host_keeps_its_own_and_the_panels_say_why(
     answer = host.client().post("/truescale/v1/upscale", json={"image": ""})
     assert answer.status_code == 422
     assert missing in answer.json()["detail"]
+    assert ".." not in answer.json()["detail"]
+
+
+def test_a_name_that_only_ours_has_is_answered_in_words_where_we_cannot_run(
+    start_host: StartHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the host's own API, which knows nothing but that there is no such name, and in Hires Fix, which loses no
+    picture; what the host runs by itself runs on.
+    """
+    monkeypatch.setattr(FakeHost.ours("host.health"), "present", lambda name: name != "torchvision")
+    monkeypatch.setenv("TRUESCALE_PACKAGES", "nowhere")
+    host = start_host()
+    save_safetensors(OTHER, host.models / "dropped.safetensors")
+    host.reload()
+    body = {"image": encoded(picture()), "upscaling_resize": 4}
+    for name in ("dropped", SHIPPED):
+        answer = host.client().post("/sdapi/v1/extra-single-image", json={**body, "upscaler_1": name})
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith("TrueScale cannot run: torchvision is not installed. Restart")
+        assert ".." not in answer.json()["detail"]
+    assert host.client().post("/sdapi/v1/extra-single-image", json={**body, "upscaler_1": "four"}).status_code == 200
+    result = host.txt2img(enable_hr=True, hr_upscaler="dropped")
+    assert result.images[0].size == (128, 96)
+    assert "TrueScale: Lanczos instead of dropped (failed)" in result.infotexts[0]
 
 
 @pytest.mark.parametrize("has_ours", [True, False])

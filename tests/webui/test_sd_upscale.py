@@ -148,3 +148,14 @@ def test_the_prompt_for_tiles_is_sampled_and_the_pictures_own_is_told(host: Fake
     assert set(prompts) == {"fur"}
     assert processed.infotexts[0].startswith("a cat\n")
     assert "TrueScale tile prompt: fur" in processed.infotexts[0]
+
+
+def test_a_host_whose_sides_of_the_blur_cannot_be_set(host: FakeHost) -> None:
+    """Neo: there is one blur for both, and what newer hosts call its sides can only be read."""
+    p = img2img(host)
+    sides = property(lambda self: self.blur)
+    blur = property(sides.fget, lambda self, value: setattr(self, "blur", value))
+    p.__class__ = type("Neo", (type(p),), {"mask_blur_x": sides, "mask_blur_y": sides, "mask_blur": blur})
+    p.mask_blur = 4
+
+    assert run(host, p).images[0].size == (150, 100)

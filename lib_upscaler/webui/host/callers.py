@@ -31,6 +31,7 @@ class Caller:
     position: of the picture in its batch, from 1. picture: its name, "" where it has none.
     pictures: with "batch", all of them: (picture or path of its file, name). batch: tells one batch from another.
     source: in the Extras, the picture as it came, or the path of its file. image: the picture that the run began with.
+    run: in the Extras, an object of the host's that is made anew for each run, and the same for all its pictures.
     """
 
     kind: CallerKind = "other"
@@ -42,6 +43,7 @@ class Caller:
     batch: int = 0
     source: Any = None
     image: Any = None
+    run: Any = None
 
 
 def find_caller() -> Caller:
@@ -64,14 +66,15 @@ def _in_extras(values: dict[str, Any], scripts: tuple[tuple[str, dict[str, Any]]
     """values: the host's local variables."""
     # A host that gives no names to its pictures (1.6) does not know how to leave one out either.
     image = values.get("image_data")
-    source = values.get("image_placeholder", image)
+    source, run = values.get("image_placeholder", image), values.get("get_images", image)
     if values.get("extras_mode", 0) == 0 or "image_placeholder" not in values:
-        return Caller("extras", scripts=scripts, position=1, source=source, image=image)
+        name = str(values.get("name") or "")
+        return Caller("extras", scripts=scripts, position=1, picture=name, source=source, image=image, run=run)
     pictures, place = tuple(values.get("data_to_process") or ()), values["image_placeholder"]
     position = next((number for number, (one, _) in enumerate(pictures, 1) if one is place), len(pictures))
     name, batch = str(values.get("name") or ""), id(values.get("data_to_process"))
     told = {"position": position, "picture": name, "pictures": pictures, "batch": batch}
-    return Caller("batch", scripts=scripts, source=source, image=image, **told)
+    return Caller("batch", scripts=scripts, source=source, image=image, run=run, **told)
 
 
 def _calls(frame: FrameType | None) -> Iterator[FrameType]:

@@ -12,6 +12,7 @@ from .callers import Caller, find_caller
 __all__ = ["Kept", "before_saving", "keep", "keep_for_run"]
 
 _ATTRIBUTE = "truescale_kept"
+_WITH_ALPHA = ("PNG", "WEBP")
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,18 @@ class Kept:
 
 
 def keep(result: Image.Image, kept: Kept) -> None:
-    """Whoever saves ``result``, host or API, saves this with it."""
+    """Whoever saves ``result``, host or API, saves this with it; transparency into PNG and WebP."""
     setattr(result, _ATTRIBUTE, kept)
-    if not kept.options:
+    if not kept.options and kept.alpha is None:
         return
     plain = type(result).save  # not through ``info``: the host empties it, or writes every item of it as text
 
     def save(file: Any, format: str | None = None, **options: Any) -> None:
-        plain(result, file, format, **{**kept.options, **options})
+        whole = result
+        if kept.alpha is not None and format in _WITH_ALPHA and _lacks(result, kept.alpha):
+            whole = result.copy()
+            whole.putalpha(kept.alpha)
+        plain(whole, file, format, **{**kept.options, **options})
 
     result.save = save
 
@@ -57,9 +62,13 @@ def before_saving(parameters: Any) -> None:
         kept = of_run
     if kept is None:
         return
-    alpha = of_run.alpha if of_run is not None else None
-    if alpha is not None and image.mode == "RGB" and image.size == alpha.size:
+    alpha = (kept if of_run is None else of_run).alpha
+    if alpha is not None and _lacks(image, alpha):
         image.putalpha(alpha)  # in place: the page shows this very object
     texts = getattr(parameters, "pnginfo", None)
     if isinstance(texts, dict):
         texts.update({key: text for key, text in kept.text.items() if key not in texts})
+
+
+def _lacks(image: Image.Image, alpha: Image.Image) -> bool:
+    return image.mode == "RGB" and image.size == alpha.size

@@ -1,6 +1,8 @@
-"""Grey pictures of 16 bits: gradio and the host make them RGB by cutting off what is above 255, which gives white.
+"""What gradio drops of an uploaded picture before anybody sees it.
 
-In the Extras they are refused, as everywhere; Stable Diffusion, which works in 8 bits anyway, gets them scaled.
+Grey pictures of 16 bits: gradio and the host make them RGB by cutting off what is above 255, which gives white. In the
+Extras they are refused, as everywhere; Stable Diffusion, which works in 8 bits anyway, gets them scaled.
+Transparency in the Extras of older hosts: it is let in.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ def watch(component: Any, elem_id: str | None) -> None:
     """Called for each component of the host's UI as it is built."""
     if elem_id not in (_EXTRAS, _IMG2IMG) or not hasattr(component, "preprocess"):
         return
+    if elem_id == _EXTRAS and getattr(component, "image_mode", None) == "RGB":
+        component.image_mode = "RGBA"  # before 1.9; the host makes it RGB itself, as it must those of its API
     plain = component.preprocess
 
     def preprocess(payload: Any) -> Any:

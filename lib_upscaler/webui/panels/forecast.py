@@ -101,4 +101,5 @@ def time_words(seconds: float | None) -> str:
 
 
 def _memory(found: Estimate) -> str:
-    return f"{word('memory')} {found.memory_bytes / 1e9:.1f} / {found.free_bytes / 1e9:.1f} GB"
+    free = f" / {found.free_bytes / 1e9:.1f}" if found.free_known else ""
+    return f"{word('memory')} {found.memory_bytes / 1e9:.1f}{free} GB"

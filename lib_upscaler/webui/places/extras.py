@@ -114,6 +114,7 @@ def first_pass(pp: Any, enabled: bool | None = None, **values: Any) -> None:
 def process(pp: Any, enabled: bool | None = None, **values: Any) -> None:
     """Upscale ``pp.image``. What happens on failure is in ``failing``; after generating the picture stays as it is."""
     caller = find_caller()
+    results.begins(caller)
     batch_begins(caller)
     try:
         if enabled:
@@ -143,7 +144,7 @@ def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
     said = {key: value for key, value in pp.image.info.items() if key != "icc_profile" or metadata.icc_profile}
     result.image.info.update(said)
     pp.info.update(infotext(checked(PLACE, values), result.report))
-    pp.image = give_back(result.image, metadata, caller)
+    pp.image = give_back(result.image, metadata, caller, pp.image)
 
 
 def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:
@@ -169,11 +170,12 @@ def _warn_of_upscaling_twice(enabled: Any, note: Any) -> None:
         "extras_upscale"
     )
     their_upscaler = lists.host_components().get("extras_upscaler_1")
-    if their_switch is None or their_upscaler is None:
+    if their_upscaler is None:
         return
-    inputs = [enabled, their_switch, their_upscaler]
+    # Before 1.9 it cannot be switched off: it enlarges as soon as an upscaler is chosen.
+    inputs = [enabled, their_upscaler, *([their_switch] if their_switch is not None else [])]
 
-    def shown(ours: bool, theirs: bool, upscaler: str) -> Any:
+    def shown(ours: bool, upscaler: str, theirs: bool = True) -> Any:
         return gr.update(visible=bool(ours and theirs and upscaler not in (None, "", "None")))
 
     for component in inputs:

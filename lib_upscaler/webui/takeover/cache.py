@@ -21,7 +21,12 @@ _MARK = "truescale_never_keep"
 
 
 class _Picky(dict):
-    """As a dict, but for pictures that are marked."""
+    """As a dict, but it keeps no picture that is marked, and gives none that is stale."""
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """How the host looks for a picture. Some (1.6) tell us of one no sooner than that."""
+        clear_if_stale()
+        return super().pop(key, *default)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not hasattr(value, _MARK):

@@ -67,27 +67,42 @@ def source_of(image: Image.Image) -> Image.Image:
 def received(image: Image.Image, caller: Caller) -> tuple[Image.Image, Metadata]:
     """The picture to enlarge, in sRGB where a tag alone tells its colours, and what it says besides.
 
-    Raises UnsupportedPictureError.
+    Its transparency also where the host (before 1.9, Classic) has dropped that. Raises UnsupportedPictureError.
     """
     refuse_deep(caller.source)
-    picture = as_srgb(picture_of(image))
+    picture = as_srgb(picture_of(_with_transparency(image, caller.image)))
     for text in picture.warnings:
         host.warn(text)
     return picture.image, picture.metadata
 
 
-def give_back(result: Image.Image, metadata: Metadata, caller: Caller) -> Image.Image:
-    """What the host goes on with: the result, or without its transparency where a step behind would fail on it."""
+def _with_transparency(image: Image.Image, original: Any) -> Image.Image:
+    """original: what the host made ``image`` of, if no step has changed it since; with an alpha channel it is taken."""
+    if image.mode != "RGB" or getattr(original, "mode", None) != "RGBA" or original.size != image.size:
+        return image
+    if original.convert("RGB").tobytes() != image.tobytes():
+        return image
+    whole = original.copy()
+    whole.info = image.info
+    return whole
+
+
+def give_back(result: Image.Image, metadata: Metadata, caller: Caller, handed: Image.Image) -> Image.Image:
+    """What the host goes on with: the result, or without its transparency where a step behind would fail on it.
+
+    handed: the picture that the host has given. Where that was RGB, all its steps expect that, so that transparency
+    comes back where the result is saved.
+    """
     options = {"icc_profile": metadata.icc_profile, "exif": metadata.exif, "dpi": metadata.dpi}
     kept = Kept({name: value for name, value in options.items() if value}, dict(metadata.text))
     restorer = _restorer_without_alpha(caller)
-    if restorer is not None and "A" in result.mode:
+    if "A" in result.mode and (restorer is not None or handed.mode == "RGB"):
         alpha = result.getchannel("A")
-        if not is_nearly_opaque(np.asarray(alpha)):
+        if restorer is not None and not is_nearly_opaque(np.asarray(alpha)):
             host.warn(f"{restorer} takes no transparency; it gets the colours, and the saved picture the transparency")
         opaque = alpha.getextrema() == (255, 255)
         result, kept = result.convert("RGB"), Kept(kept.options, kept.text, None if opaque else alpha)
-    keep(result, Kept(kept.options, kept.text))
+    keep(result, kept)
     keep_for_run(caller, kept)
     return result
 

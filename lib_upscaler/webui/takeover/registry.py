@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -38,6 +38,7 @@ _HOST_CLASSES = {
     ),
 }  # fmt: skip
 _MARK = "truescale_wraps"
+_LOADER = "load_upscalers"
 
 
 def scaler_for(entry: Any) -> Scaler | None:
@@ -103,9 +104,19 @@ class Registry:
         self._wrapper = load_upscalers
         loader.load_upscalers = load_upscalers
 
+    def hand_out(self) -> None:
+        """Before the page is built: the host's steps of the Extras that have the function by its name (Neo's refresh
+        button) get the wrapper.
+        """
+        for names in _steps_with_loader():
+            if names[_LOADER] is getattr(self._wrapper, _MARK, None):
+                names[_LOADER] = self._wrapper
+
     def uninstall(self) -> None:
         """The host as it was."""
         self._give_back()
+        for names in _steps_with_loader():
+            names[_LOADER] = getattr(names[_LOADER], _MARK, names[_LOADER])
         self._wrapper = None
         loader = host.module("modelloader")
         original = getattr(getattr(loader, "load_upscalers", None), _MARK, None)
@@ -113,9 +124,17 @@ class Registry:
             loader.load_upscalers = original
 
     def update(self) -> None:
-        """Bring the host's list in line with the setting and with the files that are there."""
-        if not settings().takeover or health.problem():
+        """Bring the host's list in line with the setting and with the files that are there.
+
+        Where TrueScale cannot run, the host's own networks run as they always did; the names that only ours had stay,
+        and say why: whoever asks for them by the API would be told that there is no such upscaler.
+        """
+        if not settings().takeover:
             self._give_back()
+            return
+        if health.problem():
+            self._give_back()
+            self._append_ours()
             return
         entries = host.upscalers()
         for place, entry in enumerate(entries):
@@ -124,6 +143,11 @@ class Registry:
                 entries[place] = self._entry_like(entry, ours)
                 self._replaced.append((entry, entries[place]))
         self._find_ldsr()
+        self._append_ours()
+
+    def _append_ours(self) -> None:
+        """The files that the host does not list, behind its own."""
+        entries = host.upscalers()
         known = {_identity(entry.data_path) for entry in entries if entry.data_path}
         names = {entry.name for entry in entries}
         for model in service().library.models():
@@ -174,6 +198,14 @@ class Registry:
 
 
 REGISTRY = Registry()
+
+
+def _steps_with_loader() -> Iterator[dict[str, Any]]:
+    """The globals of the host's steps of the Extras that hold its function that makes the list."""
+    for data in getattr(host.module("scripts"), "postprocessing_scripts_data", ()):
+        names = getattr(getattr(data.script_class, "process", None), "__globals__", {})
+        if callable(names.get(_LOADER)):
+            yield names
 
 
 def _fetched(entry: Any, kind: str) -> str:

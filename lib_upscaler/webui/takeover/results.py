@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,14 @@ class _LastRun:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: list[tuple[str, UpscaleReport]] = []
-        self._batch = 0
+        self._run: Callable[[], Any] = lambda: None
 
     def begins(self, caller: Caller) -> None:
         with self._lock:
-            if caller.kind == "extras" or caller.batch != self._batch or caller.position <= 1:
+            if caller.run is None or caller.run is not self._run():
                 self._made.clear()
-            self._batch = caller.batch
+                # Not kept alive: with it the host would keep the run's pictures. An id may be given once more.
+                self._run = weakref.ref(caller.run) if caller.run is not None else lambda: None
 
     def add(self, name: str, report: UpscaleReport) -> None:
         with self._lock:
@@ -43,7 +45,11 @@ class _LastRun:
 
 
 def begins(caller: Caller) -> None:
-    """Before a picture of the Extras: with the first of a run, those of the run before are forgotten."""
+    """Before a picture of the Extras: with the first of a run, those of the run before are forgotten.
+
+    May be called more than once for a picture. Hosts tell us of a picture at different times: before the first step of
+    the Extras (1.7 and later), or when ours runs, which may not be the first that enlarges it.
+    """
     if caller.kind in ("extras", "batch"):
         SCRIPTS.of(_LastRun).begins(caller)
 
@@ -53,7 +59,7 @@ def made(caller: Caller, report: UpscaleReport) -> None:
     if caller.kind == "hires":
         comment(caller.processing, report)
     elif caller.kind in ("extras", "batch"):
-        SCRIPTS.of(_LastRun).add(Path(caller.picture).name if caller.kind == "batch" else "", report)
+        SCRIPTS.of(_LastRun).add(Path(caller.picture).name, report)
 
 
 def comment(processing: Any, report: UpscaleReport) -> None:

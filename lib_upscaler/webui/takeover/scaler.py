@@ -12,6 +12,7 @@ from ...models.entry import entry_of
 from ...planning.sizing import ByScale
 from ...request import Alpha
 from .. import host
+from ..host import health
 from ..host.callers import Caller, find_caller
 from ..host.progress import shown_as_job
 from ..host.settings import ldsr_steps, settings
@@ -82,9 +83,11 @@ class Scaler:
         self, img: Image.Image, scale: float, size: Callable[[], ByScale | None], selected: str | None, always: bool
     ) -> Image.Image:
         caller, current = find_caller(), settings()
+        results.begins(caller)
         batch_begins(caller)
         with shown_as_job(self.name, bar=caller.kind in ("extras", "batch")) as progress:
             try:
+                health.check()
                 image, metadata, alpha = self._picture(img, caller)
                 entry = entry_of(Path(self.file(selected)), self.name)
                 asked = {"visibility": 0.0, **options_of(caller.processing), "upscaler_1": entry}
@@ -97,7 +100,7 @@ class Scaler:
                     return result.image.convert("RGB")
                 from .handed import give_back
 
-                return give_back(result.image, metadata, caller)
+                return give_back(result.image, metadata, caller, img)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
+
+import gradio
 
 from .running import FakeHost
 
-__all__ = ["as_1_6_0", "with_plain_infotext"]
+__all__ = ["as_1_6_0", "with_plain_infotext", "without_switch_for_upscaling"]
 
 
 def with_plain_infotext(host: FakeHost) -> None:
@@ -20,6 +24,18 @@ def with_plain_infotext(host: FakeHost) -> None:
         return ", ".join(f"{key}: {quote(value)}" for key, value in told.items() if value is not None)
 
     processing.create_infotext = create_infotext
+
+
+def without_switch_for_upscaling(host: FakeHost) -> None:
+    """Before 1.9 the step "Upscale" of the Extras is always on. After the host is started, before its page is shown."""
+    steps = host.module("scripts").postprocessing_scripts_data
+    next(one for one in steps if one.script_class.name == "Upscale").module.InputAccordion = _always_on
+
+
+@contextlib.contextmanager
+def _always_on(*_: Any, **__: Any) -> Iterator[Any]:
+    with gradio.Column():
+        yield gradio.Checkbox(True, visible=False)
 
 
 def as_1_6_0(host: FakeHost) -> None:

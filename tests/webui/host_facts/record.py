@@ -135,7 +135,13 @@ ATTRIBUTES = {
 """Whether the class or its instances have them."""
 
 LOCALS = {
-    "modules.postprocessing.run_postprocessing": ("data_to_process", "extras_mode", "image_placeholder", "name"),
+    "modules.postprocessing.run_postprocessing": (
+        "data_to_process",
+        "extras_mode",
+        "get_images",
+        "image_placeholder",
+        "name",
+    ),
     "modules.processing.StableDiffusionProcessingTxt2Img.sample_hr_pass": ("self", "i"),
     "modules.processing.process_images_inner": ("p",),
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.run": ("process_args", "scripts"),
@@ -297,7 +303,7 @@ def _variables(node: ast.AST | None) -> set[str]:
         return set()
     names = {each[0] for each in _parameters(node)}
     for each in ast.walk(node):
-        names |= _assigned(each)
+        names |= _assigned(each) | ({each.name} if isinstance(each, ast.FunctionDef) else set())
     return names
 
 
@@ -364,7 +370,7 @@ def _pins(folder: Path) -> dict[str, str | None]:
         for name in ("requirements_versions.txt", "requirements.txt", "modules/launch_utils.py")
         if (folder / name).is_file()
     )
-    found = {name: re.search(rf"(?im)(?:^|\s){name}==([0-9][\w.]*)", text) for name in PINS}
+    found = {name: re.search(rf"(?im)(?:^|[\s\"']){name}==([0-9][\w.]*)", text) for name in PINS}
     return {name: match.group(1) if match else None for name, match in found.items()}
 
 

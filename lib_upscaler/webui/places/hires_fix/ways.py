@@ -84,9 +84,9 @@ def memory_free() -> int | None:
     for a device that does not tell."""
     import torch
 
-    from ....running.limits import available_bytes
+    from ....running import limits
 
     device = torch.device(getattr(host.module("devices"), "device", None) or "cpu")
-    if device.type not in ("cuda", "cpu", "mps"):
+    if not limits.is_known(device):
         return None
-    return max(0, available_bytes(device) - weights_elsewhere(device))
+    return max(0, limits.available_bytes(device) - weights_elsewhere(device))

@@ -114,7 +114,7 @@ class TileSampler:
         p.latent_mask = None
         p.inpaint_full_res = False
         p.inpainting_mask_invert = 0
-        p.mask_blur_x = p.mask_blur_y = 0
+        p.mask_blur = 0  # of both sides; in Neo these cannot be set
         p.init = self._hooked_init(p, tiles)
         p.sample = self._hooked_sample(p, p.sample, [tile.region for tile in tiles])
         return p

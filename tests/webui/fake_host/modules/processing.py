@@ -209,6 +209,14 @@ class StableDiffusionProcessingImg2Img(StableDiffusionProcessing):
         super().__post_init__()
         self.image_mask, self.mask = self.mask, None
 
+    @property
+    def mask_blur(self):
+        return self.mask_blur_x if self.mask_blur_x == self.mask_blur_y else None
+
+    @mask_blur.setter
+    def mask_blur(self, value):
+        self.mask_blur_x = self.mask_blur_y = value
+
     def init(self, all_prompts, all_seeds, all_subseeds):
         self.extra_generation_params["Denoising strength"] = self.denoising_strength
         self.sampler = sd_samplers.create_sampler(self.sampler_name, None)
