@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import host
-from . import control
 
 __all__ = ["one_tile_at_once", "why_not", "why_not_each_alone"]
 
@@ -40,7 +39,7 @@ def why_not(p: Any) -> str:
 def why_not_each_alone(p: Any) -> str:
     """Why its tiles cannot be generations of the host's, one by one, in words; "" where they can."""
     for script in _others(p):
-        if _named(script, _CONDITION) and any(map(control.has_own_picture, _values(script, p))):
+        if _named(script, _CONDITION) and any(map(_control().has_own_picture, _values(script, p))):
             return f"{script.title()} would squeeze a unit's own picture into each tile"
     return _why_not(p, _DIVIDE_IT, each_tile_alone=True)
 
@@ -49,8 +48,8 @@ def _why_not(p: Any, titles: Sequence[str], each_tile_alone: bool) -> str:
     tiling = getattr(p, "tiling", None)
     if _option(p, "tiling") if tiling is None else tiling:
         return "with Tiling each tile would repeat itself"
-    known = control.script_of(p)
-    why = "" if known is None else control.why_not(known, p, each_tile_alone)
+    known = _control().script_of(p)
+    why = "" if known is None else _control().why_not(known, p, each_tile_alone)
     if why:
         return why
     for script in _others(p):
@@ -61,12 +60,18 @@ def _why_not(p: Any, titles: Sequence[str], each_tile_alone: bool) -> str:
 
 def one_tile_at_once(p: Any) -> bool:
     """Whether a script conditions on the first picture of a batch, so that such tiles cannot share one."""
-    return control.is_on(p) or any(_named(script, _CONDITION) and _is_on(script, p) for script in _others(p))
+    return _control().is_on(p) or any(_named(script, _CONDITION) and _is_on(script, p) for script in _others(p))
+
+
+def _control() -> Any:
+    from . import control  # not at the WebUI's start: it brings torch
+
+    return control
 
 
 def _others(p: Any) -> list[Any]:
     """Scripts but for that which ``control`` knows."""
-    known = control.script_of(p)
+    known = _control().script_of(p)
     scripts = getattr(getattr(p, "scripts", None), "alwayson_scripts", None) or ()
     return [script for script in scripts if script is not known]
 
