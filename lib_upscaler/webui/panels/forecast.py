@@ -85,6 +85,8 @@ def _size_words(size: Size, output: Size) -> list[str]:
 
 
 def _pieces(found: Estimate) -> str:
+    if not found.strategy:  # where nothing can run
+        return ""
     words = word(STRATEGIES.get(found.strategy, found.strategy))
     return f"{words}: {found.tiles}" if found.strategy == "tiles" else words
 
