@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from canvas_host import SCRIPT, answered, ask, by_the_host, off, redraw
-from second_checkpoint import with_a_note
+from second_checkpoint import add_twin
 from webui_browser import Ui, open_ui
 from webui_http import Background, as_base64
 from webui_process import DataFolder, Host, Server, wait_until
@@ -33,12 +32,7 @@ def only_a1111(host: Host) -> None:
 def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     """With a second checkpoint, the same network by another name, for a refiner."""
     data = new_data(scripts=("canvas",))
-    folder = data.path / "models" / "Stable-diffusion"
-    weights = (folder / "tiny.safetensors").read_bytes()
-    # Another hash: the host takes checkpoints of one hash for one.
-    (folder / "twin.safetensors").write_bytes(with_a_note(weights))
-    if not host.is_forge:  # which knows a checkpoint by its widths
-        shutil.copyfile(folder / "tiny.yaml", folder / "twin.yaml")
+    add_twin(data, host)
     with Server(host, data) as running:
         yield running
 

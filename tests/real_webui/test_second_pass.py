@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from PIL import Image
 
 from likeness import likeness_anywhere
 from model_names import ANIME
-from second_checkpoint import with_a_note
+from second_checkpoint import add_twin
 from webui_browser import Ui, open_ui
 from webui_http import OF_FORGE, picture
 from webui_process import DataFolder, Host, Server
@@ -30,10 +29,7 @@ KEPT = "The second pass failed, the picture of the first is kept"
 def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     """With a second checkpoint, the same network by another name, for a refiner."""
     data = new_data(scripts=("second_pass", "generations"), models=(ANIME,))
-    folder = data.path / "models" / "Stable-diffusion"
-    (folder / "twin.safetensors").write_bytes(with_a_note((folder / "tiny.safetensors").read_bytes()))
-    if not host.is_forge:  # which knows a checkpoint by its widths
-        shutil.copyfile(folder / "tiny.yaml", folder / "twin.yaml")
+    add_twin(data, host)
     with Server(host, data) as running:
         yield running
 

@@ -6,18 +6,37 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from fake_host.running import FakeHost
 from lib_upscaler.fields import fields_of
 from networks import picture
 
-__all__ = ["SMALL", "TITLE", "at_tile", "enlarged", "img2img", "levels", "run", "script_of"]
+__all__ = [
+    "CANVAS",
+    "SMALL",
+    "TITLE",
+    "WIDE",
+    "at_tile",
+    "by_the_host",
+    "enlarged",
+    "img2img",
+    "levels",
+    "on_canvas",
+    "run",
+    "script_of",
+]
 
 
 TITLE = "TrueScale SD Upscale"
 SMALL = {"upscaler_1": "None", "tile_width": 64, "tile_height": 64, "overlap": 16, "color_lock": 0.0}
 """Plain resampling of 75 x 50 to 150 x 100: 3 x 2 tiles."""
+
+
+CANVAS = {"engine": "One canvas", "scale": 1.0, "tile_width": 256, "tile_height": 256, "overlap": 64}
+WIDE = (320, 256)
+"""40 x 32 px of the latent: two tiles of at most 32."""
 
 
 def img2img(host: FakeHost, image: Image.Image | None = None, **given: Any) -> Any:
@@ -69,3 +88,16 @@ def at_tile(number: int, action: Callable[[], None]) -> Callable[..., None]:
                 action()
 
     return step
+
+
+def on_canvas(host: FakeHost, image: Image.Image, given: dict[str, Any] | None = None, **values: Any) -> Any:
+    """By the engine "One canvas". given: of the host's ``p``. values: of the panel."""
+    p = img2img(host, image, **{"width": image.width, "height": image.height, **(given or {})})
+    return run(host, p, **{**CANVAS, **values})
+
+
+def by_the_host(host: FakeHost, image: Image.Image, **given: Any) -> np.ndarray:
+    """Its own img2img. The autoencoder's draws are those that the script gives it, from the seed."""
+    p = img2img(host, image, width=image.width, height=image.height, do_not_save_samples=True, **given)
+    torch.manual_seed(p.seed)
+    return levels(host.module("processing").process_images(p).images[0])

@@ -17,12 +17,8 @@ from fake_host.running import FakeHost
 from lib_upscaler.errors import RequestError, TrueScaleError
 from lib_upscaler.fields import fields_of
 from networks import picture
-from sd_upscaling import enlarged, img2img, levels, run, script_of
+from sd_upscaling import CANVAS, WIDE, by_the_host, enlarged, img2img, levels, on_canvas, run, script_of
 from types_of_fixtures import StartHost
-
-CANVAS = {"engine": "One canvas", "scale": 1.0, "tile_width": 256, "tile_height": 256, "overlap": 64}
-WIDE = (320, 256)
-"""40 x 32 px of the latent: two tiles of at most 32."""
 
 Network = Callable[..., torch.Tensor]
 
@@ -37,18 +33,6 @@ def _with_network(host: FakeHost, network: Network, **kind: Any) -> None:
     host.module("sd_models").model_data.sd_model = SimpleNamespace(**{"is_sd1": True, **kind}, apply_model=network)
 
 
-def _on_canvas(host: FakeHost, image: Image.Image, given: dict[str, Any] | None = None, **values: Any) -> Any:
-    p = img2img(host, image, **{"width": image.width, "height": image.height, **(given or {})})
-    return run(host, p, **{**CANVAS, **values})
-
-
-def _by_the_host(host: FakeHost, image: Image.Image, **given: Any) -> np.ndarray:
-    """Its own img2img. The autoencoder's draws are those that the script gives it, from the seed."""
-    p = img2img(host, image, width=image.width, height=image.height, do_not_save_samples=True, **given)
-    torch.manual_seed(p.seed)
-    return levels(host.module("processing").process_images(p).images[0])
-
-
 def _smooth(latent: torch.Tensor, sigma: torch.Tensor, cond: Any) -> torch.Tensor:
     """Each px from its neighbours; what lies beyond the edge of what it is shown counts as 0."""
     return torch.nn.functional.avg_pool2d(latent, 3, stride=1, padding=1)
@@ -60,9 +44,9 @@ def _smooth(latent: torch.Tensor, sigma: torch.Tensor, cond: Any) -> torch.Tenso
 @pytest.mark.parametrize("given", [{}, {"sampler_name": "SDE"}, {"subseed_strength": 0.4, "subseed": 9}])
 def test_in_one_tile_it_is_the_hosts_own_picture(given: dict[str, Any], host: FakeHost, wide: Image.Image) -> None:
     _with_network(host, _smooth)
-    result = levels(_on_canvas(host, wide, {"seed": 5, **given}, tile_width=384, tile_height=384).images[0])
+    result = levels(on_canvas(host, wide, {"seed": 5, **given}, tile_width=384, tile_height=384).images[0])
     assert np.abs(result - levels(wide)).mean() > 3
-    assert (result == _by_the_host(host, wide, seed=5, **given)).all()
+    assert (result == by_the_host(host, wide, seed=5, **given)).all()
 
 
 def test_the_sampler_sees_one_canvas(host: FakeHost, wide: Image.Image) -> None:
@@ -74,11 +58,11 @@ def test_the_sampler_sees_one_canvas(host: FakeHost, wide: Image.Image) -> None:
         return 0.75 * latent
 
     _with_network(host, network)
-    result = levels(_on_canvas(host, wide, {"seed": 5}).images[0])
+    result = levels(on_canvas(host, wide, {"seed": 5}).images[0])
     assert len(shapes) == 4  # two tiles in each of two steps
     assert {(rows, height) for rows, _, height, _ in shapes} == {(2, 32)}
     assert all(width <= 32 for *_, width in shapes)
-    assert np.abs(result - _by_the_host(host, wide, seed=5)).max() <= 1
+    assert np.abs(result - by_the_host(host, wide, seed=5)).max() <= 1
 
 
 def test_between_two_tiles_half_a_cosine_wave(host: FakeHost) -> None:
@@ -91,7 +75,7 @@ def test_between_two_tiles_half_a_cosine_wave(host: FakeHost) -> None:
 
     _with_network(host, network)
     image = Image.new("RGB", WIDE, (128,) * 3)
-    result = levels(_on_canvas(host, image, {"denoising_strength": 0.0}).images[0])
+    result = levels(on_canvas(host, image, {"denoising_strength": 0.0}).images[0])
     left, right = widths[-2:]
     overlap = left + right - 40
     wave = [0.5 + 0.5 * math.cos(math.pi * (place + 0.5) / overlap) for place in range(overlap)]
@@ -113,7 +97,7 @@ def test_tiles_move_from_step_to_step_and_with_the_seed(host: FakeHost) -> None:
     runs = []
     for seed in (5, 5, 6, 7):
         starts.clear()
-        _on_canvas(host, ramp, {"seed": seed, "denoising_strength": 0.0})
+        on_canvas(host, ramp, {"seed": seed, "denoising_strength": 0.0})
         first, second, again, other = starts
         assert first == again == 0
         assert second != other
@@ -131,7 +115,7 @@ def test_several_tiles_go_through_the_network_at_once(host: FakeHost) -> None:
         return latent
 
     _with_network(host, network)
-    _on_canvas(host, picture(120 * 8, 32 * 8), {"seed": 3}, batch=4)  # five tiles, of which inner ones are of one size
+    on_canvas(host, picture(120 * 8, 32 * 8), {"seed": 3}, batch=4)  # five tiles, of which inner ones are of one size
     for latents, sigmas, prompts in seen:
         assert latents[0] == sigmas[0] == len(prompts)
         assert prompts == [1.0, 0.0] * (len(prompts) // 2)
@@ -148,7 +132,7 @@ def test_sdxl_is_told_the_size_of_each_tile(host: FakeHost, wide: Image.Image) -
         return latent
 
     _with_network(host, network, is_sdxl=True)
-    _on_canvas(host, wide)
+    on_canvas(host, wide)
     assert len(told) == 4
     for (height, width), heights, widths in told:
         assert heights == pytest.approx([math.cos(8 * height)] * 2, abs=1e-4)
@@ -169,7 +153,7 @@ def test_the_composition_is_that_of_the_whole_at_low_resolution(composition: boo
 
     _with_network(host, network)
     image = Image.new("RGB", WIDE, (128,) * 3)
-    processed = _on_canvas(host, image, {"denoising_strength": 0.0}, composition=composition)
+    processed = on_canvas(host, image, {"denoising_strength": 0.0}, composition=composition)
     assert np.abs(levels(processed.images[0]) - 127.5 * (1.25 if composition else 1)).max() <= 1
     # 40 x 32 px of the latent, extended to a multiple of 16; half the noise.
     assert small == ([((2, 4, 16, 24), [1.0, 1.0], [1.0, 0.0])] if composition else [])
@@ -177,7 +161,7 @@ def test_the_composition_is_that_of_the_whole_at_low_resolution(composition: boo
 
 
 def test_that_tiles_do_not_keep_the_composition_is_told(host: FakeHost, wide: Image.Image) -> None:
-    processed = _on_canvas(host, wide, engine="Tiles", composition=True)
+    processed = on_canvas(host, wide, engine="Tiles", composition=True)
     assert any("kept on one canvas only" in words for words in host.warnings)
     assert "composition" not in processed.infotexts[0]
 
@@ -187,7 +171,7 @@ def test_the_colour_lock_keeps_the_sources_colours(host: FakeHost, wide: Image.I
         return latent + 0.1
 
     _with_network(host, brighter)
-    free, locked = (levels(_on_canvas(host, wide, color_lock=lock).images[0]).mean() for lock in (0.0, 1.0))
+    free, locked = (levels(on_canvas(host, wide, color_lock=lock).images[0]).mean() for lock in (0.0, 1.0))
     assert free - levels(wide).mean() > 5
     assert abs(locked - levels(wide).mean()) < 1.5
 
@@ -196,23 +180,23 @@ def test_only_the_mask_is_redrawn(host: FakeHost, wide: Image.Image) -> None:
     mask = Image.new("L", WIDE, 0)
     mask.paste(255, (0, 0, 100, 256))
     given = {"mask": mask, "mask_blur_x": 0, "mask_blur_y": 0}
-    change = np.abs(levels(_on_canvas(host, wide, given).images[0]) - levels(wide))
+    change = np.abs(levels(on_canvas(host, wide, given).images[0]) - levels(wide))
     assert change[:, :96].mean() > 3
     assert change[:, 112:].max() == 0
 
 
 def test_the_exact_size_and_the_padding_cut_off(host: FakeHost) -> None:
     image = picture(151, 131)
-    (result,) = _on_canvas(host, image, {"denoising_strength": 0.0}, scale=2.0).images
+    (result,) = on_canvas(host, image, {"denoising_strength": 0.0}, scale=2.0).images
     assert result.size == (302, 262)
     assert np.abs(levels(result) - enlarged(image, (302, 262))).max() <= 1
 
 
 def test_pictures_of_a_batch(host: FakeHost, wide: Image.Image) -> None:
-    processed = _on_canvas(host, wide, {"seed": 5, "n_iter": 2, "batch_size": 2})
+    processed = on_canvas(host, wide, {"seed": 5, "n_iter": 2, "batch_size": 2})
     assert processed.all_seeds == [5, 6, 7, 8]
     assert len(host.saved()) == 4
-    alone = _on_canvas(host, wide, {"seed": 7}).images[0]
+    alone = on_canvas(host, wide, {"seed": 7}).images[0]
     assert (levels(alone) == levels(processed.images[2])).all()
 
 
@@ -267,9 +251,9 @@ def test_nothing_of_ours_is_left_at_the_sampler(
     _with_network(host, _at_call(3, watching))
     if how == "failed":
         with pytest.raises(TrueScaleError, match="RuntimeError: out of luck"):
-            _on_canvas(host, wide)
+            on_canvas(host, wide)
     else:
-        _on_canvas(host, wide)
+        on_canvas(host, wide)
     assert [dict(vars(one)) for one in classes] == before
     for sampler in samplers:
         cfg = sampler.model_wrap_cfg
@@ -311,7 +295,7 @@ def test_what_another_extension_has_put_there_is_kept(host: FakeHost, wide: Imag
         return sampler
 
     host.module("sd_samplers").create_sampler = create_sampler
-    _on_canvas(host, wide)
+    on_canvas(host, wide)
     assert len(seen) == 4
     assert vars(samplers[-1].model_wrap_cfg.inner_model)["forward"] is theirs
 
@@ -326,7 +310,7 @@ def test_a_sampler_that_is_not_known_is_refused_in_words(host: FakeHost, wide: I
 
     host.module("sd_samplers").create_sampler = create_sampler
     with pytest.raises(TrueScaleError, match="cannot be given tiles"):
-        _on_canvas(host, wide)
+        on_canvas(host, wide)
 
 
 def test_a_sampler_that_goes_round_the_tiles_is_told(
@@ -334,7 +318,7 @@ def test_a_sampler_that_goes_round_the_tiles_is_told(
 ) -> None:
     monkeypatch.setattr(host.module("sd_samplers").CFGDenoiser, "forward", lambda self, x, *_: x)
     with pytest.raises(TrueScaleError, match="sampled without tiles"):
-        _on_canvas(host, wide)
+        on_canvas(host, wide)
 
 
 def test_a_sampler_that_samples_nothing_is_no_error(
@@ -343,7 +327,7 @@ def test_a_sampler_that_samples_nothing_is_no_error(
     """As DDIM, where few steps and a small denoising strength leave it none."""
     monkeypatch.setattr(host.module("sd_samplers").Sampler, "_sample", lambda self, p, x, noise, image_cond: x)
     _with_network(host, _fail)
-    assert "TrueScale engine: One canvas" in _on_canvas(host, wide).infotexts[0]
+    assert "TrueScale engine: One canvas" in on_canvas(host, wide).infotexts[0]
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------
@@ -361,7 +345,7 @@ def test_the_picture_is_kept_as_it_stands(how: str, words: str, host: FakeHost, 
         return latent + 0.1
 
     _with_network(host, network)
-    processed = _on_canvas(host, wide, {"denoising_strength": 0.0})
+    processed = on_canvas(host, wide, {"denoising_strength": 0.0})
     change = levels(processed.images[0]) - levels(wide)
     seen = change[(levels(wide) > 20) & (levels(wide) < 220)]
     assert len(calls) == 3
@@ -412,14 +396,14 @@ def test_what_conditions_on_the_canvas_is_refused_in_words(
 ) -> None:
     _add_script(host, title, value)
     with pytest.raises(RequestError, match=title):
-        _on_canvas(host, wide)
-    assert "TrueScale engine" not in _on_canvas(host, wide, engine="auto").infotexts[0]
+        on_canvas(host, wide)
+    assert "TrueScale engine" not in on_canvas(host, wide, engine="auto").infotexts[0]
 
 
 @pytest.mark.parametrize("value", OFF)
 def test_what_is_switched_off_does_not_matter(value: Any, host: FakeHost, wide: Image.Image) -> None:
     _add_script(host, "ControlNet", value)
-    assert "TrueScale engine: One canvas" in _on_canvas(host, wide, engine="auto").infotexts[0]
+    assert "TrueScale engine: One canvas" in on_canvas(host, wide, engine="auto").infotexts[0]
 
 
 @pytest.mark.parametrize(
@@ -439,18 +423,18 @@ def test_settings_that_do_not_go_with_tiles(switch: Any, words: str, host: FakeH
 
 def test_auto_takes_tiles_for_a_checkpoint_that_is_not_known(host: FakeHost, wide: Image.Image) -> None:
     _with_network(host, _smooth, is_sd1=False)
-    assert "TrueScale engine" not in _on_canvas(host, wide, engine="auto").infotexts[0]
+    assert "TrueScale engine" not in on_canvas(host, wide, engine="auto").infotexts[0]
     _with_network(host, _smooth, is_sd1=False, is_sdxl=True)
-    assert "TrueScale engine" in _on_canvas(host, wide, engine="auto").infotexts[0]
+    assert "TrueScale engine" in on_canvas(host, wide, engine="auto").infotexts[0]
 
 
 def test_tiles_that_are_too_small_are_refused_in_words(host: FakeHost, wide: Image.Image) -> None:
     with pytest.raises(RequestError, match="at least 256 px"):
-        _on_canvas(host, wide, tile_width=128)
+        on_canvas(host, wide, tile_width=128)
 
 
 def test_that_flat_tiles_are_not_skipped_is_told(host: FakeHost, wide: Image.Image) -> None:
-    _on_canvas(host, wide, flatness=5)
+    on_canvas(host, wide, flatness=5)
     assert any("flat tiles are not skipped" in words for words in host.warnings)
 
 
@@ -464,14 +448,14 @@ def test_who_asks_for_nothing_gets_tiles(host: FakeHost, wide: Image.Image) -> N
     assert of([])["engine"] == of([{}])["engine"] == "Tiles"
     assert of([])["composition"] is False
     assert of([None] * (len(fields_of("sd")) - 2) + ["One canvas"])["engine"] == "One canvas"
-    assert "TrueScale engine" not in _on_canvas(host, wide, engine="Tiles").infotexts[0]
+    assert "TrueScale engine" not in on_canvas(host, wide, engine="Tiles").infotexts[0]
     with pytest.raises(RequestError, match="there is no engine 'Squares'"):
         of([{"engine": "Squares"}])
 
 
 def test_the_infotext_names_the_engine_that_ran_and_can_be_pasted(host: FakeHost, wide: Image.Image) -> None:
     for asked in ("One canvas", "auto"):
-        text = _on_canvas(host, wide, engine=asked, composition=True).infotexts[0]
+        text = on_canvas(host, wide, engine=asked, composition=True).infotexts[0]
         assert "Size: 320x256" in text
         found = host.module("infotext_utils").parse_generation_parameters(text)
         script = script_of(host)
@@ -482,7 +466,7 @@ def test_the_infotext_names_the_engine_that_ran_and_can_be_pasted(host: FakeHost
 
 
 def test_the_statement_below_the_picture(host: FakeHost, wide: Image.Image) -> None:
-    processed = _on_canvas(host, wide)
+    processed = on_canvas(host, wide)
     assert "tiles per step: 2 · sampled px per px: 1." in processed.comments
 
 

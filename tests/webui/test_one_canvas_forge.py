@@ -15,27 +15,12 @@ from fake_host.forge import ForgeSampler, become_forge
 from fake_host.running import FakeHost
 from lib_upscaler.errors import TrueScaleError
 from networks import picture
-from sd_upscaling import img2img, levels, run
-
-CANVAS = {"engine": "One canvas", "scale": 1.0, "tile_width": 256, "tile_height": 256, "overlap": 64}
-WIDE = (320, 256)
-"""40 x 32 px of the latent: two tiles of at most 32."""
+from sd_upscaling import WIDE, by_the_host, levels, on_canvas
 
 
 @pytest.fixture
 def wide() -> Image.Image:
     return picture(*WIDE)
-
-
-def _on_canvas(host: FakeHost, image: Image.Image, given: dict[str, Any] | None = None, **values: Any) -> Any:
-    p = img2img(host, image, **{"width": image.width, "height": image.height, **(given or {})})
-    return run(host, p, **{**CANVAS, **values})
-
-
-def _by_the_host(host: FakeHost, image: Image.Image, **given: Any) -> np.ndarray:
-    p = img2img(host, image, width=image.width, height=image.height, do_not_save_samples=True, **given)
-    torch.manual_seed(p.seed)
-    return levels(host.module("processing").process_images(p).images[0])
 
 
 def _smooth(latent: torch.Tensor, sigma: torch.Tensor, **told: Any) -> torch.Tensor:
@@ -52,9 +37,9 @@ def _noting(seen: list[tuple[torch.Tensor, torch.Tensor, dict[str, Any]]]) -> Ca
 
 def test_in_one_tile_it_is_the_hosts_own_picture(host: FakeHost, wide: Image.Image) -> None:
     become_forge(host, _smooth)
-    result = levels(_on_canvas(host, wide, {"seed": 5}, tile_width=384, tile_height=384).images[0])
+    result = levels(on_canvas(host, wide, {"seed": 5}, tile_width=384, tile_height=384).images[0])
     assert np.abs(result - levels(wide)).mean() > 3
-    assert (result == _by_the_host(host, wide, seed=5)).all()
+    assert (result == by_the_host(host, wide, seed=5)).all()
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -70,21 +55,21 @@ def test_the_sampler_sees_one_canvas(apart: bool, host: FakeHost, wide: Image.Im
         return sampler
 
     host.module("sd_samplers").create_sampler = create_sampler
-    result = levels(_on_canvas(host, wide, {"seed": 5}).images[0])
+    result = levels(on_canvas(host, wide, {"seed": 5}).images[0])
     widths = [latent.shape[3] for latent, *_ in seen]
     assert len(widths) == (8 if apart else 4)  # two tiles in each of two steps
     assert max(widths) <= 32
     if apart:
         assert widths[:2] == widths[2:4]
         assert widths[4:6] == widths[6:8]
-    assert np.abs(result - _by_the_host(host, wide, seed=5)).max() <= 1
+    assert np.abs(result - by_the_host(host, wide, seed=5)).max() <= 1
 
 
 def test_what_is_told_of_several_tiles_at_once(host: FakeHost) -> None:
     """Whose row each is must fit the rows: extensions look it up there."""
     seen: list[Any] = []
     become_forge(host, _noting(seen))
-    _on_canvas(host, picture(120 * 8, 32 * 8), {"seed": 3}, batch=4)
+    on_canvas(host, picture(120 * 8, 32 * 8), {"seed": 3}, batch=4)
     assert max(len(latent) for latent, *_ in seen) > 2
     for latent, sigma, told in seen:
         prompts = [1, 0] * (len(latent) // 2)
@@ -100,7 +85,7 @@ def test_what_is_told_of_several_tiles_at_once(host: FakeHost) -> None:
 def test_sdxl_is_told_the_size_of_each_tile(host: FakeHost, wide: Image.Image) -> None:
     seen: list[Any] = []
     become_forge(host, _noting(seen), is_sdxl=True)
-    _on_canvas(host, wide)
+    on_canvas(host, wide)
     assert len(seen) == 4
     for latent, _, told in seen:
         heights, widths = (told["y"][:, 1280 + 256 * number].tolist() for number in range(2))
@@ -115,10 +100,10 @@ def test_memory_is_reserved_for_a_batch_of_tiles(host: FakeHost) -> None:
     expected = {1: 2 * 1000 * 32 * 32, 3: 6 * 1000 * 32 * 32, 8: 2 * 1000 * 120 * 64}  # eight are more than the whole
     for batch, most in expected.items():
         ForgeSampler.reserved.clear()
-        _on_canvas(host, image, batch=batch)
+        on_canvas(host, image, batch=batch)
         assert ForgeSampler.reserved == [most]
     ForgeSampler.reserved.clear()
-    _by_the_host(host, image)
+    by_the_host(host, image)
     assert ForgeSampler.reserved == [2 * 1000 * 120 * 64]
 
 
@@ -142,9 +127,9 @@ def test_nothing_of_ours_is_left(how: str, host: FakeHost, wide: Image.Image) ->
     original = checkpoint.forge_objects.unet
     if how == "failed":
         with pytest.raises(TrueScaleError, match="RuntimeError: out of luck"):
-            _on_canvas(host, wide)
+            on_canvas(host, wide)
     else:
-        _on_canvas(host, wide)
+        on_canvas(host, wide)
     assert len(calls) >= 3
     assert checkpoint.forge_objects.unet is original
     assert original.model_options == {"transformer_options": {}}
@@ -163,7 +148,7 @@ def test_an_interrupt_keeps_the_picture_as_it_stands(host: FakeHost, wide: Image
         return latent + 0.1
 
     become_forge(host, network)
-    processed = _on_canvas(host, wide, {"denoising_strength": 0.0})
+    processed = on_canvas(host, wide, {"denoising_strength": 0.0})
     change = levels(processed.images[0]) - levels(wide)
     seen = change[(levels(wide) > 20) & (levels(wide) < 220)]
     assert len(calls) == 3
@@ -188,7 +173,7 @@ def test_the_refiners_network_gets_tiles_too(host: FakeHost, wide: Image.Image) 
         return sampler
 
     host.module("sd_samplers").create_sampler = create_sampler
-    _on_canvas(host, wide)
+    on_canvas(host, wide)
     assert [len(first), len(second)] == [2, 2]
     assert max(latent.shape[3] for latent, *_ in first + second) <= 32
     assert ForgeSampler.reserved == [2 * 1000 * 32 * 32] * 2
@@ -209,7 +194,7 @@ def test_another_extensions_wrapper_and_estimate_stay_in_force(host: FakeHost, w
     options = checkpoint.forge_objects_after_applying_lora.unet.model_options
     options["model_function_wrapper"] = wrapper
     options["memory_peak_estimation_modifier"] = lambda shape: 7 * math.prod(shape)
-    _on_canvas(host, wide)
+    on_canvas(host, wide)
     assert len(theirs) == len(seen) == 4
     assert all(shape[3] <= 32 and rows == shape[0] == len(kinds) == 2 for shape, rows, kinds in theirs)
     assert ForgeSampler.reserved == [7 * 2 * 4 * 32 * 32]
@@ -220,16 +205,16 @@ def test_a_controlnet_is_refused_in_words(host: FakeHost, wide: Image.Image) -> 
     checkpoint, _ = become_forge(host, _smooth)
     checkpoint.forge_objects_after_applying_lora.unet.controlnet_linked_list = object()
     with pytest.raises(TrueScaleError, match="a ControlNet conditions on the picture as a whole"):
-        _on_canvas(host, wide)
+        on_canvas(host, wide)
 
 
 def test_a_network_of_another_shape_is_refused_in_words(host: FakeHost, wide: Image.Image) -> None:
     checkpoint, _ = become_forge(host, _smooth)
     checkpoint.forge_objects_after_applying_lora.unet = object()
     with pytest.raises(TrueScaleError, match="cannot be given tiles"):
-        _on_canvas(host, wide)
+        on_canvas(host, wide)
 
 
 def test_auto_takes_one_canvas(host: FakeHost, wide: Image.Image) -> None:
     become_forge(host, _smooth)
-    assert "TrueScale engine: One canvas" in _on_canvas(host, wide, engine="auto").infotexts[0]
+    assert "TrueScale engine: One canvas" in on_canvas(host, wide, engine="auto").infotexts[0]

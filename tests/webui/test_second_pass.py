@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -316,6 +315,39 @@ def test_also_where_the_checkpoint_of_the_second_pass_cannot_be_loaded(upscaler:
     assert f"{NOTE}: OSError: the file is damaged" in result.info
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_where_the_host_hands_over_pictures_from_0_to_1(
+    fails: bool, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Neo, which clamps them before its second pass, and not in it: what is kept, and what is enlarged once more."""
+    processing = host.module("processing")
+    kind, seen = processing.StableDiffusionProcessingTxt2Img, []
+    plain = kind.sample_hr_pass
+
+    def sample(self: Any, conditioning: Any, unconditional_conditioning: Any, seeds: Any, *more: Any) -> Any:
+        samples = processing._to_samples([processing.first_pass(seed, self.width, self.height) for seed in seeds])
+        decoded_samples = torch.clamp((samples + 1.0) / 2.0, min=0.0, max=1.0)
+        return self.sample_hr_pass(samples, decoded_samples, seeds, *more)
+
+    def sample_hr_pass(self: Any, samples: Any, decoded_samples: Any, *more: Any) -> Any:
+        seen.append((float(decoded_samples.min()), float(decoded_samples.max())))
+        if fails:
+            raise RuntimeError("out of luck")
+        return plain(self, samples, decoded_samples * 2 - 1, *more)
+
+    monkeypatch.setattr(kind, "sample", sample)
+    monkeypatch.setattr(kind, "sample_hr_pass", sample_hr_pass)
+    result = _generate(host, {"enabled": True, "again_scale": 1.5})
+
+    expected = _first(host)
+    if not fails:
+        for size in (SIZE, (480, 384)):
+            expected = expected.resize(size, Image.Resampling.NEAREST)
+    assert len(seen) == (1 if fails else 2)
+    assert all(0 <= low < 0.2 and 0.8 < high <= 1 for low, high in seen)
+    assert off(result.images[0], np.asarray(expected)) <= 1
+
+
 def test_a_first_pass_that_fails_is_the_hosts_error(host: FakeHost) -> None:
     def step(p: Any, number: int) -> None:
         raise ValueError("the first pass")
@@ -545,53 +577,3 @@ def test_what_does_nothing_with_others_upscalers_is_told(upscaler: str, host: Fa
     host.warnings.clear()
     _generate(host, TILES, hr_upscaler=upscaler)
     assert host.warnings == []
-
-
-# -- the host's hires button -------------------------------------------------------------------------------------------
-
-
-def _button(host: FakeHost, original: Image.Image, path: Path, text: str = "as it was made") -> Any:
-    """The host's button in the gallery."""
-
-    def txt2img_upscale(image_info: dict[str, str], geninfo: dict[str, list[str]], gallery_index: int) -> Any:
-        p = host.module("processing").StableDiffusionProcessingTxt2Img(enable_hr=True, hr_upscaler="Nearest")
-        p.txt2img_upscale, p.firstpass_image = True, original
-        return host.generate(p)
-
-    return txt2img_upscale({"name": f"{path}?1234"}, {"infotexts": ["another", text]}, 1)
-
-
-@pytest.fixture
-def original(host: FakeHost) -> Image.Image:
-    """A picture that was generated before, as the host reads it: it no longer knows its file."""
-    _generate(host, enable_hr=False)
-    return Image.open(host.saved()[0]).copy()
-
-
-def test_after_the_hires_button_the_original_is_kept_beside_the_result(host: FakeHost, original: Image.Image) -> None:
-    path = host.saved()[0]
-    result = _button(host, original, path)
-
-    assert [one.size for one in result.images] == [(128, 96), (160, 128)]
-    assert result.images[1].tobytes() == original.tobytes()
-    assert result.images[1].already_saved_as == str(path)
-    assert result.infotexts[1] == "as it was made"
-    assert result.info == result.infotexts[0]
-
-
-def test_unless_the_user_does_not_want_it(host: FakeHost, original: Image.Image) -> None:
-    host.opts.data["truescale_original_beside"] = False
-    assert len(_button(host, original, host.saved()[0]).images) == 1
-
-
-@pytest.mark.parametrize("name", ["hires_button_gallery_insert", "hires_button_gallery_inset"])
-def test_nor_where_the_host_has_a_setting_for_it(name: str, host: FakeHost, original: Image.Image) -> None:
-    host.opts.data[name] = False
-    assert len(_button(host, original, host.saved()[0]).images) == 1
-
-
-def test_nor_for_a_first_pass_from_elsewhere(host: FakeHost, original: Image.Image) -> None:
-    """As the API's ``firstpass_image``."""
-    p = host.module("processing").StableDiffusionProcessingTxt2Img(enable_hr=True, hr_upscaler="Nearest")
-    p.firstpass_image = original
-    assert len(host.generate(p).images) == 1

@@ -7,7 +7,10 @@ from typing import Any
 
 from .. import host
 
-__all__ = ["one_tile_at_once", "why_not", "why_not_each_alone"]
+__all__ = ["INSTEAD", "one_tile_at_once", "why_not", "why_not_each_alone"]
+
+INSTEAD = "choose the engine Tiles, or a second pass as a whole"
+"""What to do where the network cannot get tiles."""
 
 _DIVIDE_IT = (
     *("regional prompter", "latent couple", "attention couple", "forge couple"),

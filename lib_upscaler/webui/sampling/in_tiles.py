@@ -17,6 +17,7 @@ from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
 from .control import on_canvas
+from .guests import INSTEAD
 from .levels import levels_of
 from .replaced import Replaced
 from .sampler_hook import SamplerHook
@@ -63,7 +64,11 @@ def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) ->
     # DDIM samples nothing at all where there are few steps and the denoising strength is small.
     if steps and not hook.calls and stop_kind() is None:
         what = "the picture was sampled without tiles"
-        raise TrueScaleError(what, "an extension has replaced the sampler's denoiser", "choose the engine Tiles")
+        raise TrueScaleError(
+            what,
+            "an extension has replaced the sampler's denoiser",
+            INSTEAD,
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...diffusion.canvas import CanvasDenoiser
 from ...errors import TrueScaleError
+from .guests import INSTEAD
 from .replaced import Replaced
 
 __all__ = ["SamplerHook"]
@@ -26,7 +27,7 @@ class SamplerHook:
         self._cfg, self._canvas = getattr(sampler, "model_wrap_cfg", None), canvas
         if not hasattr(self._cfg, "inner_model") or not hasattr(self._cfg, "update_inner_model"):
             what = f"the sampler {type(sampler).__name__} cannot be given tiles"
-            raise TrueScaleError(what, "it has no denoiser of the known shape", "choose the engine Tiles")
+            raise TrueScaleError(what, "it has no denoiser of the known shape", INSTEAD)
         self._denoiser: Replaced | None = None
         self._update: Replaced | None = None
         self.calls = 0

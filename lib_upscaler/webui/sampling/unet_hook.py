@@ -12,6 +12,7 @@ from typing import Any
 
 from ...diffusion.canvas import CanvasDenoiser
 from ...errors import TrueScaleError
+from .guests import INSTEAD
 from .replaced import Replaced
 
 __all__ = ["UnetHook", "has_unet", "options_of_parts"]
@@ -103,14 +104,18 @@ class UnetHook:
         if hasattr(unet, "model_options") and hasattr(self._cfg, "update_inner_model"):
             return unet
         what = f"the sampler {type(self._sampler).__name__} cannot be given tiles"
-        raise TrueScaleError(what, "its network has no wrapper of the known shape", "choose the engine Tiles")
+        raise TrueScaleError(
+            what,
+            "its network has no wrapper of the known shape",
+            INSTEAD,
+        )
 
     def _put(self) -> None:
         checkpoint, unet = _checkpoint(self._sampler), self._unet().clone()
         before = checkpoint.forge_objects
         if getattr(unet, "controlnet_linked_list", None) is not None:
             why = "a ControlNet conditions on the picture as a whole, and its tiles would not fit"
-            raise TrueScaleError("one canvas is not possible here", why, "choose the engine Tiles")
+            raise TrueScaleError("one canvas is not possible here", why, INSTEAD)
         now, options = before.shallow_copy(), unet.model_options
         options[_WRAPPER] = self._wrapper(options.get(_WRAPPER))
         options[_MEMORY] = _memory(self._canvas, options.get(_MEMORY, unet.memory_required))
