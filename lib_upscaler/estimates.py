@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .depths import Bits
 from .errors import MemoryLimitError, RequestError
 from .geometry import Size
 from .models.entry import ModelEntry
@@ -90,17 +91,18 @@ def estimate(
     alpha: bool = False,
     channels: int = 3,
     plan: Plan | None = None,
+    source_bits: Bits = 8,
 ) -> Estimate:
     """What ``upscaler.upscale`` will do with a picture of this size, from what is known now; nothing is run.
 
     A model that this machine has never seen is read from its file once.
 
     source: px. alpha: whether the picture has transparency that is not the same everywhere. channels: of its colours,
-    1 (grey) or 3.
+    1 (grey) or 3. source_bits: of each.
 
     Raises ModelError, and RequestError or SizeError where no size can be worked out.
     """
-    plan, found = plan or upscaler.plan(source, request), None
+    plan, found = plan or upscaler.plan(source, request, source_bits), None
     for stage, job in plan.stages:
         walk = job.walk(channels, alpha_route(alpha, False, stage.alpha, channels, job.chains))
         stage_found = _Forecast(upscaler.device, stage, walk).result()
@@ -178,7 +180,8 @@ class _Forecast:
         """The precision that a network will run in. Raises RequestError."""
         wanted = self.request.precision
         try:
-            return choose(wanted, self._network(which), self.device, self.plan.source.area)
+            bits = max(self.plan.source_bits, self.plan.bits)
+            return choose(wanted, self._network(which), self.device, self.plan.source.area, bits)
         except NotMeasured:
             return ChosenPrecision(PRECISIONS.get(wanted, torch.float32))
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
+from ..depths import Bits, depth_of
 from ..errors import (
     Cancelled,
     DeviceError,
@@ -25,9 +26,11 @@ from ..errors import (
 )
 from ..geometry import Size
 from ..models.entry import SUFFIXES
-from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
+from ..pictures import exrs
+from ..pictures.alpha import NEARLY_OPAQUE, is_nearly_opaque
+from ..pictures.formats import EXR, OutputFormat, check_format, is_picture_path, output_format
 from ..pictures.origin import fingerprint, is_anothers
-from ..pictures.pixels import NEARLY_OPAQUE
+from ..pictures.pixels import Pixels
 from ..pictures.reading import read_picture
 from ..pictures.writing import write_picture
 from ..pipeline import Plan, Upscaler
@@ -42,7 +45,7 @@ __all__ = ["BatchListener", "BatchOptions", "Outcome", "Record", "in_words", "ru
 
 _REPORT_FIELDS = (
     *("input_size", "output_size", "models", "strategy", "tiles", "margin", "seam_error"),
-    *("precision", "precision_db", "device"),
+    *("precision", "precision_db", "device", "bits"),
 )
 _VERIFY_FIELDS = ("verify_max", "verify_mean")
 
@@ -282,19 +285,24 @@ class _Batch:
         _make_folder(task.output)
         quality = self.options.quality if target.quality else None
         overwrite = self.options.existing == "overwrite"
-        notes += write_picture(result.image, task.output, metadata, quality=quality, overwrite=overwrite)
+        notes += write_picture(result.pixels, task.output, metadata, quality=quality, overwrite=overwrite)
         return result, tuple(dict.fromkeys(notes))
 
-    def _planned(self, image: Image.Image, target: OutputFormat, notes: list[str]) -> Plan:
+    def _planned(self, image: Image.Image | Pixels, target: OutputFormat, notes: list[str]) -> Plan:
         """The plan, with what the format of the result asks for. Raises SizeError before any work."""
         request = self.request
-        may_have_alpha = image.mode.endswith("A") or "transparency" in image.info
+        source_bits = image.bits if isinstance(image, Pixels) else 8
+        may_have_alpha = image.mode.endswith("A") or (not isinstance(image, Pixels) and "transparency" in image.info)
         keeps_alpha = may_have_alpha and target.alpha and request.alpha != "drop"
         if may_have_alpha and not target.alpha and request.alpha != "drop":
             if _is_transparent(image):
                 notes.append(f"{target.name} stores no transparency; the picture was put on white")
             request = replace(request, alpha="drop")
-        plan = self.upscaler.plan(Size(*image.size), request)
+        request, note = in_depth_of(request, target, source_bits)
+        notes += [note] if note else []
+        plan = self.upscaler.plan(Size(*image.size), request, source_bits)
+        if target is EXR:
+            exrs.check_writer()
         check_format(plan.output, target.name, (1 if image.mode in ("1", "L", "LA") else 3) + keeps_alpha)
         return plan
 
@@ -341,8 +349,20 @@ def _named(error: Exception) -> Exception:
     )
 
 
-def _is_transparent(image: Image.Image) -> bool:
+def in_depth_of(request: UpscaleRequest, target: OutputFormat, source_bits: Bits) -> tuple[UpscaleRequest, str]:
+    """The request for as many bits as the format of the result holds; and what is to be said of it, "" for nothing."""
+    wanted = depth_of(request.depth, source_bits)
+    bits = target.depth_for(wanted)
+    said = (
+        f"{target.name} holds at most {bits} bits per channel; the result was rounded to that" if bits < wanted else ""
+    )
+    return (request if bits == wanted else replace(request, depth=str(bits))), said  # type: ignore[arg-type]
+
+
+def _is_transparent(image: Image.Image | Pixels) -> bool:
     """Whether any pixel shows what is behind it, as an eye can tell; a transparent colour is taken to be used."""
+    if isinstance(image, Pixels):
+        return image.alpha is not None and not is_nearly_opaque(image.alpha)
     return not image.mode.endswith("A") or image.getextrema()[-1][0] < NEARLY_OPAQUE
 
 

@@ -14,6 +14,7 @@ from ..pictures.origin import is_anothers
 from ..pictures.reading import read_header
 from ..pipeline import Upscaler
 from ..request import UpscaleRequest
+from .batch import in_depth_of
 from .console import Console
 from .files import ANOTHERS, Task
 from .stopping import FAILED
@@ -64,7 +65,8 @@ def _planned(upscaler: Upscaler, request: UpscaleRequest, task: Task) -> tuple[S
     if header.alpha and not target.alpha:
         request = replace(request, alpha="drop")
     keeps_alpha = header.alpha and request.alpha != "drop"
-    found = estimate(upscaler, header.size, request, header.alpha, header.channels)
+    request, _ = in_depth_of(request, target, header.bits)
+    found = estimate(upscaler, header.size, request, header.alpha, header.channels, source_bits=header.bits)
     check_format(found.output, target.name, header.channels + keeps_alpha)
     return header.size, found
 

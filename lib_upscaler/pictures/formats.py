@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..depths import Bits
 from ..errors import RequestError, SizeError
 from ..geometry import Size
 
 __all__ = [
     "BMP",
+    "EXR",
     "FORMATS",
     "JPEG",
     "PNG",
@@ -31,7 +33,7 @@ READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA"
 # fmt: off
 READ_SUFFIXES = frozenset((
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".tif", ".tiff", ".bmp", ".gif",
-    ".ppm", ".pgm", ".pbm", ".pnm", ".tga",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".exr",
 ))
 # fmt: on
 
@@ -54,17 +56,26 @@ class OutputFormat:
     """A format that results can be written in.
 
     name: Pillow's name. alpha: whether it stores transparency. quality: whether it takes a quality, 1 to 100.
+    depths: bits per channel that it can hold; 32: floating point.
     """
 
     name: str
     alpha: bool
     quality: bool
+    depths: tuple[Bits, ...] = (8,)
+
+    def depth_for(self, bits: Bits) -> Bits:
+        """The bits that a picture of so many is stored with: as many, else what comes closest."""
+        return min(
+            self.depths, key=lambda depth: (depth < bits, abs(depth - bits)) if bits <= max(self.depths) else -depth
+        )
 
 
-PNG = OutputFormat("PNG", alpha=True, quality=False)
+PNG = OutputFormat("PNG", alpha=True, quality=False, depths=(8, 16))
 JPEG = OutputFormat("JPEG", alpha=False, quality=True)
 WEBP = OutputFormat("WEBP", alpha=True, quality=True)
-TIFF = OutputFormat("TIFF", alpha=True, quality=False)
+TIFF = OutputFormat("TIFF", alpha=True, quality=False, depths=(8, 16, 32))
+EXR = OutputFormat("EXR", alpha=True, quality=False, depths=(16, 32))
 BMP = OutputFormat("BMP", alpha=False, quality=False)
 
 FORMATS = {
@@ -75,6 +86,7 @@ FORMATS = {
     ".tif": TIFF,
     ".tiff": TIFF,
     ".bmp": BMP,
+    ".exr": EXR,
 }
 """File suffix, in small letters, to format."""
 
@@ -93,7 +105,7 @@ def kind_by_name(path: str | os.PathLike[str]) -> str:
 
 def output_formats() -> tuple[str, ...]:
     """The formats that can be asked for, as suffixes without a dot, one each."""
-    return ("png", "jpg", "webp", "tiff", "bmp")
+    return ("png", "jpg", "webp", "tiff", "bmp", "exr")
 
 
 def output_format(path: str | os.PathLike[str], format: str | None = None) -> OutputFormat:
@@ -116,16 +128,16 @@ def output_format(path: str | os.PathLike[str], format: str | None = None) -> Ou
 
 
 # Longest side in px: what the format's own fields can say; JPEG: what libjpeg allows.
-_FORMAT_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "BMP": 2**31 - 1}
+_FORMAT_SIDE = {name: 2**31 - 1 for name in ("PNG", "TIFF", "BMP", "EXR")} | {"JPEG": 65_500, "WEBP": 16_383}
 
-# Bytes of pixels: offsets of 32 bits, less 64 MiB for headers, profiles and what LZW may add to noise.
-_FORMAT_BYTES = {"TIFF": 2**32 - 2**26, "BMP": 2**32 - 2**26}
+# Bytes of pixels: offsets of 32 bits, less 64 MiB for headers. TIFF beyond that is BigTIFF.
+_FORMAT_BYTES = {"BMP": 2**32 - 2**26}
 
 
 def check_format(size: Size, format_name: str, channels: int = 4) -> None:
     """Refuse, before any work, a size that the file format cannot hold.
 
-    format_name: Pillow's name (JPEG, WEBP, PNG, TIFF, BMP). channels: bytes per pixel. Raises SizeError.
+    format_name: Pillow's name (JPEG, WEBP, PNG, TIFF, BMP, EXR). channels: bytes per pixel. Raises SizeError.
     """
     name = format_name.upper()
     what = f"cannot store {size} px as {name}"

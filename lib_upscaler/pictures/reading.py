@@ -14,23 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 
+from ..depths import Bits
 from ..errors import PictureReadError, UnsupportedPictureError
 from ..geometry import Size
-from . import fourth
+from . import exrs, fourth
+from .alpha import NEARLY_OPAQUE
 from .colours import is_srgb, tags_to_srgb
+from .deep import bits_told, deep_modes, is_deep, read_deep
 from .formats import READ_FORMATS
 from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
 from .opening import CONVERT, Opened, collected_warnings, open_picture, opened_file
-from .pixels import NEARLY_OPAQUE, check_mode, compose, decompose
+from .pixels import Pixels, check_mode, compose, decompose, turned
 from .stealth import hidden_text
 from .tiffs import cut_strips
 
 __all__ = [
-    "MAX_PIXELS",
     "READ_FORMATS",
     "PictureHeader",
     "SourcePicture",
@@ -39,9 +42,6 @@ __all__ = [
     "read_header",
     "read_picture",
 ]
-
-MAX_PIXELS = 178_956_970
-"""Larger pictures are not opened: Pillow's own limit, kept here also where a host has turned Pillow's off."""
 
 _OTHER_KIND = re.compile("unsupported|not supported|cannot handle", re.IGNORECASE)
 """What Pillow says of sound files that it cannot read."""
@@ -59,12 +59,13 @@ _TRANSPOSE = {
 
 @dataclass(frozen=True)
 class SourcePicture:
-    """A picture as read: upright, of a mode that ``pixels.decompose`` takes.
+    """A picture as read: upright.
 
+    image: of 8 bits, of a mode that ``pixels.decompose`` takes; or its planes where it has more.
     format: Pillow's name of the file's format. warnings: sentences without a full stop, for the user.
     """
 
-    image: Image.Image
+    image: Image.Image | Pixels
     metadata: Metadata
     format: str
     warnings: tuple[str, ...] = ()
@@ -72,22 +73,30 @@ class SourcePicture:
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """size: upright. channels: of the colours, 1 (grey) or 3. alpha: whether there may be transparency."""
+    """size: upright. channels: of the colours, 1 (grey) or 3. alpha: whether there may be transparency.
+
+    bits: of each channel, 8, 16 or 32 (floating point).
+    """
 
     size: Size
     channels: int
     alpha: bool
+    bits: Bits = 8
 
 
 def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
     """Read a picture file whole: its first frame upright, its metadata, and warnings.
 
     Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
-    empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel, CMYK ...).
+    empty, truncated, no picture, larger than memory) and UnsupportedPictureError (a kind that is not read here ...).
     """
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
+    if exrs.is_exr(path):
+        with opened_file(path, what):
+            pixels, metadata = exrs.read(path, what, notes)
+        return SourcePicture(pixels, metadata, "EXR", tuple(notes))
     with _opening(path, what, notes, whole=True) as opened:
         if opened.found.frames > 1:
             notes.append(f"{path.name} has {opened.found.frames} frames; only the first is upscaled")
@@ -125,14 +134,14 @@ def as_srgb(picture: SourcePicture) -> SourcePicture:
     tags, metadata = picture.metadata.colors, picture.metadata
     if tags is None or is_srgb(tags) or (metadata.icc_profile is not None and tags.code is None):
         return picture
-    pixels = decompose(picture.image)
-    converted = tags_to_srgb(compose(pixels.color, pixels.alpha, pixels.mode), tags)
+    converted = tags_to_srgb(decompose(picture.image), tags)
     if converted is None:
         note = f"its colours ({tags.names()}) cannot be converted to sRGB here; they will look different"
         return replace(picture, warnings=(*picture.warnings, note))
     note = f"its colours ({tags.names()}) were converted to sRGB"
     metadata = replace(metadata, colors=None, icc_profile=None)
-    return replace(picture, image=converted, metadata=metadata, warnings=(*picture.warnings, note))
+    image = compose(converted.color, converted.alpha, converted.mode) if converted.bits == 8 else converted
+    return replace(picture, image=image, metadata=metadata, warnings=(*picture.warnings, note))
 
 
 def read_header(path: str | os.PathLike[str]) -> PictureHeader:
@@ -143,11 +152,16 @@ def read_header(path: str | os.PathLike[str]) -> PictureHeader:
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
+    if exrs.is_exr(path):
+        with opened_file(path, what):
+            size, channels, alpha = exrs.header(path, what)
+        return PictureHeader(size, channels, alpha, 32)
     with _opening(path, what, notes, whole=False) as opened:
         image = opened.image
         alpha = (image.mode.endswith("A") and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
         outside = opened.box is not None and not _covers(opened.box, image.size)
-        return PictureHeader(_upright_size(opened, notes), 1 if image.mode in ("1", "L", "LA") else 3, alpha or outside)
+        grey = image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F")) or "LA;16B" in deep_modes(image)
+        return PictureHeader(_upright_size(opened, notes), 1 if grey else 3, alpha or outside, bits_told(opened))
 
 
 def _upright_size(opened: Opened, notes: list[str]) -> Size:
@@ -171,12 +185,12 @@ def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[O
         with opened_file(path, what) as file, collected_warnings(notes):
             opened = open_picture(file, what, whole)
             with opened.image:
-                _check(opened.image, what)
+                _check(opened, what)
                 yield opened
     except (PictureReadError, UnsupportedPictureError):
         raise
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise PictureReadError(what, "it is too large to open", "make it smaller first") from error
+    except MemoryError as error:
+        raise PictureReadError(what, "there is not enough memory for it", "close other programs") from error
     except Exception as error:
         # Pillow's decoders raise almost anything on damaged data; whatever it is, the file cannot be read.
         if _OTHER_KIND.search(str(error)):
@@ -187,24 +201,40 @@ def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[O
         ) from error
 
 
-def _check(image: Image.Image, what: str) -> None:
+def _check(opened: Opened, what: str) -> None:
     """Refuse, before its pixels are read, what is too large or would come out wrong."""
-    if image.width * image.height > MAX_PIXELS:
+    image = opened.image
+    deep = is_deep(opened)
+    pixel_bytes = image.width * image.height * _CHANNELS.get(image.mode, 4) * bits_told(opened) // 8
+    if image.width * image.height > _LARGE and pixel_bytes > _MOST_PACKED * opened.length:
         raise PictureReadError(
-            what, f"{image.width}x{image.height} px are more than can be opened safely", "make it smaller first"
+            what,
+            f"the file is damaged, or made to fill up memory: its {image.width}x{image.height} px do not fit into"
+            f" {opened.length:,} bytes",
+            "download or export it again",
         )
-    if not (image.mode == "RGBX" and image.format == "TIFF"):
+    need = 3 * pixel_bytes  # Pillow's, a copy or the planes, and one more while they are put together
+    free = psutil.virtual_memory().available
+    if need > free:
+        raise PictureReadError(
+            what,
+            f"its {image.width}x{image.height} px take {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free",
+            "close other programs, or make it smaller first",
+        )
+    if not deep and not (image.mode == "RGBX" and image.format == "TIFF"):
         check_mode(image.mode)
-    _check_depth(image)
+
+
+_LARGE = 178_956_970
+"""px. Pillow's own limit; what is larger must look as if it were whole, and fit into memory."""
+_MOST_PACKED = 1100
+"""Bytes of pixels in one of a file. Deflate comes to 1032."""
+_CHANNELS = {"1": 1, "L": 1, "LA": 2, "P": 1, "RGB": 3}
 
 
 def _check_depth(image: Image.Image) -> None:
-    """Refuse 16 bits per channel, which Pillow reduces to 8 without a word (``BGR;16`` is 5-6-5 bits, and fine)."""
-    deep = any(re.search(r";(16[BLN]|32)", mode) for mode in _raw_modes(image))
-    if image.format == "PPM":
-        tiles = getattr(image, "tile", [])
-        deep = deep or any(isinstance(t[3], tuple) and isinstance(t[3][-1], int) and t[3][-1] > 255 for t in tiles)
-    if deep:
+    """Refuse 16 bits per channel of a picture that somebody else has opened: Pillow has reduced them to 8."""
+    if deep_modes(image):
         raise UnsupportedPictureError(
             "cannot upscale this picture", "it has 16 bits per channel", "convert it to 8 bits per channel first"
         )
@@ -219,9 +249,11 @@ def _raw_modes(image: Image.Image) -> list[str]:
 # -- pixels ------------------------------------------------------------------------------------------------------------
 
 
-def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image:
+def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image | Pixels:
     """Loaded, with its channels taken for what they are, as it lies in the file. Raises PictureReadError."""
     image = opened.image
+    if is_deep(opened):
+        return read_deep(opened, what, notes)
     raw_mode = _raw_modes(image)[0]
     if opened.jpeg is not None:
         row = first_missing_row(opened.jpeg, image.size)
@@ -271,8 +303,13 @@ def _transparency(image: Image.Image, raw_mode: str) -> dict[str, object]:
 # -- what stands beside them -------------------------------------------------------------------------------------------
 
 
-def _settled(image: Image.Image, opened: Opened, notes: list[str]) -> tuple[Image.Image, Metadata]:
+def _settled(image: Image.Image | Pixels, opened: Opened, notes: list[str]) -> tuple[Image.Image | Pixels, Metadata]:
     """Upright, and the metadata."""
+    if isinstance(image, Pixels):
+        if opened.tiff is not None:
+            image = turned(image, opened.tiff.orientation)
+        metadata, orientation = settled(opened.found, image.size, notes)
+        return turned(image, orientation), metadata
     metadata, orientation = settled(opened.found, image.size, notes)
     upright = _turned(image, orientation) if orientation in _TRANSPOSE else image
     return _without_hidden_text(upright, metadata, notes)

@@ -11,13 +11,18 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image
 
 from ..errors import PictureWriteError, RequestError
 from ..geometry import Size
-from .formats import JPEG, PNG, TIFF, WEBP, OutputFormat, check_format, output_format
+from . import exrs
+from .formats import EXR, JPEG, PNG, TIFF, WEBP, OutputFormat, check_format, output_format
 from .keeping import Keeping, kept
 from .metadata import Metadata
+from .pixels import Pixels, compose, decompose
+from .png_writer import Rows, write_png
+from .tiff_writer import CLASSIC_BYTES, write_tiff
 
 __all__ = ["DEFAULT_JPEG_QUALITY", "write_picture"]
 
@@ -36,7 +41,7 @@ _WEBP_LOSSLESS = {"lossless": True, "exact": True, "method": 1, "quality": 20}
 
 
 def write_picture(
-    image: Image.Image,
+    image: Image.Image | Pixels,
     path: str | os.PathLike[str],
     metadata: Metadata,
     *,
@@ -44,22 +49,30 @@ def write_picture(
     quality: int | None = None,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Write ``image`` (L, LA, RGB, RGBA) beside ``path`` under another name and rename it; return warnings.
+    """Write the picture beside ``path`` under another name and rename it; return warnings.
+
+    image: of the mode L, LA, RGB or RGBA, or planes, whose depth is kept as far as the format holds it.
 
     What each format keeps of ``metadata`` is in docs/formats.md, and what it does not is in the warnings. JPEG has a
     quality of 95 unless one is given, and 4:4:4; WebP is lossless unless a quality is given. The PNG text
-    ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. A TIFF with EXIF is uncompressed: libtiff takes
-    none through Pillow. Colours that the format cannot tell become sRGB. ``quality`` is ignored by lossless formats.
-    On any error, Ctrl-C included, nothing is left behind.
+    ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. Colours that the format cannot tell become sRGB.
+    ``quality`` is ignored by lossless formats. On any error, Ctrl-C included, nothing is left behind.
+
     Raises RequestError (suffix, format, quality, alpha in JPEG or BMP), SizeError, PictureWriteError.
     """
     path = Path(path)
     target = output_format(path, format)
     _check_request(image, path, target, quality)
+    pixels = decompose(image)
+    notes: list[str] = []
+    if target.depth_for(pixels.bits) != pixels.bits:
+        if pixels.bits > max(target.depths):
+            notes.append(f"{target.name} holds at most {max(target.depths)} bits per channel; rounded to that")
+        pixels = pixels.at(target.depth_for(pixels.bits))
     what = f"cannot write {path.name!r}"
     if not overwrite and os.path.lexists(path):
         raise _exists(what)
-    keeping = kept(image, target, metadata)
+    keeping = kept(pixels, target, metadata)
     encoder = _encoder_options(target, quality, with_exif="exif" in keeping.options)
     # A short name of its own, hidden, so that neither a folder scan nor a limit on lengths trips over it.
     unfinished = path.with_name(f".truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
@@ -76,10 +89,10 @@ def write_picture(
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
-    return tuple(keeping.notes)
+    return (*notes, *keeping.notes)
 
 
-def _check_request(image: Image.Image, path: Path, target: OutputFormat, quality: int | None) -> None:
+def _check_request(image: Image.Image | Pixels, path: Path, target: OutputFormat, quality: int | None) -> None:
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise ValueError(f"a result has the mode L, LA, RGB or RGBA, not {image.mode}")
     if image.mode.endswith("A") and not target.alpha:
@@ -88,7 +101,9 @@ def _check_request(image: Image.Image, path: Path, target: OutputFormat, quality
         )
     if quality is not None and (isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100):
         raise RequestError(f"the quality {quality!r} is not possible", "it is a whole number from 1 to 100")
-    check_format(Size(*image.size), target.name, len(image.getbands()))
+    check_format(Size(*image.size), target.name, len(image.mode))
+    if target is EXR:
+        exrs.check_writer()
 
 
 def _encoder_options(target: OutputFormat, quality: int | None, with_exif: bool) -> dict[str, object]:
@@ -108,6 +123,9 @@ def _encoder_options(target: OutputFormat, quality: int | None, with_exif: bool)
 
 def _save(keeping: Keeping, path: Path, target: OutputFormat, encoder: dict[str, object]) -> None:
     """Encode into a new file; once more without the metadata, where the encoder chokes on it."""
+    if target is EXR:
+        exrs.write(path, keeping.pixels)
+        return
     with path.open("xb") as file:
         try:
             _encode(keeping, file, target, encoder)
@@ -115,7 +133,7 @@ def _save(keeping: Keeping, path: Path, target: OutputFormat, encoder: dict[str,
             file.seek(0)
             file.truncate()
             try:
-                keeping.image.save(file, format=target.name, **encoder)
+                _encode(Keeping(keeping.pixels), file, target, encoder)
             except (ValueError, RuntimeError) as error:
                 raise PictureWriteError("cannot write the result", f"{target.name} failed ({error})") from error
             keeping.notes.append(f"its metadata could not be written as {target.name} and was left out")
@@ -126,13 +144,40 @@ def _encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dic
     options: dict[str, Any] = {**encoder, **keeping.options}
     if "tiffinfo" in options:
         options["tiffinfo"] = {**encoder.get("tiffinfo", {}), **options["tiffinfo"]}
+    pixels = keeping.pixels
+    if _is_ours(pixels, target):
+        rows, size, channels = _rows_of(pixels), Size(*pixels.size), len(pixels.mode)
+        if target is PNG:
+            write_png(file, rows, size, channels, pixels.bits, options, keeping.chunks)
+        else:
+            write_tiff(file, rows, size, channels, pixels.bits, options)
+        return
+    image = compose(pixels.color, pixels.alpha, pixels.mode)
     into = _BehindHeader(file, keeping.chunks) if keeping.chunks else file
-    keeping.image.save(into, format=target.name, **options)
+    image.save(into, format=target.name, **options)
     if keeping.aspect is not None:
         file.seek(_JFIF_UNIT)
         file.write(b"\x00")
         file.seek(0, os.SEEK_END)
     file.write(keeping.trailer)
+
+
+def _is_ours(pixels: Pixels, target: OutputFormat) -> bool:
+    """Whether Pillow does not write it: more than 8 bits, or not in memory, or too large for its TIFF."""
+    if target not in (PNG, TIFF):
+        return False
+    large = pixels.color.nbytes * len(pixels.mode) // pixels.color.shape[2] > CLASSIC_BYTES and target is TIFF
+    return pixels.bits > 8 or isinstance(pixels.color, np.memmap) or large
+
+
+def _rows_of(pixels: Pixels) -> Rows:
+    color, alpha = pixels.color, pixels.alpha
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        band = color[top:bottom]
+        return band if alpha is None else np.concatenate([band, alpha[top:bottom, :, None]], axis=2)
+
+    return rows
 
 
 class _BehindHeader:

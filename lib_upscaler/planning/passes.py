@@ -10,10 +10,11 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ..depths import Bits
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
 from ..models.facts import BandPlan, NetworkFacts
-from .budget import Limits, TilePlan, bands_for, make_plan, region_bytes
+from .budget import KNOWN_MARGIN, Limits, TilePlan, bands_for, make_plan, region_bytes
 from .tiling import halves, region_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "plan_pass",
     "region_need",
     "tiles_at_once",
+    "wrap_margin",
 ]
 
 Strategy = Literal["whole", "whole, in bands", "tiles", "sampled", "sampled in tiles"]
@@ -75,8 +77,8 @@ class PassTask:
     align: int
     size: Size
     channels: int
-    source_bits: int
-    bits: int
+    source_bits: Bits
+    bits: Bits
     tile: int | str
     shared: bool
     steady: bool
@@ -88,14 +90,14 @@ class PassTask:
         facts: NetworkFacts,
         size: Size,
         channels: int,
-        source_bits: int,
-        bits: int,
+        source_bits: Bits,
+        bits: Bits,
         tile: int | str,
         device_type: str,
         steady: bool,
     ) -> PassTask:
         """For the network of a card. device_type: such as "cpu" or "cuda"."""
-        align = math.lcm(max(1, card.multiple_of), facts.alignment)
+        align = _alignment(card, facts)
         shared = device_type == "cpu"
         return cls(card.name, facts, card.scale, align, size, channels, source_bits, bits, tile, shared, steady)
 
@@ -161,6 +163,19 @@ def channel_runs(card: ModelCard, channels: int) -> tuple[int, int]:
     A grey network gets the colours one by one.
     """
     return (channels, 1) if card.input_channels == 1 and channels > 1 else (1, channels)
+
+
+def wrap_margin(card: ModelCard, facts: NetworkFacts) -> int:
+    """px of context that a picture gets from its other side, where it goes on there: a multiple of what the network's
+    tiles begin at.
+    """
+    align = _alignment(card, facts)
+    margin = KNOWN_MARGIN if facts.radius is None else min(KNOWN_MARGIN, facts.radius)
+    return -(-margin // align) * align
+
+
+def _alignment(card: ModelCard, facts: NetworkFacts) -> int:
+    return math.lcm(max(1, card.multiple_of), facts.alignment)
 
 
 def tiles_at_once(device_type: str, item_size: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from ..depths import Bits, rounded, top_of, type_of
 from ..geometry import Region, Size
 from .downloads import Downloads
 
@@ -15,23 +16,25 @@ _CUDA_CHUNK_VALUES = 1 << 23
 
 
 class Canvas:
-    """A picture of whole numbers. ``pixels``: ``(H, W, C)`` uint8, or uint16 (65535 = 1.0) for further work."""
+    """A picture of any depth (``depths``). ``pixels``: ``(H, W, C)``."""
 
-    def __init__(self, size: Size, channels: int, bits: int) -> None:
-        self._kind = np.uint8 if bits == 8 else np.uint16
+    def __init__(self, size: Size, channels: int, bits: Bits) -> None:
+        self._bits = bits
         self._downloads = Downloads()
-        self.pixels = np.empty((size.height, size.width, channels), self._kind)
+        self.pixels = np.empty((size.height, size.width, channels), type_of(bits))
 
     def write(self, values: Tensor, left: int, top: int) -> None:
         """``values``: ``(C, h, w)`` in [0, 1], anywhere; its corner goes to column ``left``, row ``top``."""
-        levels = 255 if self._kind is np.uint8 else 65535
+        levels = top_of(self._bits)
         _, height, width = values.shape
         step = max(1, (_CUDA_CHUNK_VALUES if values.is_cuda else _CHUNK_VALUES) // max(1, width * values.shape[0]))
         for first in range(0, height, step):
-            # Halves round up; on the device, so that only whole numbers travel.
-            part = values[:, first : first + step].float().mul(levels).add_(0.5)
-            whole = part.byte() if levels == 255 else part.int()
-            rows = whole.permute(1, 2, 0)
+            part = values[:, first : first + step].float()
+            if self._bits != 32:
+                # Halves round up; on the device, so that only whole numbers travel.
+                part = part.mul(levels).add_(0.5)
+                part = part.byte() if self._bits == 8 else part.int()
+            rows = part.permute(1, 2, 0)
             place = self.pixels[top + first : top + first + rows.shape[0], left : left + width]
             if rows.is_cuda:
                 self._downloads.put(rows, place)
@@ -50,7 +53,7 @@ class BlendingCanvas:
     sum is divided out, whatever the tiles are.
     """
 
-    def __init__(self, size: Size, channels: int, bits: int) -> None:
+    def __init__(self, size: Size, channels: int, bits: Bits) -> None:
         self._size, self._channels, self._bits = size, channels, bits
         self._sum = np.zeros((channels, size.height, size.width), np.float32)
         self._weight = np.zeros((size.height, size.width), np.float32)
@@ -66,13 +69,9 @@ class BlendingCanvas:
     def finish(self) -> np.ndarray:
         """``(H, W, C)`` as ``Canvas.pixels``."""
         self._sum /= self._weight
-        levels, kind = (255, np.uint8) if self._bits == 8 else (65535, np.uint16)
-        result = np.empty((self._size.height, self._size.width, self._channels), kind)
+        result = np.empty((self._size.height, self._size.width, self._channels), type_of(self._bits))
         for channel in range(self._channels):
-            plane = self._sum[channel]
-            plane *= levels
-            plane += 0.5
-            result[..., channel] = plane.clip(0, levels + 0.5, out=plane)
+            result[..., channel] = rounded(self._sum[channel], self._bits)
         return result
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from ..depths import Bits, bits_of
 from ..geometry import Region, Size
 from ..models.network import UpscaleModel
 from ..planning.passes import PassTask, Strategy, channel_runs, limits_for, tiles_at_once
@@ -49,10 +50,10 @@ class PassOptions:
 class PassResult:
     """What a pass gave and how.
 
-    pixels: ``(H * scale, W * scale, C)`` uint8 or uint16. tiles: how many. margin: px of context around each, 0 when
-    whole. seam_error: largest difference between neighbouring tiles on their common line in 8-bit levels, 0.0 when
-    whole. work: multiply-accumulates, with those of tiles that were run again. seconds: of the network, without waiting
-    for the device and measuring its precision.
+    pixels: ``(H * scale, W * scale, C)`` of the depth asked for. tiles: how many. margin: px of context around each, 0
+    when whole. seam_error: largest difference between neighbouring tiles on their common line in 8-bit levels, 0.0
+    when whole. work: multiply-accumulates, with those of tiles that were run again. seconds: of the network, without
+    waiting for the device and measuring its precision.
     """
 
     pixels: np.ndarray
@@ -73,22 +74,22 @@ def run(
     options: PassOptions,
     progress: Progress = NO_PROGRESS,
     task: PassTask | None = None,
-    bits: int = 8,
+    bits: Bits = 8,
     source: tuple[int, int] | None = None,
 ) -> PassResult:
     """The network's output for the picture.
 
-    picture: ``(H, W, C)`` uint8, uint16 (65535 = 1.0); C is 1, 3 or 4 (grey, RGB, RGBA).
-    task: as it was planned; None for a picture that is given by itself. bits: of its result then, 8 or 16 (16 where
-        another step follows, so that rounding happens once).
-    source: area in px and bits per channel of the picture that the user gave, where this is a later pass over it;
-        they decide about the precision.
+    picture: ``(H, W, C)`` of any depth (``depths``); C is 1, 3 or 4 (grey, RGB, RGBA).
+    task: as it was planned; None for a picture that is given by itself. bits: of its result then (more than is wanted
+        in the end where another step follows, so that rounding happens once).
+    source: where this is a pass of a job: area in px of the picture that the user gave, and bits per channel of that
+        or of what it becomes, whichever are more; they decide about the precision.
 
     Raises MemoryLimitError, BrokenModelError, RequestError, Cancelled.
     """
     with device_lock(device):
         size = Size(picture.shape[1], picture.shape[0])
-        area, depth = source or (size.area, 8 * picture.dtype.itemsize)
+        area, depth = source or (size.area, bits_of(picture))
         precision = choose(options.precision, model, device, area, depth, Tracker(progress, 0.0).check)
         started = time.perf_counter()
         planned = task or _task_of(model, picture, device, options.tile, bits)
@@ -102,10 +103,10 @@ def run(
         return replace(done, seconds=time.perf_counter() - started)
 
 
-def _task_of(model: UpscaleModel, picture: np.ndarray, device: torch.device, tile: int | str, bits: int) -> PassTask:
+def _task_of(model: UpscaleModel, picture: np.ndarray, device: torch.device, tile: int | str, bits: Bits) -> PassTask:
     height, width, channels = picture.shape
     _, each = channel_runs(model.card, channels)
-    depth, steady = 8 * picture.dtype.itemsize, can_steady_heap(device)
+    depth, steady = bits_of(picture), can_steady_heap(device)
     return PassTask.of(model.card, model.facts, Size(width, height), each, depth, bits, tile, device.type, steady)
 
 

@@ -54,12 +54,13 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(pixels: np.ndarray, *chunks: bytes, behind: bytes = b"") -> bytes:
-    """(H, W), (H, W, 2), (H, W, 3) or (H, W, 4) uint8. chunks: before the pixels. behind: after them."""
+    """(H, W), (H, W, 2), (H, W, 3) or (H, W, 4) uint8 or uint16. chunks: before the pixels. behind: after them."""
     kinds = {1: 0, 2: 4, 3: 2, 4: 6}
     height, width, *rest = pixels.shape
     color = kinds[rest[0] if rest else 1]
-    rows = b"".join(b"\x00" + row.tobytes() for row in np.ascontiguousarray(pixels))
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))
+    bits = 8 * pixels.dtype.itemsize
+    rows = b"".join(b"\x00" + row.tobytes() for row in np.ascontiguousarray(pixels, f">u{bits // 8}"))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(rows))
     return b"".join((b"\x89PNG\r\n\x1a\n", header, *chunks, data, behind, chunk(b"IEND", b"")))
 

@@ -96,6 +96,19 @@ def is_tall(path: Path, _: Told) -> bool:
     return int(y) == 2 * int(x) and info.get("jfif_unit", 0) == 0
 
 
+def has_16_bits(path: Path, _: Told) -> bool:
+    """By the header of a PNG, or BitsPerSample of a TIFF."""
+    data = path.read_bytes()
+    if data.startswith(b"\x89PNG"):
+        return data[24] == 16
+    if not data.startswith(b"II*"):
+        return False
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    rows = [struct.unpack_from("<HHIHH", data, start + 2 + 12 * row) for row in range(count)]
+    return any(tag == 258 and number == 1 and value == 16 for tag, _, number, value, _ in rows)
+
+
 def has_alpha(path: Path, _: Told) -> bool:
     return info_of(path)["mode"] in ("RGBA", "LA")
 
@@ -283,8 +296,8 @@ THINGS: dict[str, tuple[Sign, str, dict[str, bytes]]] = {
         {"JPEG": jpeg_with(0xE1, b'http://ns.adobe.com/xap/1.0/\x00<x hdrgm:Version="1.0"/>') + encoded(PHOTO, "JPEG")},
     ),
     "16 bits": (
-        is_there,
-        "read",
+        has_16_bits,
+        "kept",
         {
             "PNG": encoded(Image.fromarray(GREY_16), "PNG"),
             "TIFF": encoded(Image.fromarray(GREY_16), "TIFF"),
@@ -299,7 +312,7 @@ THINGS: dict[str, tuple[Sign, str, dict[str, bytes]]] = {
             "TIFF": encoded(Image.fromarray(PHOTO).convert("CMYK"), "TIFF"),
         },
     ),
-    "Floating point": (is_there, "read", {"TIFF": tiff(PHOTO.astype(np.float32), 2, format=3)}),
+    "Floating point": (has_16_bits, "read", {"TIFF": tiff(PHOTO.astype(np.float32), 2, format=3)}),
     "No end marker, all pixels there": (
         is_there,
         "read",
@@ -316,7 +329,7 @@ INTO = ("PNG", "JPEG", "WebP", "TIFF", "BMP")
 SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "TIFF": "tif", "BMP": "bmp"}
 WRITTEN = [
     *("EXIF", "Colour profile (ICC)", "Colours told by gAMA, cHRM, cICP", "Transparency", "`parameters` of the WebUI"),
-    *("Other texts", "Comment", "XMP", "Captions (IPTC)", "Density (dpi)", "Pixels that are not square"),
+    *("16 bits", "Other texts", "Comment", "XMP", "Captions (IPTC)", "Density (dpi)", "Pixels that are not square"),
 ]
 
 

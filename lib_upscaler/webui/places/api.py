@@ -221,7 +221,7 @@ def _upscaled(data: bytes, request: UpscaleRequest, name: str, format_name: str)
         source_file.write_bytes(data)
         source = read_picture(source_file)
         result = service().upscale(source.image, request, progress)
-        notes = write_picture(result.image, result_file, source.metadata)
+        notes = write_picture(result.pixels, result_file, source.metadata)
         written = result_file.read_bytes()
     warnings = [*source.warnings, *result.report.warnings, *notes]
     return {
