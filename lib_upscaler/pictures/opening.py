@@ -145,6 +145,8 @@ def _tiff(file: BinaryIO, what: str) -> Opened:
         if copy is None:
             raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", CONVERT) from None
         file, image = copy, _image(copy, "TIFF")
+    if kind and kind.photometric == tiffs.YCBCR:
+        tiffs.by_libtiff(image)
     found = tiffs.found_in_tiff(image)
     found.frames = kind.pictures if kind else 1
     return Opened(image, found, file, tiff=kind)

@@ -1,7 +1,7 @@
 """Picture files read with everything worth keeping, part by part: what is damaged costs itself alone, and is told.
 
-No pixel is changed, except that the orientation is applied, once, and that a channel which is no transparency is left
-out.
+No pixel is changed, except that the orientation is applied, once, that a channel which is no transparency is left out,
+and that colours which are neither grey nor RGB become RGB.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
 from .opening import CONVERT, Opened, collected_warnings, open_picture, opened_file
-from .pixels import NEARLY_OPAQUE, check_mode, compose, decompose
+from .pixels import NEARLY_OPAQUE, compose, decompose
+from .spaces import check_space, plain_space
 from .stealth import hidden_text
 from .tiffs import cut_strips
 
@@ -83,7 +84,7 @@ def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
     """Read a picture file whole: its first frame upright, its metadata, and warnings.
 
     Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
-    empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel, CMYK ...).
+    empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel ...).
     """
     path = Path(path)
     what = f"cannot read {path.name!r}"
@@ -101,7 +102,7 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
 
     turn: whether the orientation in its EXIF is still to be applied. Raises UnsupportedPictureError, as for files.
     """
-    check_mode(image.mode)
+    check_space(image.mode)
     _check_depth(image)
     notes: list[str] = []
     raw_mode = _raw_modes(image)[0]
@@ -113,6 +114,7 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
         metadata = replace(metadata, size=image.size)
     elif orientation in _TRANSPOSE:
         plain = _turned(plain, orientation)
+    plain, metadata = _in_plain_space(plain, metadata, notes)
     plain, metadata = _without_hidden_text(plain, metadata, notes)
     return SourcePicture(plain, metadata, image.format or "", tuple(dict.fromkeys(notes)))
 
@@ -145,9 +147,10 @@ def read_header(path: str | os.PathLike[str]) -> PictureHeader:
     notes: list[str] = []
     with _opening(path, what, notes, whole=False) as opened:
         image = opened.image
-        alpha = (image.mode.endswith("A") and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
+        alpha = (image.mode.endswith(("A", "a")) and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
         outside = opened.box is not None and not _covers(opened.box, image.size)
-        return PictureHeader(_upright_size(opened, notes), 1 if image.mode in ("1", "L", "LA") else 3, alpha or outside)
+        channels = 1 if image.mode in ("1", "L", "LA", "La") else 3
+        return PictureHeader(_upright_size(opened, notes), channels, alpha or outside)
 
 
 def _upright_size(opened: Opened, notes: list[str]) -> Size:
@@ -193,8 +196,7 @@ def _check(image: Image.Image, what: str) -> None:
         raise PictureReadError(
             what, f"{image.width}x{image.height} px are more than can be opened safely", "make it smaller first"
         )
-    if not (image.mode == "RGBX" and image.format == "TIFF"):
-        check_mode(image.mode)
+    check_space(image.mode)
     _check_depth(image)
 
 
@@ -275,7 +277,13 @@ def _settled(image: Image.Image, opened: Opened, notes: list[str]) -> tuple[Imag
     """Upright, and the metadata."""
     metadata, orientation = settled(opened.found, image.size, notes)
     upright = _turned(image, orientation) if orientation in _TRANSPOSE else image
+    upright, metadata = _in_plain_space(upright, metadata, notes)
     return _without_hidden_text(upright, metadata, notes)
+
+
+def _in_plain_space(image: Image.Image, metadata: Metadata, notes: list[str]) -> tuple[Image.Image, Metadata]:
+    plain, profile = plain_space(image, metadata.icc_profile, notes)
+    return plain, replace(metadata, icc_profile=profile)
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:

@@ -18,7 +18,7 @@ from PIL.TiffImagePlugin import COMPRESSION_INFO
 from . import iptc
 from .metadata import Found
 
-__all__ = ["TiffKind", "as_pillow_knows", "cut_strips", "found_in_tiff", "kind_of"]
+__all__ = ["TiffKind", "as_pillow_knows", "by_libtiff", "cut_strips", "found_in_tiff", "kind_of"]
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 259, 262, 277, 338, 339
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _ORIENTATION = 282, 283, 296, 274
@@ -43,6 +43,7 @@ _JPEG = 7
 _PADDING = 16  # bytes that may follow the end of a strip
 
 UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2
+YCBCR = 6
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,19 @@ def as_pillow_knows(file: BinaryIO, kind: TiffKind) -> BinaryIO | None:
     if grey:
         struct.pack_into(kind.order + "H", data, kind.places[_PHOTOMETRIC], 1)
     return BytesIO(bytes(data))
+
+
+def by_libtiff(image: Image.Image) -> None:
+    """Have an opened YCbCr picture unpacked by libtiff also where it is not compressed.
+
+    Pillow would take its samples for RGB with a fourth one; libtiff knows their range and their lower resolution.
+    """
+    tiles = image.tile  # type: ignore[attr-defined]
+    if tiles and tiles[0][0] == "raw" and hasattr(Image.core, "libtiff_decoder"):
+        arguments = ("RGBX", "raw", False, image.tag_v2.offset)  # type: ignore[attr-defined]
+        tile = ("libtiff", (0, 0, *image.size), 0, arguments)
+        image.tile = [tile if type(tiles[0]) is tuple else type(tiles[0])(*tile)]  # type: ignore[attr-defined]
+        image.use_load_libtiff = True  # type: ignore[attr-defined]
 
 
 def cut_strips(file: BinaryIO, kind: TiffKind) -> int:

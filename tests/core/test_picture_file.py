@@ -214,11 +214,9 @@ def test_other_files_of_16_bits_are_refused(tmp_path):
             read_picture(tmp_path / name)
 
 
-@pytest.mark.parametrize(
-    ("mode", "suffix"), [("CMYK", "jpg"), ("CMYK", "tif"), ("LAB", "tif"), ("F", "tif"), ("I", "tif")]
-)
-def test_other_modes_are_refused(tmp_path, mode, suffix):
-    path = saved(tmp_path / f"a.{suffix}", Image.new(mode, (4, 4)))
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_other_modes_are_refused(tmp_path, mode):
+    path = saved(tmp_path / "a.tif", Image.new(mode, (4, 4)))
     with pytest.raises(UnsupportedPictureError):
         read_picture(path)
 
