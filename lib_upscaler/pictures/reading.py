@@ -20,6 +20,7 @@ from ..errors import PictureReadError, UnsupportedPictureError
 from ..geometry import Size
 from . import fourth
 from .colours import is_srgb, tags_to_srgb
+from .containers import MAX_PIXELS, too_large
 from .formats import READ_FORMATS
 from .handed import found_in_info
 from .jpegs import first_missing_row
@@ -40,9 +41,6 @@ __all__ = [
     "read_header",
     "read_picture",
 ]
-
-MAX_PIXELS = 178_956_970
-"""Larger pictures are not opened: Pillow's own limit, kept here also where a host has turned Pillow's off."""
 
 _OTHER_KIND = re.compile("unsupported|not supported|cannot handle", re.IGNORECASE)
 """What Pillow says of sound files that it cannot read."""
@@ -84,7 +82,8 @@ def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
     """Read a picture file whole: its first frame upright, its metadata, and warnings.
 
     Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
-    empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel ...).
+    empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel, no
+    reader ...).
     """
     path = Path(path)
     what = f"cannot read {path.name!r}"
@@ -146,10 +145,10 @@ def read_header(path: str | os.PathLike[str]) -> PictureHeader:
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
     with _opening(path, what, notes, whole=False) as opened:
-        image = opened.image
-        alpha = (image.mode.endswith(("A", "a")) and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
+        image, mode = opened.image, opened.mode
+        alpha = (mode.endswith(("A", "a")) and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
         outside = opened.box is not None and not _covers(opened.box, image.size)
-        channels = 1 if image.mode in ("1", "L", "LA", "La") else 3
+        channels = 1 if mode in ("1", "L", "LA", "La") else 3
         return PictureHeader(_upright_size(opened, notes), channels, alpha or outside)
 
 
@@ -193,9 +192,7 @@ def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[O
 def _check(image: Image.Image, what: str) -> None:
     """Refuse, before its pixels are read, what is too large or would come out wrong."""
     if image.width * image.height > MAX_PIXELS:
-        raise PictureReadError(
-            what, f"{image.width}x{image.height} px are more than can be opened safely", "make it smaller first"
-        )
+        raise too_large(image.size, what)
     check_space(image.mode)
     _check_depth(image)
 
@@ -235,9 +232,14 @@ def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image:
     if opened.tiff is not None and (strips := cut_strips(opened.file, opened.tiff)):
         notes.append(f"rows of its pixels may be missing: {strips} of its strips end early")
         opened.file.seek(0)
+    told = image.size
     image.load()
     plain = image.copy()
     plain.info = _transparency(image, raw_mode)
+    if opened.contained is not None:
+        if image.size != told:
+            notes.append(f"it says that it has {told[0]}x{told[1]} px, and has {image.width}x{image.height}")
+        return opened.contained.taken_right(plain)
     if opened.tiff is not None:
         return fourth.of_tiff(plain, opened.tiff, notes)
     if image.format == "TGA" and image.mode == "RGBA":
