@@ -13,6 +13,7 @@ from .metadata import Found
 __all__ = ["Jxl", "look_into"]
 
 _CONTAINER = b"\x00\x00\x00\x0cJXL "
+_PACKED = {b"xml ": "its compressed XMP", b"Exif": "its compressed EXIF data"}  # by Brotli, which Python has not
 _ALPHA, _SPOT, _BLACK, _CFA = 0, 2, 4, 5  # kinds of further channels
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
@@ -60,8 +61,8 @@ def look_into(data: bytes) -> Jxl:
                 parts.append(bytes(content[4 if kind == b"jxlp" else 0 :][:4096]))
             elif kind == b"xml ":
                 jxl.found.add_xmp(bytes(content))
-            elif kind == b"brob" and content[:4] == b"xml ":
-                jxl.found.lost.append("its XMP, which is compressed")
+            elif kind == b"brob" and content[:4] in _PACKED:
+                jxl.found.lost.append(_PACKED[bytes(content[:4])])
             elif kind == b"jhgm":
                 jxl.found.lost.append("its HDR gain map")
         stream = b"".join(parts)[:65_536]

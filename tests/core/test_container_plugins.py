@@ -129,6 +129,27 @@ def test_several_pictures_are_said(kind: str, tmp_path: Path) -> None:
     assert any(words[kind] in warning for warning in picture.warnings)
 
 
+def test_compressed_parts_of_a_jpeg_xl_are_said_to_be_lost(kind: str, tmp_path: Path) -> None:
+    if kind != "jxl":
+        pytest.skip("only JPEG XL compresses them")
+    data = written(kind, PHOTO, exif=exif_data((0x010F, 2, 7, 26), more=b"Camera\x00"), xmp=XMP, compress_metadata=True)
+    (said,) = read_picture(saved(tmp_path / "a.jxl", data)).warnings
+    assert {*said.split(" cannot be kept")[0].split(", ")} == {"its compressed XMP", "its compressed EXIF data"}
+
+
+def test_a_jpeg_packed_into_a_jpeg_xl_comes_out_as_it_was(kind: str, tmp_path: Path) -> None:
+    if kind != "jxl":
+        pytest.skip("only JPEG XL packs them")
+    path = tmp_path / "a.jpg"
+    Image.fromarray(PHOTO).save(path, exif=exif_data((0x0112, 3, 1, 6)))
+    written(kind, PHOTO)  # registers the writer
+    with Image.open(path) as jpeg:
+        jpeg.save(tmp_path / "a.jxl", "JXL", lossless_jpeg=True)
+    one, other = read_picture(path), read_picture(tmp_path / "a.jxl")
+    assert one.image.size == (44, 56)
+    assert np.array_equal(np.asarray(one.image), np.asarray(other.image))
+
+
 def test_more_than_8_bits_are_read_as_8_and_said(kind: str, tmp_path: Path) -> None:
     if kind != "heic":
         pytest.skip("only the writer of HEIC makes them")
