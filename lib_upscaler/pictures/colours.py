@@ -16,6 +16,7 @@ from .pixels import Pixels
 
 __all__ = [
     *("ColorTags", "are_chromaticities", "is_srgb", "light_of_srgb", "profile_to_srgb", "srgb_of_light"),
+    "lab_to_srgb",
     "tags_to_srgb",
 ]
 
@@ -36,6 +37,7 @@ _CODED_GAMMA = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15
 """Exponent from code to light; None: treated as the curve of sRGB, which displays show BT.709 and its kin with."""
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_D50 = (0.34567, 0.35850)  # x and y of the white of CIE L*a*b* in TIFF, as in ICC profiles
 _USUAL_GAMMA = (0.4500, 0.4600)  # 1/2.2, as written along with sRGB
 
 
@@ -115,6 +117,24 @@ def profile_to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
         return ImageCms.profileToProfile(image.convert("RGB"), source, target, intent, outputMode="RGB")
     except Exception:  # noqa: BLE001 - a profile that Pillow's lcms does not take, or a Pillow without it
         return None
+
+
+def lab_to_srgb(image: Image.Image) -> Image.Image:
+    """``image`` of Pillow's mode LAB (L* of 0 to 255 for 0 to 100, a* and b* with signs; white D50) as RGB in sRGB.
+
+    CIE 15:2004; white to white by Bradford. Colours beyond sRGB are cut off.
+    """
+    planes = np.asarray(image)
+    matrix = np.linalg.inv(_to_xyz(SRGB_PRIMARIES)) @ _adaptation(_D50, SRGB_PRIMARIES[:2])
+    result = np.empty_like(planes)
+    for top in range(0, len(planes), 64):
+        rows = planes[top : top + 64]
+        lightness = (rows[..., 0] * (100 / 255) + 16) / 116
+        a, b = (rows[..., channel].astype(np.int8) for channel in (1, 2))
+        roots = np.stack((lightness + a / 500, lightness, lightness - b / 200), axis=-1)
+        xyz = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * (108 / 841)) * _xyz(*_D50)
+        result[top : top + 64] = rounded(srgb_of_light(np.clip(xyz @ matrix.T, 0, 1)), 8)
+    return Image.fromarray(result)
 
 
 def _meaning(tags: ColorTags) -> tuple[float | None, _Chromaticities] | None:

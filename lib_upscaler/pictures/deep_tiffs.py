@@ -19,7 +19,7 @@ from .pixels import Pixels
 from .tiff_strips import read_strips
 from .tiffs import APART, PLANES, PREMULTIPLIED, UNSPECIFIED, TiffKind, as_it_lies
 
-__all__ = ["read"]
+__all__ = ["check_kind", "read"]
 
 TwoReadings = Callable[[BinaryIO, Image.Image], np.ndarray]
 """Pillow's way to (H, W, C) uint16 (``deep``)."""
@@ -32,8 +32,7 @@ def read(opened: Opened, what: str, notes: list[str], two_readings: TwoReadings)
     """The first picture, as it lies in the file. Raises PictureReadError, UnsupportedPictureError."""
     kind = opened.tiff
     assert kind is not None  # it is a TIFF
-    if kind.photometric not in _COLORS or max(kind.formats) not in (1, 3):
-        raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", CONVERT.replace("8-bit ", ""))
+    check_kind(kind, what)
     _check_complete(opened, kind, what)
     problems = []
     for reader in (_by_tifffile, _by_hand, _by_opencv, _by_pillow):
@@ -48,6 +47,12 @@ def read(opened: Opened, what: str, notes: list[str], two_readings: TwoReadings)
             return _as_pixels(planes, kind, notes)
     why = f"its pixels are {kind.in_words()}, which nothing here can unpack"
     raise UnsupportedPictureError(what, f"{why} ({problems[0]})" if problems else why, _INSTALL)
+
+
+def check_kind(kind: TiffKind, what: str) -> None:
+    """By what the header tells. Raises UnsupportedPictureError for what would come out wrong."""
+    if kind.photometric not in _COLORS or max(kind.formats) not in (1, 3):
+        raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", CONVERT.replace("8-bit ", ""))
 
 
 def _check_complete(opened: Opened, kind: TiffKind, what: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..depths import Bits
 from ..errors import RequestError, SizeError
 from ..geometry import Size
+from . import plugins
 
 __all__ = [
     "BMP",
@@ -36,19 +37,6 @@ READ_SUFFIXES = frozenset((
     ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".exr",
 ))
 # fmt: on
-
-
-_OTHER_KINDS = {
-    ".heic": "HEIC",
-    ".heif": "HEIF",
-    ".hif": "HEIF",
-    ".avif": "AVIF",
-    ".jxl": "JPEG XL",
-    ".jp2": "JPEG 2000",
-    ".j2k": "JPEG 2000",
-    ".jpx": "JPEG 2000",
-}
-"""Pictures that are not read, by their suffixes."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +80,21 @@ FORMATS = {
 
 
 def is_picture_path(path: str | os.PathLike[str]) -> bool:
-    """Whether the name is that of a picture that can be read; not hidden files, such as macOS's ``._*``."""
+    """Whether the name is that of a picture that can be read here; not hidden files, such as macOS's ``._*``.
+
+    HEIC, AVIF, JPEG XL and JPEG 2000 can be where their reader is installed.
+    """
     path = Path(path)
-    return path.suffix.lower() in READ_SUFFIXES and not path.name.startswith(".")
+    if path.name.startswith("."):
+        return False
+    kind = plugins.kind_by_suffix(path)
+    return path.suffix.lower() in READ_SUFFIXES or (kind is not None and plugins.can_read(kind))
 
 
 def kind_by_name(path: str | os.PathLike[str]) -> str:
     """What a file that is not read is called where such files are counted: "HEIC", ".txt" or "without a suffix"."""
-    suffix = Path(path).suffix
-    return _OTHER_KINDS.get(suffix.lower(), suffix or "without a suffix")
+    suffix, kind = Path(path).suffix, plugins.kind_by_suffix(path)
+    return kind.word if kind is not None else suffix or "without a suffix"
 
 
 def output_formats() -> tuple[str, ...]:

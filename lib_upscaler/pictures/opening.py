@@ -15,14 +15,14 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import PictureReadError, UnsupportedPictureError
-from . import gifs, jpegs, pngs, tiffs, webps
+from . import gifs, jpegs, plugins, pngs, tiffs, webps
+from .containers import CONVERT, Contained, open_container
 from .formats import READ_FORMATS
 from .metadata import Found
 
 __all__ = ["CONVERT", "Opened", "collected_warnings", "open_picture", "opened_file", "opened_image"]
 
 _AGAIN = "download or export it again"
-CONVERT = "convert it to 8-bit grey, RGB or RGBA in a picture editor first"
 _SIGNATURES = {pngs.SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"BM": "BMP"}
 
 # Python's warning filters are shared by all threads; one reader at a time changes them.
@@ -34,7 +34,7 @@ class Opened:
     """image: opened, not loaded. file: where its pixels come from. length: bytes of the whole file.
 
     What follows is there for its own format alone: jpeg: to see whether all rows are there. tiff: the kind of its
-    samples. box: of the first frame on a GIF's canvas.
+    samples. box: of the first frame on a GIF's canvas. contained: of a HEIC, AVIF, JPEG XL or JPEG 2000.
     """
 
     image: Image.Image
@@ -44,6 +44,12 @@ class Opened:
     jpeg: jpegs.Jpeg | None = None
     tiff: tiffs.TiffKind | None = None
     box: tuple[int, int, int, int] | None = None
+    contained: Contained | None = None
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode of its samples."""
+        return self.image.mode if self.contained is None else self.contained.mode
 
 
 @contextlib.contextmanager
@@ -120,6 +126,9 @@ def _by_format(file: BinaryIO, head: bytes, what: str, whole: bool) -> Opened:
         gif = gifs.look_into(file.read())
         file.seek(0)
         return Opened(opened_image(file, "GIF"), gif.found, file, box=gif.box)
+    if (contained_kind := plugins.kind_of(head)) is not None:
+        contained = open_container(contained_kind, file, what)
+        return Opened(contained.image, contained.found, file, contained=contained)
     image = opened_image(
         file, *(name for name in READ_FORMATS if name not in ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF"))
     )
@@ -161,6 +170,8 @@ def _tiff(file: BinaryIO, what: str) -> Opened:
             file, image = copy, opened_image(copy, "TIFF")
         elif deep is not None:
             image = _described(deep, kind, what)
+    if kind and kind.photometric == tiffs.YCBCR:
+        tiffs.by_libtiff(image)
     found = tiffs.found_in_tiff(image)
     found.frames = kind.pictures if kind else 1
     return Opened(image, found, file, tiff=kind)
@@ -227,15 +238,8 @@ def _why_no_picture(head: bytes) -> str:
 def _other_kind(head: bytes) -> str:
     """Sound pictures that are none of ours, whatever their names say."""
     if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        return {b"avif": "an AVIF", b"avis": "an AVIF"}.get(
-            brand, "a HEIC" if brand[:2] in (b"he", b"mi") else "a film"
-        )
+        return "a camera's raw data" if head[8:12] == b"crx " else "a film"
     starts = {
-        b"\xff\x0a": "a JPEG XL",
-        b"\x00\x00\x00\x0cJXL ": "a JPEG XL",
-        b"\x00\x00\x00\x0cjP  ": "a JPEG 2000",
-        b"\xff\x4f\xff\x51": "a JPEG 2000",
         b"8BPS": "a Photoshop document",
         b"%PDF": "a PDF",
         b"DDS ": "a DirectDraw surface",

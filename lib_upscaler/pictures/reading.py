@@ -1,7 +1,7 @@
 """Picture files read with everything worth keeping, part by part: what is damaged costs itself alone, and is told.
 
-No pixel is changed, except that the orientation is applied, once, and that a channel which is no transparency is left
-out.
+No pixel is changed, except that the orientation is applied, once, that a channel which is no transparency is left out,
+and that colours which are neither grey nor RGB become RGB.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from PIL import Image
 from ..depths import Bits
 from ..errors import PictureReadError, UnsupportedPictureError
 from ..geometry import Size
-from . import exrs, fourth
+from . import deep_tiffs, exrs, fourth
 from .alpha import NEARLY_OPAQUE
 from .colours import is_srgb, tags_to_srgb
 from .deep import bits_told, deep_modes, is_deep, read_deep
@@ -29,7 +29,8 @@ from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
 from .opening import CONVERT, Opened, collected_warnings, open_picture, opened_file
-from .pixels import Pixels, check_mode, compose, decompose, turned
+from .pixels import Pixels, compose, decompose, turned
+from .spaces import check_space, plain_space
 from .stealth import hidden_text
 from .tiffs import cut_strips
 
@@ -88,7 +89,8 @@ def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
     """Read a picture file whole: its first frame upright, its metadata, and warnings.
 
     Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
-    empty, truncated, no picture, larger than memory) and UnsupportedPictureError (a kind that is not read here ...).
+    empty, truncated, no picture, larger than memory) and UnsupportedPictureError (a kind that is not read here, no
+    reader ...).
     """
     path = Path(path)
     what = f"cannot read {path.name!r}"
@@ -110,7 +112,7 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
 
     turn: whether the orientation in its EXIF is still to be applied. Raises UnsupportedPictureError, as for files.
     """
-    check_mode(image.mode)
+    check_space(image.mode)
     _check_depth(image)
     notes: list[str] = []
     raw_mode = _raw_modes(image)[0]
@@ -122,6 +124,7 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
         metadata = replace(metadata, size=image.size)
     elif orientation in _TRANSPOSE:
         plain = _turned(plain, orientation)
+    plain, metadata = _in_plain_space(plain, metadata, notes)
     plain, metadata = _without_hidden_text(plain, metadata, notes)
     return SourcePicture(plain, metadata, image.format or "", tuple(dict.fromkeys(notes)))
 
@@ -157,10 +160,10 @@ def read_header(path: str | os.PathLike[str]) -> PictureHeader:
             size, channels, alpha = exrs.header(path, what)
         return PictureHeader(size, channels, alpha, 32)
     with _opening(path, what, notes, whole=False) as opened:
-        image = opened.image
-        alpha = (image.mode.endswith("A") and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
+        image, mode = opened.image, opened.mode
+        alpha = (mode.endswith(("A", "a")) and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
         outside = opened.box is not None and not _covers(opened.box, image.size)
-        grey = image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F")) or "LA;16B" in deep_modes(image)
+        grey = mode in ("1", "L", "LA", "La") or mode.startswith(("I", "F")) or "LA;16B" in deep_modes(image)
         return PictureHeader(_upright_size(opened, notes), 1 if grey else 3, alpha or outside, bits_told(opened))
 
 
@@ -221,8 +224,10 @@ def _check(opened: Opened, what: str) -> None:
             f"its {image.width}x{image.height} px take {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free",
             "close other programs, or make it smaller first",
         )
-    if not deep and not (image.mode == "RGBX" and image.format == "TIFF"):
-        check_mode(image.mode)
+    if not deep:
+        check_space(image.mode)
+    elif opened.tiff is not None:
+        deep_tiffs.check_kind(opened.tiff, what)
 
 
 _LARGE = 178_956_970
@@ -265,9 +270,14 @@ def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image | Pixels
     if opened.tiff is not None and (strips := cut_strips(opened.file, opened.tiff)):
         notes.append(f"rows of its pixels may be missing: {strips} of its strips end early")
         opened.file.seek(0)
+    told = image.size
     image.load()
     plain = image.copy()
     plain.info = _transparency(image, raw_mode)
+    if opened.contained is not None:
+        if image.size != told:
+            notes.append(f"it says that it has {told[0]}x{told[1]} px, and has {image.width}x{image.height}")
+        return opened.contained.taken_right(plain)
     if opened.tiff is not None:
         return fourth.of_tiff(plain, opened.tiff, notes)
     if image.format == "TGA" and image.mode == "RGBA":
@@ -312,7 +322,13 @@ def _settled(image: Image.Image | Pixels, opened: Opened, notes: list[str]) -> t
         return turned(image, orientation), metadata
     metadata, orientation = settled(opened.found, image.size, notes)
     upright = _turned(image, orientation) if orientation in _TRANSPOSE else image
+    upright, metadata = _in_plain_space(upright, metadata, notes)
     return _without_hidden_text(upright, metadata, notes)
+
+
+def _in_plain_space(image: Image.Image, metadata: Metadata, notes: list[str]) -> tuple[Image.Image, Metadata]:
+    plain, profile = plain_space(image, metadata.icc_profile, notes)
+    return plain, replace(metadata, icc_profile=profile)
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:

@@ -24,6 +24,7 @@ __all__ = [
     "TiffKind",
     "as_it_lies",
     "as_pillow_knows",
+    "by_libtiff",
     "cut_strips",
     "found_in_tiff",
     "in_eight_bits",
@@ -55,6 +56,7 @@ _JPEG = 7
 _PADDING = 16  # bytes that may follow the end of a strip
 
 UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2
+YCBCR = 6
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,19 @@ def in_eight_bits(file: BinaryIO, kind: TiffKind) -> BinaryIO | None:
             count = len(kind.numbers[tag])
             struct.pack_into(f"{kind.order}{count}H", data, kind.places[tag], *[number] * count)
     return BytesIO(bytes(data))
+
+
+def by_libtiff(image: Image.Image) -> None:
+    """Have an opened YCbCr picture unpacked by libtiff also where it is not compressed.
+
+    Pillow would take its samples for RGB with a fourth one; libtiff knows their range and their lower resolution.
+    """
+    tiles = image.tile  # type: ignore[attr-defined]
+    if tiles and tiles[0][0] == "raw" and hasattr(Image.core, "libtiff_decoder"):
+        arguments = ("RGBX", "raw", False, image.tag_v2.offset)  # type: ignore[attr-defined]
+        tile = ("libtiff", (0, 0, *image.size), 0, arguments)
+        image.tile = [tile if type(tiles[0]) is tuple else type(tiles[0])(*tile)]  # type: ignore[attr-defined]
+        image.use_load_libtiff = True  # type: ignore[attr-defined]
 
 
 def cut_strips(file: BinaryIO, kind: TiffKind) -> int:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo, iTXt
 
-from lib_upscaler.errors import PictureReadError, PictureWriteError, RequestError, SizeError, UnsupportedPictureError
+from lib_upscaler.errors import PictureReadError, PictureWriteError, RequestError, SizeError
 from lib_upscaler.pictures import keeping
 from lib_upscaler.pictures.formats import FORMATS, is_picture_path, output_format, output_formats
 from lib_upscaler.pictures.metadata import Metadata
@@ -189,13 +189,6 @@ def test_the_limit_of_pixels_holds_where_a_host_has_turned_pillows_off(tmp_path,
     (tmp_path / "a.png").write_bytes(BAD_FILES["bomb"])
     with pytest.raises(PictureReadError, match="200000x200000"):
         read_picture(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize(("mode", "suffix"), [("CMYK", "jpg"), ("CMYK", "tif"), ("LAB", "tif")])
-def test_other_modes_are_refused(tmp_path, mode, suffix):
-    path = saved(tmp_path / f"a.{suffix}", Image.new(mode, (4, 4)))
-    with pytest.raises(UnsupportedPictureError):
-        read_picture(path)
 
 
 # ------------------------------------------------------------------------------------- broken metadata
