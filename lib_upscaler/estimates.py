@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .depths import Bits
 from .errors import MemoryLimitError, RequestError
 from .geometry import Size
 from .models.entry import ModelEntry
@@ -91,18 +90,17 @@ def estimate(
     alpha: bool = False,
     channels: int = 3,
     plan: Plan | None = None,
-    source_bits: Bits = 8,
 ) -> Estimate:
     """What ``upscaler.upscale`` will do with a picture of this size, from what is known now; nothing is run.
 
     A model that this machine has never seen is read from its file once.
 
     source: px. alpha: whether the picture has transparency that is not the same everywhere. channels: of its colours,
-    1 (grey) or 3. source_bits: of each.
+    1 (grey) or 3. plan: of a picture of more than 8 bits, or where one is there already.
 
     Raises ModelError, and RequestError or SizeError where no size can be worked out.
     """
-    plan, found = plan or upscaler.plan(source, request, source_bits), None
+    plan, found = plan or upscaler.plan(source, request), None
     for stage, job in plan.stages:
         walk = job.walk(channels, alpha_route(alpha, False, stage.alpha, channels, job.chains))
         stage_found = _Forecast(upscaler.device, stage, walk).result()

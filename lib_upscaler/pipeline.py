@@ -25,6 +25,7 @@ from .request import Enlarger, Model, UpscaleReport, UpscaleRequest, UpscaleResu
 from .running.device import find_device
 from .running.heap import can_steady_heap
 from .running.peak import PeakMeter
+from .scratch import free_bytes
 from .walker import Chains, Record, Walker, cut_most, names_of, picture_limit
 
 __all__ = ["Plan", "Upscaler"]
@@ -34,13 +35,14 @@ __all__ = ["Plan", "Upscaler"]
 class Plan:
     """All that is done for a request to pictures of one size and depth. What an estimate tells is what is carried out.
 
-    stages: each with its plan, one after the other.
+    stages: each with its plan, one after the other. scratch: the folder for pictures that lie on the disk.
     """
 
     source: Size
     request: UpscaleRequest
     stages: tuple[tuple[UpscaleRequest, JobPlan], ...]
     source_bits: Bits = 8
+    scratch: Path | None = None
 
     @property
     def output(self) -> Size:
@@ -62,8 +64,11 @@ class Upscaler:
         self.device = find_device(device)
         self.cache = ModelCache(cache_bytes)
 
-    def plan(self, source: Size, request: UpscaleRequest, source_bits: Bits = 8) -> Plan:
+    def plan(self, source: Size, request: UpscaleRequest, source_bits: Bits = 8, scratch: Path | None = None) -> Plan:
         """What will be done with a picture of this size and depth. A model that was never seen here is read once.
+
+        scratch: a folder for what memory cannot hold: the result's planes lie in a file then, for who can write them
+        piece by piece. None: such pictures are refused.
 
         Raises ModelError, RequestError, SizeError.
         """
@@ -71,9 +76,16 @@ class Upscaler:
         def known(model: Model) -> Chain:
             return [None if entry is None else describe(entry) for entry in self._entries(model)]
 
-        return self._plan(source, source_bits, request, known)
+        return self._plan(source, source_bits, request, known, scratch)
 
-    def _plan(self, source: Size, source_bits: Bits, request: UpscaleRequest, known: Callable[[Model], Chain]) -> Plan:
+    def _plan(
+        self,
+        source: Size,
+        source_bits: Bits,
+        request: UpscaleRequest,
+        known: Callable[[Model], Chain],
+        scratch: Path | None = None,
+    ) -> Plan:
         stages, size, bits, steady = [], source, source_bits, can_steady_heap(self.device)
         for stage in request.stages(source_bits):
             steps = stage.sampling.complete.steps or 1
@@ -81,9 +93,11 @@ class Upscaler:
             chains = [known(model) for model, _ in stage.weighted_models]
             depths = bits, depth_of(stage.depth, bits)
             job = JobPlan.of(size, stage.size, chains, where, stage.always, depths)
+            if scratch is not None:
+                job = job.with_disk(picture_limit(self.device, stage.memory), free_bytes(scratch))
             stages.append((stage, job))
             size, bits = job.sizes.output, job.bits
-        return Plan(source, request, tuple(stages), source_bits)
+        return Plan(source, request, tuple(stages), source_bits, scratch)
 
     def _entries(self, model: Model) -> list[ModelEntry | None]:
         """The files of its networks, in order; None for an upscaler of another kind. Raises ModelError."""
@@ -138,21 +152,27 @@ class Upscaler:
                 1.0 if last else (number + 1) * _BEFORE,
                 "" if last else f"{names_of(chains[0][0])}: ",
             )
-            done = self._stage(pixels, stage, job, chains, part)
+            done = self._stage(pixels, stage, job, chains, part, plan.scratch)
             pixels, report = done.pixels, done.report if report is None else done.report.after(report)
         assert report is not None  # a request has a stage
         progress.advance(1.0)
         return UpscaleResult(pixels, replace(report, load_seconds=round(load_seconds, 3)))
 
     def _stage(
-        self, pixels: Pixels, request: UpscaleRequest, job: JobPlan, chains: Chains, progress: Progress
+        self,
+        pixels: Pixels,
+        request: UpscaleRequest,
+        job: JobPlan,
+        chains: Chains,
+        progress: Progress,
+        scratch: Path | None,
     ) -> UpscaleResult:
         """One picture through one stage of the request."""
         started = time.perf_counter()
         try:
             job.check(picture_limit(self.device, request.memory))
             with PeakMeter(self.device) as meter:
-                walker = Walker(job, chains, self.device, request, progress)
+                walker = Walker(job, chains, self.device, request, progress, scratch)
                 done = walker.result(pixels)
             seconds = time.perf_counter() - started
             walker.record.learn(self.device, seconds, done.walk.handling)

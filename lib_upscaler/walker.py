@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Union
 
 import numpy as np
 import torch
 
-from .depths import bits_of, converted, rounded, top_of
+from . import scratch
+from .depths import bits_of, converted, rounded, top_of, type_of
 from .diffusion.ldsr import SAMPLED, sample
 from .errors import Cancelled, MemoryLimitError
 from .geometry import Region
@@ -41,6 +43,8 @@ Chains = list[tuple[list[Union[Loaded, Enlarger]], float]]
 
 FOREIGN = "foreign"
 """The device under which the speeds of others' upscalers are kept, in px of the result."""
+
+_ROWS = 256  # of planes copied at a time
 
 _NO_PIXELS = np.empty((0, 0, 1), np.uint8)
 
@@ -82,11 +86,19 @@ class Walker:
     """One picture on its way through one stage of a request."""
 
     def __init__(
-        self, plan: JobPlan, chains: Chains, device: torch.device, request: UpscaleRequest, progress: Progress
+        self,
+        plan: JobPlan,
+        chains: Chains,
+        device: torch.device,
+        request: UpscaleRequest,
+        progress: Progress,
+        folder: Path | None = None,
     ) -> None:
+        """folder: for the files of a plan whose pictures lie on the disk."""
         self.plan, self.chains, self.request, self.progress = plan, chains, request, progress
         self.record = Record()
-        self._steps = _Steps(plan, chains, device, request, self.record)
+        self._folder = folder if plan.on_disk else None
+        self._steps = _Steps(plan, chains, device, request, self.record, self._folder)
 
     def result(self, pixels: Pixels) -> Walked:
         """The picture of exactly the size that was planned. Raises what ``Upscaler.upscale`` does."""
@@ -110,7 +122,7 @@ class Walker:
         elif alpha is not None:
             alpha = self._alpha(alpha, same, walk, for_alpha)
         if rest is not None:
-            planes = put_back(planes, rest, self.wrap)
+            planes = put_back(planes, rest, self.wrap, self._folder)
             self.record.notes.append(_BEYOND if self.plan.bits == 32 else _BEYOND_CUT)
         return Walked(self._placed(planes, alpha, mode), color, enlarged, walk)
 
@@ -159,8 +171,15 @@ class Walker:
 
     def _padded(self, planes: np.ndarray, place: Region) -> np.ndarray:
         size = self.plan.sizes.output
-        canvas = np.zeros((size.height, size.width, planes.shape[2]), planes.dtype)
-        canvas[place.rows, place.columns] = planes
+        canvas = scratch.planes((size.height, size.width, planes.shape[2]), planes.dtype, self._folder)
+        for top in range(0, size.height, _ROWS):
+            rows = slice(top, min(size.height, top + _ROWS))
+            canvas[rows] = 0
+            first, last = max(top, place.y), min(rows.stop, place.bottom)
+            if first < last:
+                canvas[first:last, place.columns] = planes[first - place.y : last - place.y]
+            scratch.let_go(canvas)
+            scratch.let_go(planes)
         return canvas
 
     def _enlarged(
@@ -175,16 +194,27 @@ class Walker:
             part = SubProgress(progress, before / total, (before + work) / total, prefix)
             results.append(steps.through(picture, chain, part))
             before += work
-        return results[0] if len(results) == 1 else mix(results[0], results[1], self.chains[1][1], self.plan.bits)
+        return (
+            results[0]
+            if len(results) == 1
+            else mix(results[0], results[1], self.chains[1][1], self.plan.bits, self._folder)
+        )
 
 
 class _Steps:
     """Carries out single steps by our engine, and records what ran."""
 
     def __init__(
-        self, plan: JobPlan, chains: Chains, device: torch.device, request: UpscaleRequest, record: Record
+        self,
+        plan: JobPlan,
+        chains: Chains,
+        device: torch.device,
+        request: UpscaleRequest,
+        record: Record,
+        folder: Path | None = None,
     ) -> None:
         self.plan, self.chains, self.device, self.request, self.record = plan, chains, device, request, record
+        self._folder = folder
 
     def through(self, picture: np.ndarray, steps: tuple[Step, ...], progress: Progress) -> np.ndarray:
         """``(H, W, C)`` through all of these, one after the other."""
@@ -198,8 +228,10 @@ class _Steps:
 
     def _carried_out(self, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
         if isinstance(step, Resample):
+            shape = step.target.height, step.target.width, picture.shape[2]
+            output = scratch.planes(shape, type_of(step.bits), self._folder)
             wrap = self.plan.where.wrap
-            return lanczos(picture, step.target, check=lambda: _check(progress), bits=step.bits, wrap=wrap)
+            return lanczos(picture, step.target, check=lambda: _check(progress), output=output, wrap=wrap)
         one = self.chains[step.chain][0][0 if isinstance(step, Foreign) else step.number]
         if isinstance(step, Run) and isinstance(one, UpscaleModel):
             return self._by_network(step, one, picture, progress)
@@ -213,7 +245,7 @@ class _Steps:
         memory = self.request.memory
         if memory is not None and self.device.type == "cpu":
             memory = max(1, memory - self.plan.reserved_bytes(step))
-        options = PassOptions(self.request.precision, self.request.tile, memory)
+        options = PassOptions(self.request.precision, self.request.tile, memory, scratch=self._folder)
         started = time.perf_counter()
         source = self.plan.source.area, max(self.plan.source_bits, self.plan.bits)
         picture = wrapped(picture, step.beside)

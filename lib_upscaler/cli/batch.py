@@ -28,7 +28,7 @@ from ..geometry import Size
 from ..models.entry import SUFFIXES
 from ..pictures import exrs
 from ..pictures.alpha import NEARLY_OPAQUE, is_nearly_opaque
-from ..pictures.formats import EXR, OutputFormat, check_format, is_picture_path, output_format
+from ..pictures.formats import EXR, PNG, TIFF, OutputFormat, check_format, is_picture_path, output_format
 from ..pictures.origin import fingerprint, is_anothers
 from ..pictures.pixels import Pixels
 from ..pictures.reading import read_picture
@@ -276,7 +276,7 @@ class _Batch:
         image, notes = source.image, list(source.warnings)
         metadata = replace(source.metadata, origin=fingerprint(task.source))
         target = output_format(task.output)
-        plan = self._planned(image, target, notes)
+        plan = self._planned(image, task, target, notes)
         del source
         progress = _PictureProgress(self.listener, self.stop)
         result = self.upscaler.upscale(image, plan.request, progress, plan)
@@ -288,7 +288,7 @@ class _Batch:
         notes += write_picture(result.pixels, task.output, metadata, quality=quality, overwrite=overwrite)
         return result, tuple(dict.fromkeys(notes))
 
-    def _planned(self, image: Image.Image | Pixels, target: OutputFormat, notes: list[str]) -> Plan:
+    def _planned(self, image: Image.Image | Pixels, task: Task, target: OutputFormat, notes: list[str]) -> Plan:
         """The plan, with what the format of the result asks for. Raises SizeError before any work."""
         request = self.request
         source_bits = image.bits if isinstance(image, Pixels) else 8
@@ -300,7 +300,9 @@ class _Batch:
             request = replace(request, alpha="drop")
         request, note = in_depth_of(request, target, source_bits)
         notes += [note] if note else []
-        plan = self.upscaler.plan(Size(*image.size), request, source_bits)
+        folder = existing_folder(task.output)
+        plan = self.upscaler.plan(Size(*image.size), request, source_bits, folder)
+        check_memory(plan, target)
         if target is EXR:
             exrs.check_writer()
         check_format(plan.output, target.name, (1 if image.mode in ("1", "L", "LA") else 3) + keeps_alpha)
@@ -359,6 +361,16 @@ def in_depth_of(request: UpscaleRequest, target: OutputFormat, source_bits: Bits
     return (request if bits == wanted else replace(request, depth=str(bits))), said  # type: ignore[arg-type]
 
 
+def check_memory(plan: Plan, target: OutputFormat) -> None:
+    """What is written piece by piece need not fit into memory; of other formats it must. Raises SizeError."""
+    if target not in (PNG, TIFF) and any(job.on_disk for _, job in plan.stages):
+        raise SizeError(
+            f"a {target.name} of {plan.output} px cannot be made",
+            "it is written as a whole, and does not fit into the memory that may be used",
+            "choose PNG or TIFF, which are written piece by piece, ask for a smaller size, or allow more memory",
+        )
+
+
 def _is_transparent(image: Image.Image | Pixels) -> bool:
     """Whether any pixel shows what is behind it, as an eye can tell; a transparent colour is taken to be used."""
     if isinstance(image, Pixels):
@@ -380,7 +392,7 @@ def _exists(path: Path) -> bool:
 
 def _check_folder(output: Path) -> None:
     """Before any work: whether the file's folder is there or can be made. Raises PictureWriteError."""
-    folder = next((parent for parent in Path(os.path.abspath(output)).parents if os.path.lexists(parent)), None)
+    folder = existing_folder(output)
     if folder is None:  # a drive that is not there
         raise PictureWriteError(f"cannot write '{output}'", "there is no such place", "choose another folder")
     if not folder.is_dir():
@@ -388,6 +400,11 @@ def _check_folder(output: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PictureWriteError(f"cannot write '{output}'", f"no writing into '{folder}'", "choose another folder")
     _exists(folder / output.name)  # a name that is too long is told by any folder
+
+
+def existing_folder(output: Path) -> Path | None:
+    """The folder of the file, or the closest one above it that is there; None for a drive that is not."""
+    return next((parent for parent in Path(os.path.abspath(output)).parents if os.path.lexists(parent)), None)
 
 
 def _make_folder(output: Path) -> None:

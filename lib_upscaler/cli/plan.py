@@ -14,7 +14,7 @@ from ..pictures.origin import is_anothers
 from ..pictures.reading import read_header
 from ..pipeline import Upscaler
 from ..request import UpscaleRequest
-from .batch import in_depth_of
+from .batch import check_memory, existing_folder, in_depth_of
 from .console import Console
 from .files import ANOTHERS, Task
 from .stopping import FAILED
@@ -66,7 +66,9 @@ def _planned(upscaler: Upscaler, request: UpscaleRequest, task: Task) -> tuple[S
         request = replace(request, alpha="drop")
     keeps_alpha = header.alpha and request.alpha != "drop"
     request, _ = in_depth_of(request, target, header.bits)
-    found = estimate(upscaler, header.size, request, header.alpha, header.channels, source_bits=header.bits)
+    plan = upscaler.plan(header.size, request, header.bits, existing_folder(task.output))
+    check_memory(plan, target)
+    found = estimate(upscaler, header.size, request, header.alpha, header.channels, plan)
     check_format(found.output, target.name, header.channels + keeps_alpha)
     return header.size, found
 

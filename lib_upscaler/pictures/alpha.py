@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from .. import scratch
 from ..depths import bits_of, converted, rounded, top_of, type_of
 from .wrapping import cut, wrapped
 
@@ -90,10 +91,11 @@ def within_neighbours(
     low, high = (cut(plane, beside) for plane in _extremes(wrapped(source, beside), reach))
     rows = (2 * np.arange(height) + 1) * source.shape[0] // (2 * height)
     columns = (2 * np.arange(width) + 1) * source.shape[1] // (2 * width)
-    kept = np.empty_like(result)
+    kept = result if not scratch.in_memory(result) else np.empty_like(result)  # a file is ours to write to
     for band in _bands(height, width):
         lowest, highest = (plane[rows[band]][:, columns] for plane in (low, high))
         np.clip(result[band], lowest, highest, out=kept[band])
+        scratch.let_go(kept)
     return kept
 
 

@@ -5,8 +5,11 @@ They get the picture cut off at 0 and 1. The rest, highlights mostly, is resampl
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from .. import scratch
 from ..depths import bits_of
 from ..geometry import Size
 from .resample import NO_WRAP, Wrap, lanczos
@@ -22,12 +25,21 @@ def beyond(color: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return within, color - within
 
 
-def put_back(enlarged: np.ndarray, rest: np.ndarray, wrap: Wrap = NO_WRAP) -> np.ndarray:
-    """``enlarged`` (h, w, C) with the rest, where its depth can hold that."""
+def put_back(enlarged: np.ndarray, rest: np.ndarray, wrap: Wrap = NO_WRAP, folder: Path | None = None) -> np.ndarray:
+    """``enlarged`` (h, w, C) with the rest, where its depth can hold that.
+
+    folder: where the result lies in a file; None: in memory.
+    """
     if bits_of(enlarged) != 32:
         return enlarged
     height, width, channels = enlarged.shape
-    resized = np.empty((height, width, channels), np.float32)
-    lanczos(rest, Size(width, height), output=resized, wrap=wrap)
-    resized += enlarged
+    resized = scratch.planes((height, width, channels), enlarged.dtype, folder)
+    lanczos(rest, Size(width, height), output=resized, wrap=wrap, is_cut=False)
+    for top in range(0, height, _ROWS):
+        resized[top : top + _ROWS] += enlarged[top : top + _ROWS]
+        scratch.let_go(resized)
+        scratch.let_go(enlarged)
     return resized
+
+
+_ROWS = 256

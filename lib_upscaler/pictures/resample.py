@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from .. import scratch
 from ..depths import Bits, bits_of, rounded, top_of, type_of
 from ..geometry import Size
 
@@ -49,15 +50,17 @@ def lanczos(
     bits: Bits = 8,
     wrap: Wrap = NO_WRAP,
     output: np.ndarray | None = None,
+    is_cut: bool = True,
 ) -> np.ndarray:
     """``planes`` (H, W, C) at the size ``target``: (h, w, C), halves rounded up, the same for any band height.
 
     planes: of any depth (``depths``); what lies beyond black and white is cut off, after the resample.
     band_rows: output rows at a time; None: as many as take about BAND_BYTES.
     check: called between bands; what it raises ends the work.
-    bits: of the result; more than the picture shall have in the end where another step follows that rounds.
+    bits: of the result, where ``output`` does not say it; more than the picture shall have in the end where another
+        step follows that rounds.
     wrap: along which axes the picture goes on at its other side.
-    output: where the result goes; its type counts then, and floating point is not cut off.
+    output: where the result goes, of any depth. is_cut: whether what lies beyond black and white is cut off.
     """
     source_bits = bits_of(planes)
     if planes.ndim != 3:
@@ -67,7 +70,6 @@ def lanczos(
     if band_rows is None:
         rows_per_output = 2 + height / target.height  # result and temporary, and the source rows behind them
         band_rows = max(1, int(BAND_BYTES / (4 * channels * max(width, target.width) * rows_per_output)))
-    is_cut = output is None
     if output is None:
         output = np.empty((target.height, target.width, channels), type_of(bits))
     unit = np.float32(1 / top_of(source_bits))
@@ -78,7 +80,9 @@ def lanczos(
         values = _band(planes, target.width, taps, band, wrap[0])
         values *= unit
         values = values.transpose(0, 2, 1)
-        output[band] = rounded(values, bits_of(output)) if is_cut or output.dtype != np.float32 else values
+        scratch.let_go(planes)
+        scratch.let_go(output)
+        output[band] = rounded(values, bits_of(output)) if is_cut else values
     return output
 
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from .. import scratch
 from ..errors import PictureWriteError, RequestError
 from ..geometry import Size
 from . import exrs
@@ -167,7 +168,7 @@ def _is_ours(pixels: Pixels, target: OutputFormat) -> bool:
     if target not in (PNG, TIFF):
         return False
     large = pixels.color.nbytes * len(pixels.mode) // pixels.color.shape[2] > CLASSIC_BYTES and target is TIFF
-    return pixels.bits > 8 or isinstance(pixels.color, np.memmap) or large
+    return pixels.bits > 8 or not scratch.in_memory(pixels.color) or large
 
 
 def _rows_of(pixels: Pixels) -> Rows:
@@ -175,7 +176,11 @@ def _rows_of(pixels: Pixels) -> Rows:
 
     def rows(top: int, bottom: int) -> np.ndarray:
         band = color[top:bottom]
-        return band if alpha is None else np.concatenate([band, alpha[top:bottom, :, None]], axis=2)
+        whole = band if alpha is None else np.concatenate([band, alpha[top:bottom, :, None]], axis=2)
+        whole = whole.copy() if whole is band and not scratch.in_memory(band) else whole
+        for planes in (color,) if alpha is None else (color, alpha):
+            scratch.let_go(planes)
+        return whole
 
     return rows
 

@@ -6,7 +6,7 @@ Pure; no torch. A plan is built once. The pipeline carries out its steps, and an
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import gcd, prod
 from typing import TYPE_CHECKING, Any, Literal, Optional, Protocol, Union
@@ -147,9 +147,10 @@ class Resample:
     source: Size
     target: Size
     channels: int
-    source_bits: int
-    bits: int
+    source_bits: Bits
+    bits: Bits
     kept_bytes: int
+    on_disk: bool = False
 
     @property
     def values(self) -> int:
@@ -158,12 +159,17 @@ class Resample:
 
     @property
     def bytes(self) -> int:
-        """Of both pictures, and what is kept."""
+        """Of both pictures, and what is kept; pictures on the disk take none."""
+        if self.on_disk:
+            return self.kept_bytes
         source, target = self.source.area * self.source_bits, self.target.area * self.bits
         return self.kept_bytes + (source + target) * self.channels // 8
 
 
 Step = Union[Run, Sample, Foreign, Resample]
+
+_SHARE_OF_PICTURES = 0.4
+"""Of the memory that may be used. Networks need the rest."""
 
 _SUM_BYTES = 4
 """Of a value while the results of all views are added up."""
@@ -195,7 +201,8 @@ class JobPlan:
     """source: the size given. sizes: what is to be reached.
 
     passes: of each chain, the numbers of its networks in the order in which they run, () where none does.
-    source_bits, bits: of the picture given, and of the result.
+    source_bits, bits: of the picture given, and of the result. on_disk: whether all pictures but the one given lie in
+    files (``scratch``).
     """
 
     source: Size
@@ -205,6 +212,7 @@ class JobPlan:
     where: Where
     source_bits: Bits = 8
     bits: Bits = 8
+    on_disk: bool = False
     _walks: dict[tuple[int, AlphaRoute], Walk] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
@@ -246,9 +254,34 @@ class JobPlan:
                 reached.append(size.area)
         return (max(reached) * 3 + self.sizes.output.area * 4) * self.bits // 8
 
+    def with_disk(self, limit: int, free: int) -> JobPlan:
+        """The same with its pictures on the disk, where they would fill up main memory. Only for networks, in one view.
+
+        limit: bytes of memory. free: of the disk. Raises SizeError where the disk cannot hold them.
+        """
+        others = any(known is None or known.facts is None for chain in self.chains for known in chain)
+        if self.least_bytes <= limit * _SHARE_OF_PICTURES or others or self.where.views > 1:
+            return self
+        need = self._file_bytes
+        if need > free:
+            raise SizeError(
+                f"a picture of {self.sizes.output} px cannot be made",
+                f"it needs {need / 1e9:.1f} GB on the disk while it is made, and {free / 1e9:.1f} GB are free",
+                "free some space, choose another folder, or ask for a smaller size",
+            )
+        return replace(self, on_disk=True)
+
+    @property
+    def _file_bytes(self) -> int:
+        """All that lies in files at once at most: what goes into the last step and comes out, and the finished file."""
+        sizes = self.sizes
+        passes = sizes.resized.area if len(self.chains) == 1 else 3 * sizes.resized.area
+        finer = self._finer // 8
+        return (2 * passes * finer + sizes.output.area * self.bits // 8) * 4
+
     def check(self, limit: int) -> None:
         """Refuse what main memory cannot hold. limit: bytes. Raises SizeError."""
-        need = self.least_bytes
+        need = 0 if self.on_disk else self.least_bytes
         if need > limit:
             raise SizeError(
                 f"a picture of {self.sizes.output} px cannot be made",
@@ -260,7 +293,11 @@ class JobPlan:
         """Bytes of main memory that a pass must leave free: what is kept, and the finished picture, which exists twice
         for a moment, as planes and as Pillow's image.
         """
-        return run.kept_bytes + self.sizes.output.area * run.channels * self.bits // 8
+        return run.kept_bytes + self._held(self.sizes.output, run.channels, self.bits)
+
+    def _held(self, size: Size, channels: int, bits: Bits) -> int:
+        """Bytes of main memory that a picture takes which the job has made."""
+        return 0 if self.on_disk else size.area * channels * bits // 8
 
     # -- the way -------------------------------------------------------------------------------------------------------
 
@@ -278,12 +315,12 @@ class JobPlan:
         if route == "together":
             return Walk(self, channels, route, self._enlarged(channels + 1, given), ())
         color, target = self._enlarged(channels, given), self.sizes.resized
-        kept_bytes = given + target.area * channels * self.bits // 8
+        kept_bytes = given + self._held(target, channels, self.bits)
         alpha: tuple[tuple[Step, ...], ...] = ()
         if route == "apart":
             alpha = self._enlarged(1, kept_bytes)
         elif route == "resampled":
-            alpha = ((Resample(self.source, target, 1, self.source_bits, self.bits, kept_bytes),),)
+            alpha = ((Resample(self.source, target, 1, self.source_bits, self.bits, kept_bytes, self.on_disk),),)
         return Walk(self, channels, route, color, alpha)
 
     def _enlarged(self, channels: int, kept_bytes: int) -> tuple[tuple[Step, ...], ...]:
@@ -292,7 +329,7 @@ class JobPlan:
         steps = []
         for chain in range(len(self.chains)):
             steps.append(tuple(self._through(chain, channels, bits, kept_bytes)))
-            kept_bytes += self.sizes.resized.area * channels * bits // 8
+            kept_bytes += self._held(self.sizes.resized, channels, bits)
         return tuple(steps)
 
     @property
@@ -317,7 +354,7 @@ class JobPlan:
                 yield self._run(chain, number, nth, size, channels, source_bits, result_bits, kept_bytes)
             size, source_bits = size.times(scales[number]), result_bits
         if (size, source_bits) != (target, bits):
-            yield Resample(size, target, channels, source_bits, bits, kept_bytes)
+            yield Resample(size, target, channels, source_bits, bits, kept_bytes, self.on_disk)
 
     def _foreign(self, chain: int, bits: Bits, kept_bytes: int) -> Foreign:
         """Beside a picture that goes on come as many px as become whole ones in the result."""
@@ -364,6 +401,8 @@ class JobPlan:
             PassTask.of(known.card, known.facts, one, each, source_bits, single, where.tile, where.device, where.steady)
             for one in (seen, Size(seen.height, seen.width))
         )
+        if self.on_disk:
+            task = turned = replace(task, on_disk=True, source_on_disk=nth > 0)
         if where.views == 1:
             turned = task
         else:
@@ -396,7 +435,8 @@ class Walk:
         planes = self.channels + (self.route != "none")
         sizes = self.plan.sizes
         given = 2 * self.plan.source.area * planes * self.plan.source_bits
-        return (given + (sizes.resized.area * planes + sizes.output.area * 4) * self.plan.bits) // 8
+        made = 0 if self.plan.on_disk else (sizes.resized.area * planes + sizes.output.area * 4) * self.plan.bits
+        return (given + made) // 8
 
     @property
     def handling(self) -> float:

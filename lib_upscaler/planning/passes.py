@@ -67,7 +67,8 @@ class PassTask:
     name, facts, scale, align: of the network; tiles begin at multiples of ``align`` px.
     size, channels, source_bits: of the picture that goes in. bits: of the result.
     tile: "auto", "none", or the side of a tile's core in px of the input.
-    shared: picture and result lie in the memory that the network runs in.
+    shared: picture and result lie in the memory that the network runs in. on_disk: the result lies in a file;
+    source_on_disk: so does the picture.
     steady: the heap can be kept steady (``heap.steady_heap``).
     """
 
@@ -82,6 +83,8 @@ class PassTask:
     tile: int | str
     shared: bool
     steady: bool
+    on_disk: bool = False
+    source_on_disk: bool = False
 
     @classmethod
     def of(
@@ -107,7 +110,7 @@ class PassTask:
 
     @property
     def picture_bytes(self) -> int:
-        return self.size.area * self.channels * self.source_bits // 8
+        return 0 if self.source_on_disk else self.size.area * self.channels * self.source_bits // 8
 
     def region_of(self, core: Region, margin: int) -> Region:
         """The core with its context."""
@@ -190,10 +193,10 @@ def plan_pass(task: PassTask, tile: int | str, limits: Limits) -> PassPlan:
 
     Raises MemoryLimitError where nothing fits.
     """
-    canvas_bytes = task.output.area * task.channels * task.bits // 8
+    canvas_bytes = 0 if task.on_disk else task.output.area * task.channels * task.bits // 8
     cut, left = _cut(task, tile, limits, canvas_bytes)
     blending = task.facts.global_context and len(cut.cores) > 1
-    if blending:
+    if blending and not task.on_disk:
         canvas_bytes += task.output.area * 4 * (task.channels + 1)
         cut, left = _cut(task, tile, limits, canvas_bytes)
     return PassPlan(cut, left, blending, canvas_bytes)

@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from .. import scratch
 from ..depths import Bits, bits_of
 from ..geometry import Region, Size
 from ..models.network import UpscaleModel
@@ -37,13 +39,14 @@ class PassOptions:
 
     precision: "auto", "exact", "fp16" or "bf16". tile: "auto", "none", or the side of a tile's core in input px; of a
     pass that was planned, as in its task. memory: bytes that may be used, None for a share of what is free.
-    batch: tiles that run together, None for auto.
+    batch: tiles that run together, None for auto. scratch: the folder for a result that is planned to lie in a file.
     """
 
     precision: str = "auto"
     tile: int | str = "auto"
     memory: int | None = None
     batch: int | None = None
+    scratch: Path | None = None
 
 
 @dataclass
@@ -99,7 +102,8 @@ def run(
             return _Pass(runner, planned, options).result()
 
         by_channel = planned.channels < picture.shape[2]
-        done = _by_channel(picture, progress, one) if by_channel else one(picture, progress)
+        folder = options.scratch if planned.on_disk else None
+        done = _by_channel(picture, progress, one, folder) if by_channel else one(picture, progress)
         return replace(done, seconds=time.perf_counter() - started)
 
 
@@ -111,9 +115,9 @@ def _task_of(model: UpscaleModel, picture: np.ndarray, device: torch.device, til
 
 
 def _by_channel(
-    picture: np.ndarray, progress: Progress, one: Callable[[np.ndarray, Progress], PassResult]
+    picture: np.ndarray, progress: Progress, one: Callable[[np.ndarray, Progress], PassResult], folder: Path | None
 ) -> PassResult:
-    """A grey network gets the colours of a picture one by one."""
+    """A grey network gets the colours of a picture one by one. folder: for a result that lies in a file."""
     count = picture.shape[2]
     done = []
     for channel in range(count):
@@ -121,7 +125,22 @@ def _by_channel(
         done.append(one(picture[:, :, channel : channel + 1], part))
     worst = max(done, key=lambda each: (each.tiles, each.seam_error))
     work = sum(each.work for each in done)
-    return replace(worst, pixels=np.concatenate([each.pixels for each in done], axis=2), work=work)
+    height, width, _ = worst.pixels.shape
+    pixels = scratch.planes((height, width, count), worst.pixels.dtype, folder)
+    for number, each in enumerate(done):
+        _copy(each.pixels[:, :, 0], pixels[:, :, number])
+    return replace(worst, pixels=pixels, work=work)
+
+
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    """A plane, in bands, so that of one in a file little is in memory."""
+    for top in range(0, len(source), _COPIED_ROWS):
+        target[top : top + _COPIED_ROWS] = source[top : top + _COPIED_ROWS]
+        scratch.let_go(source)
+        scratch.let_go(target)
+
+
+_COPIED_ROWS = 256
 
 
 class _Pass:
@@ -134,7 +153,8 @@ class _Pass:
         self.tiles = TileQueue(PassLimits(task, limits), options.batch or tiles_at_once(device.type, item_size))
         self.seams = Seams(task.scale, task.channels)
         show = preview_of(runner.tracker.progress)
-        self.output = Output(task, Preview(show, runner.picture, task.output) if show is not None else None)
+        preview = Preview(show, runner.picture, task.output) if show is not None else None
+        self.output = Output(task, preview, options.scratch)
         self._begin()
 
     def _begin(self, again: bool = False) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import scratch
 from ..depths import bits_of, top_of
 from ..errors import BrokenModelError
 from ..geometry import Region
@@ -109,6 +110,7 @@ class Runner:
         """``(B, C, h, w)`` in [0, 1] on the device; whole numbers travel as they are."""
         part = self.picture[region.rows, region.columns]
         levels = float(top_of(bits_of(part)))
-        part = part.astype(np.int32) if part.dtype == np.uint16 else part.copy()
+        part = np.array(part, np.int32 if part.dtype == np.uint16 else part.dtype)
+        scratch.let_go(self.picture)
         planes = torch.from_numpy(part).to(self.tracker.device).permute(2, 0, 1).float() / levels
         return to_network(planes, self.model.card.input_channels)

@@ -218,8 +218,9 @@ class FakeUpscaler:
         if self.load_error is not None:
             raise self.load_error
 
-    def plan(self, source: Size, request: UpscaleRequest, source_bits: int = 8) -> SimpleNamespace:
-        return SimpleNamespace(request=request, output=plan_size(source, request.size or ByScale(2)).output)
+    def plan(self, source: Size, request: UpscaleRequest, source_bits: int, scratch: Path) -> SimpleNamespace:
+        output = plan_size(source, request.size or ByScale(2)).output
+        return SimpleNamespace(request=request, output=output, stages=())
 
     def upscale(self, image: Image.Image, request: UpscaleRequest, progress, plan: SimpleNamespace) -> UpscaleResult:
         self.requests.append(request)
