@@ -159,6 +159,7 @@ def test_stopped_before_the_first_nothing_changes(host: FakeHost, source: Image.
     ("error", "words"),
     [
         (OSError("<urlopen error [Errno -2] Name or service not known>"), "could not describe the picture"),
+        (IndexError("list index out of range"), "could not describe the picture: its model is not there"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), "there is not enough memory for"),
     ],
 )
@@ -173,7 +174,6 @@ def test_a_failure_is_told_in_words_and_the_lines_stay(
     assert update is None
     assert "truescale-problem" in note
     assert words in note
-    assert str(error).split(".")[0].split("<")[0].strip() in note
     assert not host.state.job
     assert host.module("deepbooru").model.stopped == (by == "DeepBooru")
 

@@ -18,6 +18,8 @@ __all__ = ["described", "names"]
 _CLIP, _BOORU = "CLIP", "DeepBooru"
 _FAILED = "<error>"
 """What the host's CLIP says in place of words."""
+_NO_FILE = "list index out of range"
+"""What the host says where it could not fetch a model: it takes the first of no files."""
 
 
 def names() -> list[str]:
@@ -68,6 +70,8 @@ def _last_reported() -> str:
 
 def _in_words(name: str, error: Exception) -> TrueScaleError:
     reason = str(error).split("\n")[0].strip(" .") or type(error).__name__
+    if reason == _NO_FILE:
+        reason = "its model is not there"
     if memory_ran_out(error):
         return MemoryLimitError(f"there is not enough memory for {name}", reason, "close what else uses the device")
     todo = "its model is fetched at the first use, which needs the network; the console has the details"

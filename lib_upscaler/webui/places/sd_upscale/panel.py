@@ -66,8 +66,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
         made["upscaler_2"]
         made["visibility"]
     follow = pieces.size(made, _ELEM_ID)
-    _tiles(made)
-    prompts = prompts_panel.ui(made, _ELEM_ID)
+    prompts = _tiles(made)
     made.rest("models", "size", "tiles", "engine")
     pieces.ldsr(made, _ELEM_ID)
     plan = gr.HTML("", elem_id=f"{_ELEM_ID}_plan")
@@ -80,7 +79,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
     return list(parts.values()), paste_pairs(PLACE, parts)
 
 
-def _tiles(made: Widgets) -> None:
+def _tiles(made: Widgets) -> prompts_panel.Parts:
     with pieces.form_row():
         made["engine"]
         made["composition"]
@@ -88,7 +87,9 @@ def _tiles(made: Widgets) -> None:
         with pieces.form_row():
             for name in pair:
                 made[name]
-    made.rest("tiles")
+    with pieces.form_row():
+        made["prompt"]
+    return prompts_panel.ui(made, _ELEM_ID)
 
 
 # -- the plan ----------------------------------------------------------------------------------------------------------
