@@ -118,7 +118,8 @@ class Field:
             known = ", ".join(self.choices_at(place))
             raise RequestError(f"there is no {noun} '{value}'", "", f"use one of {known}")
         if self.kind == "text":
-            return str(value)
+            is_listed = self.lines > 1 and isinstance(value, (list, tuple))
+            return "\n".join(map(str, value)) if is_listed else str(value)
         if self.kind == "switch":
             return self._switched(value)
         if self.kind != "number" or value in self.words:

@@ -92,6 +92,11 @@ def test_each_tile_has_its_line_and_without_one_the_prompt_above(host: FakeHost)
     ]  # fmt: skip
 
 
+def test_clients_may_give_a_list_of_lines(host: FakeHost) -> None:
+    of = host.ours("places.sd_upscale.script").values_of
+    assert of([{"tile_prompts": ["sky", "", "wall"]}])["tile_prompts"] == "sky\n\nwall"
+
+
 def test_tiles_with_several_prompts_are_sampled_at_once(host: FakeHost) -> None:
     asked = _prompts_of_tiles(host, "sky\nsky\nroof\nwall\ndoor\nsky", batch=4)
     assert asked == [["sky", "sky", "roof", "wall"], ["door", "sky"]]
