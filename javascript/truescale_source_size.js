@@ -11,7 +11,7 @@
             const box = byId(id);
             if (!box || box.offsetParent === null) continue;
             const picture = box.querySelector("img");
-            if (picture && picture.naturalWidth) return {width: picture.naturalWidth, height: picture.naturalHeight};
+            if (picture && picture.naturalWidth) return {of: id, width: picture.naturalWidth, height: picture.naturalHeight};
         }
         return {};
     }

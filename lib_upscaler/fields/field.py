@@ -75,7 +75,7 @@ class Field:
     name: in panels, presets, and named arguments. noun: in errors. kind: "model" is the name of an upscaler.
     default: None for one that depends. low, high: what is accepted. smallest: the least that is not 0. slider: its
     least, largest and step. unit: "x", "px", "GB", ... whole: numbers are rounded. words: texts that a number may be as
-    well. group: what it belongs to.
+    well. group: what it belongs to. lines: of a text that are seen at once; above 1 it may have any number.
     """
 
     name: str
@@ -94,6 +94,7 @@ class Field:
     info: str = ""
     group: Literal["models", "size", "tiles", "engine", "ldsr", "second pass"] = "engine"
     words: tuple[str, ...] = field(default=())
+    lines: int = 1
 
     def default_at(self, place: Place) -> Any:
         default = self.at[place].default
@@ -117,7 +118,8 @@ class Field:
             known = ", ".join(self.choices_at(place))
             raise RequestError(f"there is no {noun} '{value}'", "", f"use one of {known}")
         if self.kind == "text":
-            return str(value)
+            is_listed = self.lines > 1 and isinstance(value, (list, tuple))
+            return "\n".join(map(str, value)) if is_listed else str(value)
         if self.kind == "switch":
             return self._switched(value)
         if self.kind != "number" or value in self.words:

@@ -568,6 +568,17 @@ FIELDS: tuple[Field, ...] = (
         group="second pass",
     ),
     Field(
+        "tile_prompts",
+        "text",
+        "A prompt for each tile",
+        {"sd": At("TrueScale prompt of each tile")},
+        default="",
+        lines=5,
+        info="one line for each tile, from the top left, row by row, in place of the prompt above; {prompt} stands for"
+        " that. Empty lines: the prompt above",
+        group="tiles",
+    ),
+    Field(
         "verify",
         "switch",
         "Verify",

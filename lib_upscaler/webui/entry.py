@@ -9,7 +9,7 @@ from . import host
 from .host import health, hooks, saving, uploads
 from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
-from .panels import extras_tools, lists
+from .panels import extras_tools, img2img_pictures, lists
 from .places import xyz
 from .takeover import cache, vae
 from .takeover.registry import REGISTRY
@@ -67,6 +67,7 @@ def _after_component(component: Any, **arguments: Any) -> None:
     elem_id = arguments.get("elem_id")
     lists.remember_component(component, elem_id)
     uploads.watch(component, elem_id)
+    img2img_pictures.remember(component, elem_id)
     if elem_id == extras_tools.STATEMENT_BELOW and not health.problem():
         extras_tools.add_statement()
 

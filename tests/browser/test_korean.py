@@ -13,7 +13,7 @@ from panels_page import PANELS, OpenPage, PanelsPage
 NAMES = (
     *("TrueScale", "img2img", "Upscale", "Extras", "Hires. fix", "GB", "MB", "MP", "px", "WebUI", "float32", "fp16"),
     *("bf16", "JPEG", "RGB", "MIT", "RealESRGAN Compact", "TTA", "Stable Diffusion", "VAE"),
-    *("LDSR", "DDIM", "webui", "auto", "dpmpp_2m", "ddim"),
+    *("LDSR", "DDIM", "webui", "auto", "dpmpp_2m", "ddim", "CLIP", "DeepBooru", "{prompt}"),
 )
 """Of products, places in the host and measures: they are the same in Korean."""
 OF_GRADIO = ("Clear",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from canvas_host import ask, by_the_host, off, redraw
-from second_checkpoint import with_a_note
+from second_checkpoint import add_twin
 from webui_http import as_base64
 from webui_process import DataFolder, Host, Server
 
@@ -30,9 +29,7 @@ def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     folder = data.path / "models"
     (folder / "Lora").mkdir()
     save_file(_lora(), folder / "Lora" / "tinylora.safetensors")
-    checkpoints = folder / "Stable-diffusion"
-    (checkpoints / "twin.safetensors").write_bytes(with_a_note((checkpoints / "tiny.safetensors").read_bytes()))
-    shutil.copyfile(checkpoints / "tiny.yaml", checkpoints / "twin.yaml")
+    add_twin(data, host)
     (data.path / "styles.csv").write_text("name,prompt,negative_prompt\nold,an etching of {prompt},photo\n")
     with Server(host, data, ("--styles-file", str(data.path / "styles.csv"))) as running:
         yield running

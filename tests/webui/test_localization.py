@@ -20,7 +20,7 @@ LANGUAGES = {
 }
 """File -> letters that its translations are written in."""
 
-NAMES = {"TrueScale", "fp16", "bf16", "manga", "AI pictures", "LDSR", "webui", "dpmpp_2m", "ddim"}
+NAMES = {"TrueScale", "fp16", "bf16", "manga", "AI pictures", "LDSR", "webui", "dpmpp_2m", "ddim", "CLIP", "DeepBooru"}
 """May stay as they are."""
 
 

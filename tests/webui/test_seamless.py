@@ -7,10 +7,12 @@ import io
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fake_host.running import FakeHost
 from networks import encoded, off, picture, true_picture
+from sd_upscaling import img2img, run
 
 HIRES: dict[str, Any] = {"width": 64, "height": 48, "enable_hr": True, "hr_scale": 2.0, "hr_upscaler": "two"}
 
@@ -52,3 +54,31 @@ def test_in_hires_fix(host: FakeHost) -> None:
     first = Image.fromarray(host.module("processing").first_pass(1, 64, 48))
     assert off(made.images[0], _on_the_plane("two", first, "xy")) <= 1
     assert "Hires upscaler seamless: xy" in made.info
+
+
+# -- SD Upscale --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["Tiles", "One canvas"])
+def test_what_sd_upscale_redraws_goes_on(host: FakeHost, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tiles see the left side once more behind the right one; what comes out has the picture's size again."""
+    processing = host.module("processing")
+    seen: list[np.ndarray] = []
+    plain = processing.process_images
+
+    def watched(p: Any) -> Any:
+        seen.extend(np.asarray(image.convert("RGB")) for image in getattr(p, "init_images", ()))
+        return plain(p)
+
+    monkeypatch.setattr(processing, "process_images", watched)
+    source = picture(160, 128)
+    values = {"engine": engine, "upscaler_1": "two", "scale": 2.0, "tile_width": 256, "tile_height": 256, "overlap": 32}
+    made = run(host, img2img(host, source, width=160, height=128), wrap="x", **values)
+
+    expected = _on_the_plane("two", source, "x")
+    assert made.images[0].size == (320, 256)
+    last = seen[-1]
+    behind = 352 - 256 if engine == "Tiles" else 0  # where the last tile begins
+    assert np.abs(last[:, 320 - behind : 352 - behind].astype(int) - expected[:, :32]).max() <= 1
+    assert np.abs(last[:, : 320 - behind].astype(int) - expected[:, behind:]).max() <= 1
+    assert "TrueScale seamless: x" in made.info

@@ -53,9 +53,12 @@ class Widgets:
         common: dict[str, Any] = {"label": field.label, "value": default, "elem_id": elem_id}
         if not at.shown:
             common["visible"] = False
+        about = field.about_at(self._place)
+        if field.lines > 1:  # many words are gone from a placeholder when the first one is typed
+            return gr.Textbox(lines=field.lines, info=about, **common)
         if field.kind == "text" or field.name == "recipe":
-            return gr.Textbox(lines=1, placeholder=field.about_at(self._place), **common)
-        common["info"] = field.about_at(self._place) or None
+            return gr.Textbox(lines=1, placeholder=about, **common)
+        common["info"] = about or None
         if field.kind == "model":
             return self._drop_down(field, common)
         if field.kind == "choice":

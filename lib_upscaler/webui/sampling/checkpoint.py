@@ -8,7 +8,14 @@ from typing import Any
 from ...diffusion.network_memory import network_bytes
 from .. import host
 
-__all__ = ["is_known", "name_of_checkpoint", "network_memory", "tile_for_checkpoint", "weights_elsewhere"]
+__all__ = [
+    "has_cross_attention",
+    "is_known",
+    "name_of_checkpoint",
+    "network_memory",
+    "tile_for_checkpoint",
+    "weights_elsewhere",
+]
 
 _KINDS = ("is_sd1", "is_sd2", "is_sdxl", "is_sd3", "is_ssd")
 
@@ -19,6 +26,11 @@ _EFFICIENT = ("xformers", "sdp", "sdp-no-mem")
 def is_known() -> bool:
     """Whether it is of a kind whose conditions can be cut into tiles."""
     return any(getattr(_loaded(), name, False) for name in _KINDS)
+
+
+def has_cross_attention() -> bool:
+    """Whether its network looks at the prompt apart from the picture, as all known ones before SD3."""
+    return any(getattr(_loaded(), name, False) for name in _KINDS if name != "is_sd3")
 
 
 def tile_for_checkpoint() -> int:

@@ -19,8 +19,9 @@ from ..host.progress import stop_kind
 from .control import on_canvas
 from .guests import INSTEAD
 from .levels import levels_of
+from .prompts import HostPrompts
 from .replaced import Replaced
-from .sampler_hook import SamplerHook
+from .sampler_hook import SamplerHook, not_told
 from .unet_hook import UnetHook, has_unet, options_of_parts
 
 __all__ = ["in_tiles", "network_grid"]
@@ -43,22 +44,32 @@ def network_grid(latent: Size, tile: Size, seed: int) -> CanvasGrid:
 
 
 @contextmanager
-def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) -> Iterator[None]:
+def in_tiles(
+    p: Any, grid: CanvasGrid, batch: int, composition: bool = False, prompts: HostPrompts | None = None
+) -> Iterator[None]:
     """Inside, what ``p.sampler``, just made, denoises goes through tiles of ``grid``, ``batch`` of them at once.
 
     composition: whether the whole is denoised at low resolution too, in the early steps, and the tiles keep to it.
+    prompts: of tiles; None: all have that of ``p``.
 
     Raises TrueScaleError where it cannot, or, at the end, where the network was reached in another way.
     """
-    slicer = Conditioning(grid.size, _REPLACED)
+    slicer = Conditioning(grid.size, {**_REPLACED, **(prompts.parts.replacements() if prompts is not None else {})})
     whole = Composition(levels_of(p.sampler)) if composition else None
     hints = on_canvas(p, grid.size, grid.tile**2)
     if hints is not None:
         batch = hints.at_once(batch)
     canvas = CanvasDenoiser(grid, batch, slicer, _check, whole, None if hints is None else hints.sees)
-    hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
+    make_hook = UnetHook if has_unet(p.sampler) else SamplerHook
+    hook = make_hook(p.sampler, canvas, not_told if prompts is None else prompts.next_call)
     steps: list[None] = []
-    each_call = _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None))
+
+    def begins() -> None:
+        steps.append(None)
+        if prompts is not None:
+            prompts.begins()
+
+    each_call = _each_call(p.sampler.model_wrap_cfg, begins)
     with _words_of_the_bar(), hints or nullcontext(), hook, each_call:
         yield
     # DDIM samples nothing at all where there are few steps and the denoising strength is small.
@@ -69,6 +80,8 @@ def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) ->
             "an extension has replaced the sampler's denoiser",
             INSTEAD,
         )
+    if prompts is not None and hook.calls and stop_kind() is None:
+        prompts.check_reached()
 
 
 @contextmanager

@@ -7,23 +7,34 @@ sampler's own, so that nothing can outlast it.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
 
 from ...diffusion.canvas import CanvasDenoiser
 from ...errors import TrueScaleError
 from .guests import INSTEAD
 from .replaced import Replaced
 
-__all__ = ["SamplerHook"]
+__all__ = ["NextCall", "SamplerHook", "not_told"]
+
+NextCall = Callable[[int, int, Optional[Sequence[int]]], None]
+"""Told before the network's stand-in is called: (rows of its batch, step, kinds: 0 for prompts, 1 for negative ones,
+each of as many rows; None where that is not known)."""
+
+
+def not_told(rows: int, step: int, kinds: Sequence[int] | None) -> None:
+    """A ``NextCall``."""
 
 
 class SamplerHook:
     """Within ``with``, what the sampler denoises goes through ``canvas``.
 
-    sampler: of the host, just made. Raises TrueScaleError where the sampler has no such denoiser.
+    sampler: of the host, just made. next_call: told of each call. Raises TrueScaleError where the sampler has no such
+    denoiser.
     """
 
-    def __init__(self, sampler: Any, canvas: CanvasDenoiser) -> None:
+    def __init__(self, sampler: Any, canvas: CanvasDenoiser, next_call: NextCall = not_told) -> None:
+        self._next_call = next_call
         self._cfg, self._canvas = getattr(sampler, "model_wrap_cfg", None), canvas
         if not hasattr(self._cfg, "inner_model") or not hasattr(self._cfg, "update_inner_model"):
             what = f"the sampler {type(sampler).__name__} cannot be given tiles"
@@ -66,6 +77,7 @@ class SamplerHook:
         assert self._denoiser is not None
         plain = self._denoiser.plain
         self.calls += 1
+        self._next_call(x.shape[0], self._cfg.step, None)
         return self._canvas(
             lambda latents, at, told: plain(latents, at, *told[0], **told[1]),
             x,

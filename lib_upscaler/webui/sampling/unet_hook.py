@@ -14,6 +14,7 @@ from ...diffusion.canvas import CanvasDenoiser
 from ...errors import TrueScaleError
 from .guests import INSTEAD
 from .replaced import Replaced
+from .sampler_hook import NextCall, not_told
 
 __all__ = ["UnetHook", "has_unet", "options_of_parts"]
 
@@ -51,11 +52,12 @@ def options_of_parts(told: Any, parts: Sequence[Any]) -> Any:
 class UnetHook:
     """Within ``with``, what the sampler denoises goes through ``canvas``.
 
-    sampler: of the host, just made. Raises TrueScaleError where it is of no known shape; a network that is told of the
-    whole picture by a ControlNet makes the sampling fail.
+    sampler: of the host, just made. next_call: told of each call. Raises TrueScaleError where it is of no known shape;
+    a network that is told of the whole picture by a ControlNet makes the sampling fail.
     """
 
-    def __init__(self, sampler: Any, canvas: CanvasDenoiser) -> None:
+    def __init__(self, sampler: Any, canvas: CanvasDenoiser, next_call: NextCall = not_told) -> None:
+        self._next_call = next_call
         self._sampler, self._canvas = sampler, canvas
         self._cfg = sampler.model_wrap_cfg
         self._unet()
@@ -145,6 +147,7 @@ class UnetHook:
                     apply_model, {**given, "input": latents, "timestep": at, "c": told, "cond_or_uncond": kinds}
                 )
 
+            self._next_call(given["input"].shape[0], self._cfg.step, given["cond_or_uncond"])
             # The step is the same for prompt and negative prompt, which may come one after the other.
             return self._canvas(denoise, given["input"], given["timestep"], given["c"], self._cfg.step)
 

@@ -7,6 +7,7 @@ since the host puts the patcher as it was in its place before each.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -64,6 +65,7 @@ class ForgeCfgDenoiser(torch.nn.Module):
     def __init__(self, host: FakeHost, sampler: ForgeSampler) -> None:
         super().__init__()
         self._host, self.sampler, self.model_wrap, self.step = host, sampler, None, 0
+        self.p: Any = None
         self.refiner: Checkpoint | None = None
         self.apart = False
 
@@ -91,13 +93,26 @@ class ForgeCfgDenoiser(torch.nn.Module):
         self.step += 1
         return denoised
 
+    def _texts(self, kinds: list[int], count: int) -> torch.Tensor:
+        """``(rows, tokens, 1)``; a shorter one is repeated."""
+        parser = self._host.module("prompt_parser")
+        made = [torch.ones(count, 1, 1), torch.zeros(count, 1, 1)]
+        if self.p is not None and self.p.c is not None:
+            _, prompts = parser.reconstruct_multicond_batch(self.p.c, self.step)
+            made = [prompts, parser.reconstruct_cond_batch(self.p.uc, self.step)]
+        texts = [each["crossattn"] if isinstance(each, dict) else each for each in (made[kind] for kind in kinds)]
+        tokens = math.lcm(*(text.shape[1] for text in texts))
+        return torch.cat([text.repeat(1, tokens // text.shape[1], 1) for text in texts])
+
     def _calc(self, x: torch.Tensor, sigma: torch.Tensor, image_cond: torch.Tensor, kinds: list[int]) -> torch.Tensor:
         """One batch of ``calc_cond_uncond_batch``. kinds: 0 for prompts, 1 for negative ones."""
         unet, count = self.inner_model.inner_model.forge_objects.unet, len(x)
         rows = [kind for kind in kinds for _ in range(count)]
-        c = {"c_crossattn": torch.tensor([1.0 - kind for kind in rows])[:, None, None]}
+        texts = self._texts(kinds, count)
+        c = {"c_crossattn": texts}
         if self.inner_model.inner_model.is_sdxl:
             c["y"] = torch.zeros(len(rows), 2816)
+            c["y"][:, 0] = texts[:, 0, 0]
         if image_cond.shape[2:] == x.shape[2:]:
             c["c_concat"] = torch.cat([image_cond] * len(kinds))
         options = unet.model_options["transformer_options"].copy()
@@ -134,6 +149,7 @@ class ForgeSampler:
         self, p: Any, x: torch.Tensor, noise: torch.Tensor, *_: Any, image_conditioning: torch.Tensor, **__: Any
     ) -> torch.Tensor:
         cfg = self.model_wrap_cfg
+        cfg.p = p
         self.prepare(x)
         cfg.step, self.last_latent = 0, x
         latent = x + p.denoising_strength * 0.5 * noise

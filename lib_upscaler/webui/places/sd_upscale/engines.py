@@ -14,9 +14,10 @@ __all__ = ["ONE_CANVAS", "TILES", "engine_here", "engine_of"]
 TILES, ONE_CANVAS, _AUTO = ENGINES
 
 
-def engine_of(p: Any, asked: str) -> str:
-    """TILES or ONE_CANVAS. asked: one of ENGINES. Raises RequestError where what is asked for cannot be."""
-    why = "" if asked == TILES else why_not(p)
+def engine_of(p: Any, asked: str, against: str = "") -> str:
+    """TILES or ONE_CANVAS. asked: one of ENGINES. against: what else speaks against one canvas, in words. Raises
+    RequestError where what is asked for cannot be."""
+    why = "" if asked == TILES else why_not(p) or against
     if asked == ONE_CANVAS and why:
         todo = "switch it off" if why_not_each_alone(p) else f"choose the engine {TILES}"
         raise RequestError("one canvas is not possible here", why, todo)
@@ -29,6 +30,6 @@ def engine_of(p: Any, asked: str) -> str:
     return TILES
 
 
-def engine_here(asked: str) -> str:
+def engine_here(asked: str, against: str = "") -> str:
     """As ``engine_of``, before there is a ``p``: what may be switched on is not looked at."""
-    return engine_of(None, asked)
+    return engine_of(None, asked, against)

@@ -22,10 +22,12 @@ from ... import host
 from ...host.progress import stop_kind
 from ...sampling.control import cleaned_up, hooked
 from ...sampling.in_tiles import in_tiles, network_grid
+from ...sampling.prompts import HostPrompts
 from ...sampling.speed import timed
+from .prompts import TilePrompts
 from .tiles import TileSampler
 
-__all__ = ["CanvasSampler", "canvas_forecast"]
+__all__ = ["CanvasSampler", "canvas_forecast", "is_one_tile"]
 
 _STEPS = 20
 """Of a forecast where they are not known; hardly anything depends on them."""
@@ -34,6 +36,11 @@ _STEPS = 20
 def canvas_forecast(size: Size, tile: Size, batch: int, steps: int = _STEPS) -> CanvasForecast:
     """What the network will have to do for a picture of this size. Raises RequestError."""
     return forecast(_network_grid(whole_grid(size), tile, 0), steps, batch)
+
+
+def is_one_tile(size: Size, tile: Size) -> bool:
+    """Whether the network gets a picture of this size as a whole. Raises RequestError."""
+    return _network_grid(whole_grid(size), tile, 0).is_whole
 
 
 def _network_grid(grid: RedrawGrid, tile: Size, seed: int) -> CanvasGrid:
@@ -54,13 +61,17 @@ class CanvasSampler(TileSampler):
         tile: Size,
         batch: int,
         composition: bool = False,
+        prompts: TilePrompts | None = None,
     ) -> None:
         """grid: of a ``WholeRedraw``. tile: px, of the network's tiles; batch: of them at once. composition: as of
-        ``in_tiles``. Others: as of TileSampler.
+        ``in_tiles``. prompts: of parts of the canvas. Others: as of TileSampler.
 
         Raises RequestError.
         """
-        super().__init__(base, grid, seed, subseed, prompt)
+        only = None if prompts is None else prompts.only
+        super().__init__(base, grid, seed, subseed, prompt if only is None else only)
+        self._prompts = prompts if only is None else None
+        self._host_prompts: HostPrompts | None = None
         self._network, self._batch, self._composition = _network_grid(grid, tile, seed), batch, composition
 
     @property
@@ -91,6 +102,12 @@ class CanvasSampler(TileSampler):
         self._last = p
         return list(processed.images[:1])
 
+    def _copy(self, tiles: Sequence[Tile]) -> Any:
+        p = super()._copy(tiles)
+        if self._prompts is not None:
+            self._host_prompts = HostPrompts(p, self._prompts.texts, self._prompts.number_of())
+        return p
+
     def _hooked_sample(self, p: Any, sample: Callable[..., Any], regions: Sequence[Any]) -> Callable[..., Any]:
         """The host's noise is that of the canvas already; its network gets tiles, on this sampler alone."""
 
@@ -98,7 +115,7 @@ class CanvasSampler(TileSampler):
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
             hooked(p)  # or it is told
             px = self.forecast.work * self._network.size.area
-            with timed(px), in_tiles(p, self._network, self._batch, self._composition):
+            with timed(px), in_tiles(p, self._network, self._batch, self._composition, self._host_prompts):
                 return sample(*arguments, **named)
 
         return tiled

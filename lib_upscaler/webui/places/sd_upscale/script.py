@@ -3,69 +3,40 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from ....diffusion.redraw import Redraw, Redrawn, RedrawSettings
+from ....diffusion.redraw import Redraw, RedrawSettings
 from ....diffusion.redraw_whole import WholeRedraw
-from ....errors import RequestError, TrueScaleError
-from ....fields import NO_UPSCALER, Place, checked, fields_of, size_of
+from ....diffusion.seamless import Seamless
+from ....errors import TrueScaleError
+from ....fields import NO_UPSCALER, Place, checked, fields_of
 from ....geometry import Size
-from ....pictures.resample import lanczos
-from ....planning.sizing import SizeRequest, plan_size
+from ....planning.sizing import plan_size
 from ... import host
-from ...host.lives import SCRIPTS
-from ...host.progress import shown_as_job, stop_kind
+from ...host.progress import stop_kind
 from ...panels.pasting import noted
 from ...sampling.checkpoint import network_memory, tile_for_checkpoint
 from ...sampling.control import ControlledTiles
 from ...sampling.guests import one_tile_at_once
 from ...takeover import choices, results
 from ...takeover.failing import as_error
-from ...takeover.handed import source_of
-from ...takeover.requests import Find, request_of
-from ...upscaling.service import service
-from .engines import ONE_CANVAS, engine_of
+from ...takeover.requests import Find
+from .engines import ONE_CANVAS, TILES, engine_of
+from .enlarging import Values, seamless_of, size_wanted, sources_of, upscaled
 from .mask import canvas_mask
-from .one_canvas import CanvasSampler
-from .tiles import TileSampler, hoisted_overrides
-
-if TYPE_CHECKING:
-    from ....request import UpscaleReport
+from .one_canvas import CanvasSampler, is_one_tile
+from .overrides import hoisted_overrides
+from .prompts import is_one_at_once, noted_lines, tile_prompts
+from .tiles import TileSampler
 
 __all__ = ["TITLE", "run", "tile_of", "values_of"]
 
 TITLE = "TrueScale SD Upscale"
 PLACE: Place = "sd"
-Values = Mapping[str, Any]
-"""Checked ones, by the names of their fields; upscalers by the names that the lists have."""
-
-_KEPT = 2
-"""Upscaled pictures that are kept, for when only the redraw changes."""
-
-
-class UpscaledPictures:
-    """The last ones, for when only the redraw changes."""
-
-    def __init__(self) -> None:
-        self._pictures: OrderedDict[str, tuple[Image.Image, UpscaleReport | None]] = OrderedDict()
-
-    def get(
-        self, key: str, make: Callable[[], tuple[Image.Image, UpscaleReport | None]]
-    ) -> tuple[Image.Image, UpscaleReport | None]:
-        """The picture of this key and its report, by ``make`` where it is not there."""
-        if key not in self._pictures:
-            self._pictures[key] = make()
-        self._pictures.move_to_end(key)
-        while len(self._pictures) > _KEPT:
-            self._pictures.popitem(last=False)
-        return self._pictures[key]
 
 
 def values_of(arguments: Sequence[Any], find: Find = choices.find) -> dict[str, Any]:
@@ -111,26 +82,41 @@ def run(p: Any, *arguments: Any) -> Any:
 
 
 def _run(p: Any, values: Values) -> Any:
-    processing = host.module("processing")
-    values = {**values, "engine": engine_of(p, values["engine"])}
+    sources = sources_of(p)
+    with hoisted_overrides(p):
+        values = _settled(p, sources, values)
+        base = copy.copy(p)
+        base.extra_generation_params = {**p.extra_generation_params, **infotext(values)}
+        base.comments = dict(getattr(p, "comments", None) or {})
+        host.module("processing").fix_seed(base)
+        return _processed(base, _pictures(base, sources, values))
+
+
+def _settled(p: Any, sources: Sequence[Image.Image], values: Values) -> dict[str, Any]:
+    """With the engine that redraws, and what it can do. Raises RequestError."""
+    values = {**values, "engine": engine_of(p, values["engine"], _against_canvas(p, sources, values))}
     if values["engine"] != ONE_CANVAS and values["composition"]:
         host.warn("the composition is kept on one canvas only")
         values["composition"] = False
-    if values["engine"] != ONE_CANVAS and one_tile_at_once(p):
+    if values["engine"] != ONE_CANVAS and (one_tile_at_once(p) or is_one_at_once(values)):
         values["batch"] = 1
-    base = copy.copy(p)
-    base.extra_generation_params = {**p.extra_generation_params, **infotext(values)}
-    base.comments = dict(getattr(p, "comments", None) or {})
-    processing.fix_seed(base)
-    flatten, background = host.module("images").flatten, host.option("img2img_background_color", "#ffffff")
-    given = [image for image in base.init_images or () if image is not None]
-    sources = [flatten(source_of(image), background) for image in given]
     if values["engine"] == ONE_CANVAS and values["flatness"] > 0:
         host.warn("flat tiles are not skipped on one canvas")
-    if not sources:
-        raise RequestError("there is no picture to upscale", "", "put one into img2img")
-    with hoisted_overrides(base):
-        return _processed(base, _pictures(base, sources, values))
+    return values
+
+
+def _against_canvas(p: Any, sources: Sequence[Image.Image], values: Values) -> str:
+    """Why one canvas cannot have the prompts of the tiles, in words; "" where it can, or there are none.
+
+    Before anything is sampled: raises RequestError where the lines do not fit a picture's tiles.
+    """
+    why = ""
+    for source in sources if values["tile_prompts"].strip() else ():
+        size = seamless_of(values, plan_size(Size(*source.size), size_wanted(values, p)).output).canvas
+        prompts = tile_prompts(values, p.prompt, size, tile_of(values))
+        if prompts is not None and values["engine"] != TILES:
+            why = why or prompts.why_not_on_canvas(is_one_tile(size, tile_of(values)))
+    return why
 
 
 def _pictures(base: Any, sources: Sequence[Image.Image], values: Values) -> list[tuple[Image.Image, str, int]]:
@@ -157,7 +143,8 @@ def _picture(base: Any, source: Image.Image, values: Values, number: int, count:
     seed = int(base.seed) + (number if base.subseed_strength == 0 else 0)
     subseed = int(base.subseed) + number
     enlarged = upscaled(source, values, base)
-    job, sampler = _engine(base, enlarged, values, seed, subseed)
+    seamless = seamless_of(values, Size(*enlarged.size))
+    job, sampler = _engine(base, enlarged, seamless, values, seed, subseed)
     state = host.state()
     batches = -(-len(job.todo()) // values["batch"])
     state.job_count, state.job_no = max(1, batches * count), batches * number
@@ -169,58 +156,27 @@ def _picture(base: Any, source: Image.Image, values: Values, number: int, count:
         results.comment_canvas(base, cost, seconds, network_memory(2, cost.batch_px), network_memory(2, cost.canvas))
     else:
         results.comment_redraw(base, len(job.todo()), seconds)
-    text = sampler.infotext(result.image.size)
-    _save(base, result, seed, text)
-    return result.image, text, seed
+    image = seamless.closed(result.image)
+    text = sampler.infotext(image.size)
+    _save(base, image, seed, text)
+    return image, text, seed
 
 
 def _engine(
-    base: Any, enlarged: Image.Image, values: Values, seed: int, subseed: int
+    base: Any, enlarged: Image.Image, seamless: Seamless, values: Values, seed: int, subseed: int
 ) -> tuple[Redraw | WholeRedraw, TileSampler]:
     """What redraws the picture, and what samples it. Raises RequestError."""
     mask, prompt = canvas_mask(base, enlarged.size), values["prompt"]
+    enlarged, mask = seamless.opened(enlarged), None if mask is None else seamless.opened(mask)
+    prompts = tile_prompts(values, base.prompt, seamless.canvas, tile_of(values))
     if values["engine"] != ONE_CANVAS:
         job = Redraw(enlarged, redraw_settings(values), mask)
         control = ControlledTiles(base, job.grid, lambda: job.canvas)
-        return job, TileSampler(base, job.grid, seed, subseed, prompt, control)
+        each = () if prompts is None else prompts.each
+        return job, TileSampler(base, job.grid, seed, subseed, prompt, control, each, seamless.period)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)
     how = tile_of(values), values["batch"], values["composition"]
-    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, *how)
-
-
-def upscaled(source: Image.Image, values: Values, p: Any) -> Image.Image:
-    """The source at the size of the result, RGB; kept for the next run with the same picture and upscalers."""
-    size = size_of(PLACE, values, values["size_by"], (p.width, p.height))
-
-    def make() -> tuple[Image.Image, UpscaleReport | None]:
-        return _upscaled_now(source, values, size)
-
-    image, report = SCRIPTS.of(UpscaledPictures).get(_key(source, values, size), make)
-    if report is not None:
-        results.comment(p, report)
-    return image
-
-
-def _upscaled_now(source: Image.Image, values: Values, size: SizeRequest) -> tuple[Image.Image, UpscaleReport | None]:
-    """No report where no upscaler is chosen, and the size is reached by resampling."""
-    if values["upscaler_1"] == NO_UPSCALER and not values["recipe"]:
-        target = plan_size(Size(*source.size), size).resized
-        return Image.fromarray(lanczos(np.asarray(source.convert("RGB")), target)), None
-    request = request_of(values, size, alpha="drop")
-    with shown_as_job(choices.name_of(request.model), bar=False) as progress:
-        result = service().upscale(source.convert("RGB"), request, progress)
-    service().give_back()
-    for text in result.report.warnings if result.report.models else ():  # that no network ran is no surprise here
-        host.warn(text)
-    return result.image.convert("RGB"), result.report
-
-
-def _key(source: Image.Image, values: Values, size: SizeRequest) -> str:
-    picture = hashlib.sha256(source.tobytes()).hexdigest()
-    names = ("upscaler_1", "recipe", "upscaler_2", "visibility", "precision", "tta", "wrap")
-    names += tuple(field.name for field in fields_of(PLACE) if field.group == "ldsr")
-    what = (*(values[name] for name in names), size, service().fingerprint())
-    return f"{picture} {source.size} {source.mode} {what}"
+    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, *how, prompts)
 
 
 # -- the result --------------------------------------------------------------------------------------------------------
@@ -228,16 +184,16 @@ def _key(source: Image.Image, values: Values, size: SizeRequest) -> str:
 
 def infotext(values: Values) -> dict[str, Any]:
     """What a picture says of how it was made; "Script" makes the host choose the script when it is pasted."""
-    named = {**values, "upscaler_1": None}
+    named = {**values, "upscaler_1": None, "tile_prompts": noted_lines(values["tile_prompts"])}
     first = {"TrueScale upscaler": values["upscaler_1"] or choices.default_name()}
     return {"Script": TITLE, **first, **noted(PLACE, named)}
 
 
-def _save(p: Any, result: Redrawn, seed: int, text: str) -> None:
+def _save(p: Any, image: Image.Image, seed: int, text: str) -> None:
     if p.do_not_save_samples or not host.option("samples_save", True):
         return
     host.module("images").save_image(
-        result.image, p.outpath_samples, "", seed, p.prompt, host.option("samples_format", "png"), info=text, p=p
+        image, p.outpath_samples, "", seed, p.prompt, host.option("samples_format", "png"), info=text, p=p
     )
 
 

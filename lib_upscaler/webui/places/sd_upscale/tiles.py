@@ -12,18 +12,18 @@ import torch
 from PIL import Image
 
 from ....diffusion.grid import LATENT, RedrawGrid
-from ....diffusion.noise import NoiseField, TileNoise, TileTree
+from ....diffusion.noise import NoiseField, TileNoise, TileTree, repeated
 from ....diffusion.redraw import Redraw, Redrawn, Stop, Tile
 from ....diffusion.redraw_whole import WholeRedraw
 from ....errors import TrueScaleError
 from ... import host
 from ...sampling.control import ControlledTiles, cleaned_up, script_of, with_own_pictures_padded
+from ...sampling.prompts import styled
 from ...sampling.speed import timed
 from ...takeover.failing import as_error
+from .overrides import HOISTED
 
-__all__ = ["TileSampler", "hoisted_overrides"]
-
-_HOISTED = {"sd_model_checkpoint": ("sd_models", "reload_model_weights"), "sd_vae": ("sd_vae", "reload_vae_weights")}
+__all__ = ["TileSampler"]
 
 _PRIME = 7919
 _LATENT_NOISE = 2  # of the host's ways to fill what is masked
@@ -33,12 +33,21 @@ class TileSampler:
     """Samples the tiles of one picture."""
 
     def __init__(
-        self, base: Any, grid: RedrawGrid, seed: int, subseed: int, prompt: str, control: ControlledTiles | None = None
+        self,
+        base: Any,
+        grid: RedrawGrid,
+        seed: int,
+        subseed: int,
+        prompt: str,
+        control: ControlledTiles | None = None,
+        each: Sequence[str] = (),
+        period: tuple[int, int] = (0, 0),
     ) -> None:
         """base: the ``p`` to copy; it is not changed. prompt: for the tiles, "" for that of ``base``. control: of the
-        picture, where a ControlNet may be on; its tiles must come one at a time."""
+        picture, where a ControlNet may be on; its tiles must come one at a time. each: prompts by the numbers of the
+        tiles, in place of ``prompt``. period: of the noise, as of ``NoiseField``."""
         self._base, self._grid, self._seed, self._subseed, self._prompt = base, grid, seed, subseed, prompt
-        self._control = control
+        self._control, self._each, self._period = control, each, period
         self._field: NoiseField | None = None
         self._tree: Callable[[object, object], Any] | None = None
         self._last: Any = None
@@ -94,7 +103,7 @@ class TileSampler:
     def _copy(self, tiles: Sequence[Tile]) -> Any:
         p = copy.copy(self._base)
         p.extra_generation_params = dict(self._base.extra_generation_params)
-        p.override_settings = {k: v for k, v in (p.override_settings or {}).items() if k not in _HOISTED}
+        p.override_settings = {k: v for k, v in (p.override_settings or {}).items() if k not in HOISTED}
         p.init_images = [tile.picture for tile in tiles]
         p.image_mask = tiles[0].mask
         p.width, p.height = self._grid.tile.width, self._grid.tile.height
@@ -108,8 +117,11 @@ class TileSampler:
         p.do_not_save_samples = p.do_not_save_grid = p.do_not_reload_embeddings = True
         p.color_corrections = []
         p.restore_faces = False
-        if self._prompt:
-            p.prompt = self._prompt
+        prompts = list(dict.fromkeys(self._each[tile.number] for tile in tiles)) if self._each else [self._prompt]
+        if len(prompts) > 1:
+            p.prompt = [self._each[tile.number] for tile in tiles]
+        elif prompts[0] or self._each:
+            p.prompt = prompts[0]
         # The mask is inverted, blurred and blended by us, for the whole picture.
         p.latent_mask = None
         p.inpaint_full_res = False
@@ -127,6 +139,9 @@ class TileSampler:
         kept = {name: getattr(p, name) for name in ("batch_size", "init_images", "image_mask")}
 
         def init(all_prompts: Any, all_seeds: Any, all_subseeds: Any) -> None:
+            if isinstance(p.prompt, list) and len(set(all_prompts)) < len(set(p.prompt)):
+                why = "an extension has put other prompts in the place of those of the tiles"
+                raise TrueScaleError("the tiles of a batch would have one prompt", why, "choose 1 tile at once")
             parts = []
             for tile in tiles:
                 one = copy.copy(p)
@@ -149,7 +164,7 @@ class TileSampler:
         def with_our_noise(*arguments: Any, **named: Any) -> Any:
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
             if self._field is None:
-                self._field = NoiseField(self._canvas_rng(p.rng).next)
+                self._field = NoiseField(self._canvas_rng(p.rng).next, self._period)
             if p.mask is not None and getattr(p, "inpainting_fill", 1) == _LATENT_NOISE:
                 # The host has drawn it for a tile's size: the same noise in each.
                 p.init_latent = p.init_latent * p.mask + self._field.part(0, regions).to(p.init_latent) * p.nmask
@@ -192,7 +207,7 @@ class TileSampler:
             key = (float(sigma), float(sigma_next))
             if key not in drawn:
                 if tree is not None:
-                    drawn[key] = tree(sigma, sigma_next)
+                    drawn[key] = repeated(tree(sigma, sigma_next), self._period)
                 else:  # the user wants no determinism from the host's trees
                     drawn[key] = self._field.whole(len(drawn) + 1).to(x)
             return drawn[key]
@@ -211,12 +226,12 @@ class TileSampler:
         if self._note:
             p.extra_generation_params["TrueScale"] = self._note
         for name, value in (
-            ("all_prompts", p.prompt),
+            ("all_prompts", styled(p, p.prompt)),
             ("all_negative_prompts", p.negative_prompt),
             ("all_seeds", self._seed),
             ("all_subseeds", self._subseed),
         ):
-            known = getattr(p, name, None) if name != "all_prompts" or not self._prompt else None
+            known = getattr(p, name, None) if name != "all_prompts" or not (self._prompt or self._each) else None
             setattr(p, name, [known[0]] if known else [value])
         return host.module("processing").Processed(p, []).infotext(p, 0)
 
@@ -227,29 +242,3 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % 2**63)
         yield
-
-
-@contextmanager
-def hoisted_overrides(p: Any) -> Iterator[None]:
-    """The checkpoint and VAE that ``p`` asks for: loaded once, not for each tile, and given back at the end."""
-    asked = {key: value for key, value in (p.override_settings or {}).items() if key in _HOISTED}
-    if "sd_model_checkpoint" in asked:
-        known = getattr(host.module("sd_models"), "checkpoint_aliases", {})
-        if known.get(asked["sd_model_checkpoint"]) is None:
-            del asked["sd_model_checkpoint"]  # as the host does
-    opts = host.module("shared").opts
-    before = {key: opts.data.get(key) for key in asked}
-    try:
-        for key, value in asked.items():
-            _set(opts, key, value)
-        yield
-    finally:
-        if getattr(p, "override_settings_restore_afterwards", True):
-            for key, value in before.items():
-                _set(opts, key, value)
-
-
-def _set(opts: Any, key: str, value: Any) -> None:
-    opts.set(key, value, is_api=True, run_callbacks=False)
-    module_name, function = _HOISTED[key]
-    getattr(host.module(module_name), function)()

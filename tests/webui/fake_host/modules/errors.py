@@ -3,6 +3,7 @@
 import traceback
 
 reported = []
+exception_records = []
 
 
 def report(message, *, exc_info=False):

@@ -6,11 +6,12 @@ lighter or darker squares of 8x8 px.
 """
 
 import random
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from modules import devices, images, infotext_utils, rng, scripts, sd_models, sd_samplers, sd_vae, shared
+from modules import devices, images, infotext_utils, prompt_parser, rng, scripts, sd_models, sd_samplers, sd_vae, shared
 from modules.shared import opts, state
 from PIL import Image
 
@@ -43,6 +44,7 @@ class StableDiffusionProcessing:
     do_not_reload_embeddings: bool = False
     restore_faces: bool = False
     outpath_samples: str = None
+    styles: list = None
     override_settings: dict = field(default_factory=dict)
     override_settings_restore_afterwards: bool = True
 
@@ -53,9 +55,28 @@ class StableDiffusionProcessing:
         self.comments = {}
         self.sampler = None
         self.iteration = 0
+        self.prompts = self.all_prompts = self.c = self.uc = None
         self.color_corrections = None
         self.overlay_images = None
         self.outpath_samples = self.outpath_samples or opts.outdir_txt2img_samples
+
+    cached_c = [None, None]  # noqa: RUF012 - of all generations, as in the host
+
+    def setup_prompts(self):
+        count = self.n_iter * self.batch_size
+        self.all_prompts = self.prompt if isinstance(self.prompt, list) else [self.prompt] * count
+        self.all_negative_prompts = [self.negative_prompt] * len(self.all_prompts)
+        self.all_prompts = [
+            shared.prompt_styles.apply_styles_to_prompt(one, self.styles or []) for one in self.all_prompts
+        ]
+
+    def setup_conds(self):
+        key = (tuple(self.prompts), self.steps, id(self.sd_model), str(prompt_parser.MEANINGS))
+        if self.cached_c[0] != key:
+            made = prompt_parser.get_multicond_learned_conditioning(self.sd_model, self.prompts, self.steps)
+            self.cached_c[:] = [key, made]
+        self.c = self.cached_c[1]
+        self.uc = prompt_parser.get_learned_conditioning(self.sd_model, self.negative_prompts, self.steps)
 
     @property
     def sd_model(self):
@@ -321,7 +342,7 @@ def process_images(p):
 
 def process_images_inner(p):
     count = p.n_iter * p.batch_size
-    p.all_prompts, p.all_negative_prompts = [p.prompt] * count, [p.negative_prompt] * count
+    p.setup_prompts()
     p.all_seeds = [p.seed + (number if p.subseed_strength == 0 else 0) for number in range(count)]
     p.all_subseeds = [p.subseed + number for number in range(count)]
     if p.scripts is not None:
@@ -339,9 +360,14 @@ def process_images_inner(p):
             seeds = p.all_seeds[n * p.batch_size : (n + 1) * p.batch_size]
             subseeds = p.all_subseeds[n * p.batch_size : (n + 1) * p.batch_size]
             p.seeds, p.subseeds = seeds, subseeds
+            part = slice(n * p.batch_size, (n + 1) * p.batch_size)
+            # What switches on a LoRA is taken out, and looked up in the first prompt alone.
+            p.prompts = [re.sub(r"<\w+:[^>]+>", "", prompt) for prompt in p.all_prompts[part]]
+            p.negative_prompts = p.all_negative_prompts[part]
+            p.setup_conds()
             p.rng = rng.ImageRNG((4, p.height // 8, p.width // 8), seeds, subseeds, p.subseed_strength)
             with devices.autocast():
-                samples = p.sample(None, None, seeds, subseeds, p.subseed_strength, [p.prompt] * p.batch_size)
+                samples = p.sample(None, None, seeds, subseeds, p.subseed_strength, p.prompts)
             if getattr(samples, "already_decoded", False):
                 samples = torch.stack(samples).float()
             samples = torch.clamp((samples + 1.0) / 2.0, min=0.0, max=1.0)
@@ -352,7 +378,7 @@ def process_images_inner(p):
                     pp = scripts.PostprocessImageArgs(image)
                     p.scripts.postprocess_image(p, pp)
                     image = pp.image
-                text = create_infotext(p, [p.prompt] * p.batch_size, seeds, [], index=number)
+                text = create_infotext(p, p.all_prompts[part], seeds, [], index=number)
                 if p.save_samples():
                     images.save_image(image, p.outpath_samples, "", seeds[number], p.prompt, info=text, p=p)
                 infotexts.append(text)

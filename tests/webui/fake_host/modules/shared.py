@@ -47,6 +47,7 @@ opts = Options(
     set(),
 )
 
+interrogator = None
 sd_upscalers = []
 latent_upscale_default_mode = "Latent"
 latent_upscale_modes = {
@@ -72,3 +73,17 @@ def walk_files(path, allowed_extensions=None):
 from modules import shared_state  # noqa: E402 - it needs what is above
 
 state = shared_state.State()
+
+
+class StyleDatabase:
+    """styles: name -> text around {prompt}."""
+
+    styles = {}  # noqa: RUF012
+
+    def apply_styles_to_prompt(self, prompt, styles):
+        for name in styles:
+            prompt = self.styles[name].replace("{prompt}", prompt)
+        return prompt
+
+
+prompt_styles = StyleDatabase()

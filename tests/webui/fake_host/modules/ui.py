@@ -1,13 +1,16 @@
 """The page: txt2img with Hires Fix and scripts, and the Extras."""
 
 import gradio as gr
-from modules import script_callbacks, scripts, shared, ui_postprocessing
+from modules import deepbooru, interrogate, script_callbacks, scripts, shared, ui_postprocessing
+
+__all__ = ["create_ui", "deepbooru"]
 
 switch_values_symbol = "\U000021c5"
 
 
 def create_ui():
     script_callbacks.ui_settings_callback()
+    shared.interrogator = shared.interrogator or interrogate.InterrogateModels()
     for runner, is_img2img in ((scripts.scripts_txt2img, False), (scripts.scripts_img2img, True)):
         runner.initialize_scripts(is_img2img)
     with gr.Blocks(analytics_enabled=False) as demo:
@@ -25,6 +28,7 @@ def create_ui():
             scripts.scripts_txt2img.setup_ui()
         with gr.Tab("img2img"):
             scripts.scripts_img2img.prepare_ui()
+            gr.Image(label="Image for img2img", type="pil", elem_id="img2img_image")
             scripts.scripts_img2img.setup_ui()
         with gr.Tab("Extras"):
             ui_postprocessing.create_ui()
