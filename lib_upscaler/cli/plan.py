@@ -6,10 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..animation import carries, check_frames
 from ..errors import PictureError, PictureWriteError, SizeError
 from ..estimates import Estimate, estimate, total
 from ..geometry import Size
-from ..pictures.formats import check_format, output_format
+from ..pictures.formats import output_format
+from ..pictures.frames.kinds import kind_of_frames
+from ..pictures.frames.source import frame_sizes
 from ..pictures.origin import is_anothers
 from ..pictures.reading import read_header
 from ..pipeline import Upscaler
@@ -22,11 +25,16 @@ __all__ = ["plan_line", "tell_plan"]
 
 
 def tell_plan(
-    upscaler: Upscaler, request: UpscaleRequest, tasks: Sequence[Task], console: Console, skip_existing: bool = False
+    upscaler: Upscaler,
+    request: UpscaleRequest,
+    tasks: Sequence[Task],
+    console: Console,
+    skip_existing: bool = False,
+    all_frames: bool = True,
 ) -> int:
     """A line for each picture, and the sum of the times; the exit status: 1 where something could not be done.
 
-    Transparency is taken not to be the same everywhere, which only the pixels could tell.
+    Transparency is taken not to be the same everywhere, and frames not to be alike, which only the pixels could tell.
 
     Raises ModelError, and RequestError where the request fits no picture.
     """
@@ -41,14 +49,14 @@ def tell_plan(
                 console.skipped(task)
             continue
         try:
-            source, found = _planned(upscaler, request, task)
+            source, found, frames = _planned(upscaler, request, task, all_frames)
         except (PictureError, SizeError) as error:
             console.failed(task, error)
             status = FAILED
             continue
         if found.fits:
             seconds.append(found.seconds)
-            console.planned(plan_line(task, source, found))
+            console.planned(plan_line(task, source, found, frames))
         else:
             console.complain(f"{task.source}: {found.problem}")
             status = FAILED
@@ -58,24 +66,34 @@ def tell_plan(
     return status
 
 
-def _planned(upscaler: Upscaler, request: UpscaleRequest, task: Task) -> tuple[Size, Estimate]:
-    """The picture's size, and what it takes to make a file of that format of it. Raises PictureError, SizeError."""
+def _planned(
+    upscaler: Upscaler, request: UpscaleRequest, task: Task, all_frames: bool
+) -> tuple[Size, Estimate, tuple[Size, ...]]:
+    """The picture's size, what it takes to make a file of that format of it, and the sizes of frames, where several.
+
+    Of frames or pages the time is the sum, all else that of the largest. Raises PictureError, SizeError.
+    """
     header, target = read_header(task.source), output_format(task.output)
+    kind = kind_of_frames(task.source) if all_frames else None
+    frames = frame_sizes(task.source) if kind is not None and carries(target, kind) else ()
     if header.alpha and not target.alpha:
         request = replace(request, alpha="drop")
-    keeps_alpha = header.alpha and request.alpha != "drop"
-    found = estimate(upscaler, header.size, request, header.alpha, header.channels)
-    check_format(found.output, target.name, header.channels + keeps_alpha)
-    return header.size, found
+    channels = header.channels + (header.alpha and request.alpha != "drop")
+    sizes = frames or (header.size,)
+    each = {size: estimate(upscaler, size, request, header.alpha, header.channels) for size in dict.fromkeys(sizes)}
+    check_frames([each[size].output for size in sizes], target, channels)
+    largest = max(each.values(), key=lambda one: (not one.fits, one.memory_bytes))
+    return header.size, replace(largest, seconds=total(each[size].seconds for size in sizes)), frames
 
 
-def plan_line(task: Task, source: Size, found: Estimate) -> str:
-    """All that matters of one picture, in one line."""
+def plan_line(task: Task, source: Size, found: Estimate, frames: Sequence[Size] = ()) -> str:
+    """All that matters of one picture, in one line. frames: their sizes."""
     cut = f"{found.tiles} tiles, margin {found.margin} px" if found.strategy == "tiles" else found.strategy
     time = "time not known before a first run" if found.seconds is None else _in_words(found.seconds)
     memory = f"{_gigabytes(found.memory_bytes)} of {_gigabytes(found.free_bytes)} GB of memory"
     sizes = f"{source} -> {found.output} px, {found.output.area / 1e6:.2f} MP"
-    return f"{task.source} -> {task.output}: {sizes}, {cut}, {found.precision}, {time}, {memory}"
+    many = f", {len(frames)} frames{' of several sizes' if len(set(frames)) > 1 else ''}" if frames else ""
+    return f"{task.source} -> {task.output}: {sizes}{many}, {cut}, {found.precision}, {time}, {memory}"
 
 
 def _in_words(seconds: float) -> str:

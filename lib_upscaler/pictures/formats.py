@@ -12,6 +12,7 @@ from ..geometry import Size
 __all__ = [
     "BMP",
     "FORMATS",
+    "GIF",
     "JPEG",
     "PNG",
     "READ_FORMATS",
@@ -24,6 +25,7 @@ __all__ = [
     "kind_by_name",
     "output_format",
     "output_formats",
+    "suffix_of",
 ]
 
 READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA")
@@ -54,17 +56,21 @@ class OutputFormat:
     """A format that results can be written in.
 
     name: Pillow's name. alpha: whether it stores transparency. quality: whether it takes a quality, 1 to 100.
+    frames: whether it holds the frames of an animation (a TIFF: as pages). pages: whether pages of different sizes.
     """
 
     name: str
     alpha: bool
     quality: bool
+    frames: bool = False
+    pages: bool = False
 
 
-PNG = OutputFormat("PNG", alpha=True, quality=False)
+PNG = OutputFormat("PNG", alpha=True, quality=False, frames=True)
 JPEG = OutputFormat("JPEG", alpha=False, quality=True)
-WEBP = OutputFormat("WEBP", alpha=True, quality=True)
-TIFF = OutputFormat("TIFF", alpha=True, quality=False)
+WEBP = OutputFormat("WEBP", alpha=True, quality=True, frames=True)
+TIFF = OutputFormat("TIFF", alpha=True, quality=False, frames=True, pages=True)
+GIF = OutputFormat("GIF", alpha=True, quality=False, frames=True)
 BMP = OutputFormat("BMP", alpha=False, quality=False)
 
 FORMATS = {
@@ -74,6 +80,7 @@ FORMATS = {
     ".webp": WEBP,
     ".tif": TIFF,
     ".tiff": TIFF,
+    ".gif": GIF,
     ".bmp": BMP,
 }
 """File suffix, in small letters, to format."""
@@ -93,7 +100,12 @@ def kind_by_name(path: str | os.PathLike[str]) -> str:
 
 def output_formats() -> tuple[str, ...]:
     """The formats that can be asked for, as suffixes without a dot, one each."""
-    return ("png", "jpg", "webp", "tiff", "bmp")
+    return ("png", "jpg", "webp", "tiff", "gif", "bmp")
+
+
+def suffix_of(target: OutputFormat) -> str:
+    """The usual one, with its dot."""
+    return next(f".{name}" for name in output_formats() if FORMATS[f".{name}"] is target)
 
 
 def output_format(path: str | os.PathLike[str], format: str | None = None) -> OutputFormat:
@@ -116,7 +128,7 @@ def output_format(path: str | os.PathLike[str], format: str | None = None) -> Ou
 
 
 # Longest side in px: what the format's own fields can say; JPEG: what libjpeg allows.
-_FORMAT_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "BMP": 2**31 - 1}
+_FORMAT_SIDE = {"JPEG": 65_500, "WEBP": 16_383, "PNG": 2**31 - 1, "TIFF": 2**31 - 1, "GIF": 65_535, "BMP": 2**31 - 1}
 
 # Bytes of pixels: offsets of 32 bits, less 64 MiB for headers, profiles and what LZW may add to noise.
 _FORMAT_BYTES = {"TIFF": 2**32 - 2**26, "BMP": 2**32 - 2**26}
@@ -125,7 +137,7 @@ _FORMAT_BYTES = {"TIFF": 2**32 - 2**26, "BMP": 2**32 - 2**26}
 def check_format(size: Size, format_name: str, channels: int = 4) -> None:
     """Refuse, before any work, a size that the file format cannot hold.
 
-    format_name: Pillow's name (JPEG, WEBP, PNG, TIFF, BMP). channels: bytes per pixel. Raises SizeError.
+    format_name: Pillow's name (JPEG, WEBP, PNG, TIFF, GIF, BMP). channels: bytes per pixel. Raises SizeError.
     """
     name = format_name.upper()
     what = f"cannot store {size} px as {name}"

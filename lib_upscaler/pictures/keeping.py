@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, iTXt
 
-from . import iptc, origin, xmp
+from . import gif_parts, iptc, origin, xmp
 from .colours import is_srgb, profile_to_srgb, tags_to_srgb
 from .exif import with_size, with_text, with_user_comment
-from .formats import BMP, JPEG, PNG, TIFF, WEBP, OutputFormat
+from .formats import BMP, GIF, JPEG, PNG, TIFF, WEBP, OutputFormat
 from .metadata import COMMENT, PARAMETERS, Metadata
 
 __all__ = ["Keeping", "kept"]
@@ -30,7 +30,8 @@ _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION, _XMP_TAG, _IPTC_TAG = 296, 282, 
 class Keeping:
     """What a file of a result is made of.
 
-    image: in colours that the format can tell. options: for Pillow's writer. chunks: of a PNG, behind its header.
+    image: in colours that the format can tell. options: for Pillow's writer (of a GIF: for ours). chunks: of a PNG or
+    GIF, behind its header.
     aspect: of a JPEG, told where Pillow's writer cannot. trailer: behind the end of a BMP. notes: for people.
     """
 
@@ -49,7 +50,7 @@ def kept(image: Image.Image, target: OutputFormat, metadata: Metadata) -> Keepin
     text = _texts_of_this_size(metadata, image.size, keeping.notes)
     _keep_colors(keeping, target, metadata)
     _keep_density(keeping, target, metadata, lost)
-    {PNG: _for_png, JPEG: _for_jpeg, WEBP: _for_webp, TIFF: _for_tiff, BMP: _for_bmp}[target](
+    {PNG: _for_png, JPEG: _for_jpeg, WEBP: _for_webp, TIFF: _for_tiff, GIF: _for_gif, BMP: _for_bmp}[target](
         keeping, metadata, text, lost
     )
     if lost:
@@ -92,15 +93,25 @@ def _keep_colors(keeping: Keeping, target: OutputFormat, metadata: Metadata) -> 
                 f"{target.name} cannot tell its colours ({tags.names()}), and they cannot be converted here:"
                 " they will look different; choose PNG"
             )
-    if target is not BMP:
+    if target not in (BMP, GIF):
         keeping.options["icc_profile"] = profile or b""
     elif profile is not None:
         converted = profile_to_srgb(keeping.image, profile)
         if converted is not None:
-            keeping.image = converted.convert(keeping.image.mode)
-            keeping.notes.append("BMP cannot keep its colour profile; its colours were converted to sRGB")
+            keeping.image = _with_alpha_of(keeping.image, converted)
+            keeping.notes.append(f"{target.name} cannot keep its colour profile; its colours were converted to sRGB")
         else:
-            keeping.notes.append("BMP cannot keep its colour profile; left out, its colours may look different")
+            keeping.notes.append(
+                f"{target.name} cannot keep its colour profile; left out, its colours may look different"
+            )
+
+
+def _with_alpha_of(image: Image.Image, converted: Image.Image) -> Image.Image:
+    """RGB in the mode of ``image``."""
+    plain = converted.convert(image.mode.rstrip("A"))
+    if image.mode.endswith("A"):
+        plain.putalpha(image.getchannel("A"))
+    return plain
 
 
 def _fitting_profile(profile: bytes | None, mode: str, target: OutputFormat, notes: list[str]) -> bytes | None:
@@ -114,7 +125,7 @@ def _fitting_profile(profile: bytes | None, mode: str, target: OutputFormat, not
 
 def _keep_density(keeping: Keeping, target: OutputFormat, metadata: Metadata, lost: list[str]) -> None:
     if metadata.dpi:
-        if target is WEBP:
+        if target in (WEBP, GIF):
             lost.append(f"its density of {metadata.dpi[0]:.4g} x {metadata.dpi[1]:.4g} dpi")
         else:
             keeping.options["dpi"] = metadata.dpi
@@ -130,6 +141,8 @@ def _keep_density(keeping: Keeping, target: OutputFormat, metadata: Metadata, lo
         elif target is TIFF:
             tags = {_RESOLUTION_UNIT: 1, _X_RESOLUTION: float(x), _Y_RESOLUTION: float(y)}
             keeping.options["tiffinfo"] = tags
+        elif target is GIF and (told := gif_parts.aspect(x, y)):
+            keeping.options["aspect"] = told
         else:
             lost.append(f"that its pixels are not square ({x} to {y})")
 
@@ -201,6 +214,20 @@ def _for_tiff(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: 
     else:
         keeping.options["tiffinfo"] = tags
     _lose_texts(text, (PARAMETERS, xmp.PNG_KEY), lost)
+
+
+def _for_gif(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: list[str]) -> None:
+    """A GIF's comment holds ``parameters``, as the WebUI writes them, or else the comment."""
+    told = PARAMETERS if PARAMETERS in text else COMMENT
+    if told in text:
+        keeping.chunks += gif_parts.comment(text[told].encode("utf-8", "replace"))
+    if xmp.PNG_KEY in text:
+        keeping.chunks += gif_parts.xmp_block(text[xmp.PNG_KEY].encode())
+    if metadata.origin:
+        keeping.chunks += gif_parts.application(origin.GIF_BLOCK, origin.mark(metadata.origin))
+    lost += ["EXIF"] if metadata.exif else []
+    lost += ["IPTC"] if metadata.iptc else []
+    _lose_texts(text, (told, xmp.PNG_KEY), lost)
 
 
 def _for_bmp(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: list[str]) -> None:

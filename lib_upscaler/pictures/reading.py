@@ -21,6 +21,7 @@ from ..geometry import Size
 from . import fourth
 from .colours import is_srgb, tags_to_srgb
 from .formats import READ_FORMATS
+from .frames.tiff_pages import view_from
 from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
@@ -37,7 +38,9 @@ __all__ = [
     "as_srgb",
     "picture_of",
     "read_header",
+    "read_metadata",
     "read_picture",
+    "turned",
 ]
 
 MAX_PIXELS = 178_956_970
@@ -79,21 +82,34 @@ class PictureHeader:
     alpha: bool
 
 
-def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
+def read_picture(path: str | os.PathLike[str], page: int | None = None) -> SourcePicture:
     """Read a picture file whole: its first frame upright, its metadata, and warnings.
 
+    page: of a TIFF, where the directory of the one to read lies (``frames.tiff_pages``).
     Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
     empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel, CMYK ...).
     """
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
-    with _opening(path, what, notes, whole=True) as opened:
-        if opened.found.frames > 1:
+    with _opening(path, what, notes, whole=True, page=page) as opened:
+        if opened.found.frames > 1 and page is None:
             notes.append(f"{path.name} has {opened.found.frames} frames; only the first is upscaled")
         image = _pixels(opened, what, notes)
         upright, metadata = _settled(image, opened, notes)
     return SourcePicture(upright, metadata, opened.image.format or "", tuple(dict.fromkeys(notes)))
+
+
+def read_metadata(path: str | os.PathLike[str]) -> tuple[Metadata, int, tuple[str, ...]]:
+    """What stands beside the pixels, the orientation that is still to be applied, and warnings.
+
+    Raises what ``read_picture`` does, as far as it shows without the pixels.
+    """
+    path = Path(path)
+    notes: list[str] = []
+    with _opening(path, f"cannot read {path.name!r}", notes, whole=True) as opened:
+        metadata, orientation = settled(opened.found, opened.image.size, notes)
+    return metadata, orientation, tuple(dict.fromkeys(notes))
 
 
 def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
@@ -111,8 +127,8 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
     metadata, orientation = settled(found, image.size, notes)
     if not turn:
         metadata = replace(metadata, size=image.size)
-    elif orientation in _TRANSPOSE:
-        plain = _turned(plain, orientation)
+    else:
+        plain = turned(plain, orientation)
     plain, metadata = _without_hidden_text(plain, metadata, notes)
     return SourcePicture(plain, metadata, image.format or "", tuple(dict.fromkeys(notes)))
 
@@ -135,7 +151,7 @@ def as_srgb(picture: SourcePicture) -> SourcePicture:
     return replace(picture, image=converted, metadata=metadata, warnings=(*picture.warnings, note))
 
 
-def read_header(path: str | os.PathLike[str]) -> PictureHeader:
+def read_header(path: str | os.PathLike[str], page: int | None = None) -> PictureHeader:
     """The size and kind of the picture that ``read_picture`` would give, without reading its pixels.
 
     An orientation that stands behind the pixels is not seen. Raises what ``read_picture`` does, as far as it shows.
@@ -143,7 +159,7 @@ def read_header(path: str | os.PathLike[str]) -> PictureHeader:
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
-    with _opening(path, what, notes, whole=False) as opened:
+    with _opening(path, what, notes, whole=False, page=page) as opened:
         image = opened.image
         alpha = (image.mode.endswith("A") and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
         outside = opened.box is not None and not _covers(opened.box, image.size)
@@ -165,11 +181,11 @@ def _upright_size(opened: Opened, notes: list[str]) -> Size:
 
 
 @contextlib.contextmanager
-def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[Opened]:
+def _opening(path: Path, what: str, notes: list[str], whole: bool, page: int | None = None) -> Iterator[Opened]:
     """The picture, checked and not loaded; whatever Pillow raises on it comes out in words."""
     try:
         with opened_file(path, what) as file, collected_warnings(notes):
-            opened = open_picture(file, what, whole)
+            opened = open_picture(file if page is None else view_from(file, page), what, whole)
             with opened.image:
                 _check(opened.image, what)
                 yield opened
@@ -274,14 +290,17 @@ def _transparency(image: Image.Image, raw_mode: str) -> dict[str, object]:
 def _settled(image: Image.Image, opened: Opened, notes: list[str]) -> tuple[Image.Image, Metadata]:
     """Upright, and the metadata."""
     metadata, orientation = settled(opened.found, image.size, notes)
-    upright = _turned(image, orientation) if orientation in _TRANSPOSE else image
+    upright = turned(image, orientation)
     return _without_hidden_text(upright, metadata, notes)
 
 
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    turned = image.transpose(_TRANSPOSE[orientation])
-    turned.info = dict(image.info)
-    return turned
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Upright. orientation: of EXIF, 1 to 8."""
+    if orientation not in _TRANSPOSE:
+        return image
+    upright = image.transpose(_TRANSPOSE[orientation])
+    upright.info = dict(image.info)
+    return upright
 
 
 def _without_hidden_text(image: Image.Image, metadata: Metadata, notes: list[str]) -> tuple[Image.Image, Metadata]:

@@ -1,0 +1,42 @@
+"""A TIFF of several pages, written page by page."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from io import BytesIO
+from typing import BinaryIO
+
+from PIL.TiffImagePlugin import AppendingTiffWriter
+
+from ...errors import PictureWriteError
+from ..formats import TIFF
+from ..keeping import Keeping
+from ..writing import encode, encoder_options
+
+__all__ = ["write_tiff"]
+
+_LONGEST = (1 << 32) - 1  # bytes
+
+
+def write_tiff(pages: Iterable[Keeping], file: BinaryIO) -> None:
+    """Write pages, each with what is kept beside it. One page is held. Raises PictureWriteError, OSError."""
+    count = 0
+    writer = AppendingTiffWriter(file)
+    for keeping in pages:
+        buffer = BytesIO()
+        encode(keeping, buffer, TIFF, encoder_options(TIFF, None, with_exif="exif" in keeping.options))
+        try:
+            writer.write(buffer.getbuffer())
+            writer.newFrame()
+        except (struct.error, OverflowError) as error:
+            raise _too_large() from error
+        count += 1
+        if file.tell() > _LONGEST:
+            raise _too_large()
+    if not count:
+        raise PictureWriteError("cannot write the result", "it has no pages")
+
+
+def _too_large() -> PictureWriteError:
+    return PictureWriteError("cannot write the result", "a TIFF holds at most 4 GB", "ask for a smaller size")

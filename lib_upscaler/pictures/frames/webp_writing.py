@@ -1,0 +1,115 @@
+"""An animated WebP written frame by frame: each by Pillow as a WebP of its own, of each the rectangle that has changed.
+
+Pillow's own writer holds all frames, packed, until the last one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from ...errors import PictureWriteError
+from ..areas import Box, around, changed
+from ..formats import WEBP
+from ..keeping import Keeping
+from ..writing import encode
+from .source import Frame
+from .timing import Clock
+from .webp_reading import chunk, chunks_of
+
+__all__ = ["write_webp"]
+
+_ANIMATION, _XMP, _EXIF, _ALPHA, _PROFILE = 0x02, 0x04, 0x08, 0x10, 0x20
+_REPLACES = 2
+_PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
+_MOST = (1 << 24) - 1  # ms
+_LONGEST = (1 << 32) - 2  # bytes
+
+
+def write_webp(frames: Iterable[tuple[Keeping, Frame]], file: BinaryIO, encoder: dict[str, Any], plays: int) -> bool:
+    """Write frames of one size; whether all times, whole milliseconds here, could be told exactly.
+
+    The first one's Keeping says what stands beside the pixels. Two frames are held, packed and not.
+    Raises PictureWriteError, OSError.
+    """
+    clock = Clock(1, 1, _MOST)
+    before: Image.Image | None = None
+    behind, flags = b"", 0
+    for keeping, frame in frames:
+        image = keeping.image
+        if before is None:
+            parts = _first(keeping, encoder)
+            flags = _flags(image, parts)
+            _begin(file, image, parts, flags, plays)
+            behind = b"".join(chunk(kind, parts[kind]) for kind in (b"EXIF", b"XMP ") if kind in parts)
+            box = Box(0, 0, *image.size)
+        else:
+            box = _difference(before, image)
+            parts = _parts(_packed(image.crop((box.left, box.top, box.right, box.bottom)), encoder))
+        inner = b"".join(chunk(kind, parts[kind]) for kind in _PIXELS if kind in parts)
+        file.write(chunk(b"ANMF", _head(box, clock.units(frame.duration)) + inner))
+        before = image
+    if before is None:
+        raise PictureWriteError("cannot write the result", "it has no frames")
+    file.write(behind)
+    _end(file)
+    return clock.is_exact
+
+
+def _first(keeping: Keeping, encoder: dict[str, Any]) -> dict[bytes, bytes]:
+    buffer = BytesIO()
+    encode(keeping, buffer, WEBP, encoder)
+    return _parts(buffer.getvalue())
+
+
+def _flags(image: Image.Image, parts: dict[bytes, bytes]) -> int:
+    flags = _ANIMATION | (_ALPHA if image.mode.endswith("A") else 0)
+    return flags | sum(flag for kind, flag in ((b"ICCP", _PROFILE), (b"EXIF", _EXIF), (b"XMP ", _XMP)) if kind in parts)
+
+
+def _begin(file: BinaryIO, image: Image.Image, parts: dict[bytes, bytes], flags: int, plays: int) -> None:
+    sides = b"".join(struct.pack("<I", side - 1)[:3] for side in image.size)
+    file.write(b"RIFF\x00\x00\x00\x00WEBP" + chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sides))
+    if b"ICCP" in parts:
+        file.write(chunk(b"ICCP", parts[b"ICCP"]))
+    file.write(chunk(b"ANIM", bytes(4) + struct.pack("<H", min(plays, 65_535))))
+
+
+def _head(box: Box, milliseconds: int) -> bytes:
+    numbers = (box.left // 2, box.top // 2, box.size[0] - 1, box.size[1] - 1, milliseconds)
+    return b"".join(struct.pack("<I", number)[:3] for number in numbers) + bytes([_REPLACES])
+
+
+def _end(file: BinaryIO) -> None:
+    length = file.tell() - 8
+    if length > _LONGEST:
+        raise PictureWriteError("cannot write the result", "a WebP holds at most 4 GB", "choose PNG, or a smaller size")
+    file.seek(4)
+    file.write(struct.pack("<I", length))
+
+
+def _packed(image: Image.Image, encoder: dict[str, Any]) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "WEBP", icc_profile=b"", **encoder)
+    return buffer.getvalue()
+
+
+def _parts(data: bytes) -> dict[bytes, bytes]:
+    return {kind: data[start : start + length] for kind, start, length in chunks_of(data, 12)}
+
+
+def _difference(before: Image.Image, now: Image.Image) -> Box:
+    """The rectangle that has changed; its corner lies on even numbers, as the format wants it."""
+    found = None if before is now else around(changed(np.asarray(_color(before)), np.asarray(_color(now))))
+    if found is None:
+        return Box(0, 0, 1, 1)
+    return Box(found.left // 2 * 2, found.top // 2 * 2, found.right, found.bottom)
+
+
+def _color(image: Image.Image) -> Image.Image:
+    return image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))
