@@ -48,7 +48,7 @@ class _Writer:
         self._file, self._encoder, self._count, self._plays = file, encoder, count, plays
         self._number = 0
         self._behind: list[bytes] = []
-        self._is_open = False
+        self._is_open = self._has_still = False
         self._before: Image.Image | None = None
         self.is_exact = True
 
@@ -62,12 +62,13 @@ class _Writer:
             box = Box(0, 0, *image.size) if self._before is None else _difference(self._before, image)
             pixels = _pixels(_packed(image.crop((box.left, box.top, box.right, box.bottom)), self._encoder))
         if not frame.shown:
+            self._has_still = True
             for data in pixels:
                 self._chunk(b"IDAT", data)
             return
         self._control(box, frame)
         for data in pixels:
-            if self._before is None and self._number == 1:
+            if not self._has_still and self._before is None:
                 self._chunk(b"IDAT", data)
             else:
                 self._chunk(b"fdAT", struct.pack(">I", self._next()) + data)
