@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from made_pictures import chunk
+from made_pictures import chunk, photo
 
-__all__ = ["Part", "apng", "gif", "shown", "tiff_pages", "webp"]
+__all__ = ["Part", "apng", "gif", "moving", "shown", "tiff_pages", "webp"]
 
 CLEAR = (0, 0, 0, 0)
 
@@ -49,6 +49,26 @@ def shown(parts: list[Part], width: int, height: int) -> list[np.ndarray]:
         elif part.then == 2:
             for r, c in places:
                 canvas[part.y + r, part.x + c] = CLEAR
+    return frames
+
+
+def moving(mode: str, few: bool, count: int = 6) -> list[np.ndarray]:
+    """(H, W) or (H, W, C) uint8: before a ground at rest something moves, holes too. few: at most 255 colours."""
+    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[mode]
+    grain = 32 if few else 1
+    frames = []
+    for number in range(count):
+        color = photo(36, 28, 1 if channels < 3 else 3).reshape(28, 36, -1) // grain * grain
+        color = color.copy()
+        color[6:14, 3 + 4 * number : 11 + 4 * number] = 240 - 20 * number
+        if channels in (2, 4):
+            alpha = np.full((28, 36, 1), 255, np.uint8)
+            alpha[18:24, 5 * number : 5 * number + 7] = 0
+            alpha[:3] = 0
+            color[alpha[..., 0] == 0] = 0
+            color = np.concatenate((color, alpha), axis=2)
+        frames.append(color[..., 0] if channels == 1 else color)
+    frames[3] = frames[2]
     return frames
 
 

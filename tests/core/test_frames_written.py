@@ -16,31 +16,12 @@ from lib_upscaler.pictures.frames.source import Frame, read_frames
 from lib_upscaler.pictures.frames.writing import write_frames
 from lib_upscaler.pictures.metadata import Metadata
 from lib_upscaler.pictures.origin import origin_of
+from made_animations import moving
 from made_pictures import exif_data, photo
 
 KINDS = ["gif", "png", "webp", "tiff"]
 ANIMATED = ["gif", "png", "webp"]
 TIMES = [70, 30, 0, 120, 40, 10]
-
-
-def frames_of(mode: str, few: bool, count: int = 6) -> list[np.ndarray]:
-    """Something moves before a ground at rest; with alpha there are holes that move too. few: at most 255 colours."""
-    channels = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}[mode]
-    grain = 32 if few else 1
-    frames = []
-    for number in range(count):
-        color = photo(36, 28, 1 if channels < 3 else 3).reshape(28, 36, -1) // grain * grain
-        color = color.copy()
-        color[6:14, 3 + 4 * number : 11 + 4 * number] = 240 - 20 * number
-        if channels in (2, 4):
-            alpha = np.full((28, 36, 1), 255, np.uint8)
-            alpha[18:24, 5 * number : 5 * number + 7] = 0
-            alpha[:3] = 0
-            color[alpha[..., 0] == 0] = 0
-            color = np.concatenate((color, alpha), axis=2)
-        frames.append(color[..., 0] if channels == 1 else color)
-    frames[3] = frames[2]
-    return frames
 
 
 def given(frames: list[np.ndarray], times: list[int] | list[Fraction] = TIMES) -> Iterator[Frame]:
@@ -78,7 +59,7 @@ def as_rgba(pixels: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_frame_is_seen_as_it_was_given(kind: str, mode: str, tmp_path: Path) -> None:
     """As often, as long, and to the pixel; of a GIF where no frame has more than 255 colours."""
-    frames = frames_of(mode, few=kind == "gif")
+    frames = moving(mode, few=kind == "gif")
     path = tmp_path / f"a.{kind}"
     notes = write_frames(given(frames), path, Metadata(), count=6, plays=0)
     found, times, info = read(path)
@@ -97,7 +78,7 @@ def test_every_frame_is_seen_as_it_was_given(kind: str, mode: str, tmp_path: Pat
 @pytest.mark.parametrize("kind", ANIMATED)
 def test_it_is_read_here_as_it_is_by_pillow(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{kind}"
-    write_frames(given(frames_of("RGBA", few=False)), path, Metadata(), count=6, plays=3)
+    write_frames(given(moving("RGBA", few=False)), path, Metadata(), count=6, plays=3)
     source = read_frames(path)
     assert source is not None
     assert source.plays == 3
@@ -113,14 +94,14 @@ def test_it_is_read_here_as_it_is_by_pillow(kind: str, tmp_path: Path) -> None:
 def test_how_often_a_gif_is_shown(plays: int, block: int | None, tmp_path: Path) -> None:
     """Its block counts repetitions, and there is none where it is shown once."""
     path = tmp_path / "a.gif"
-    write_frames(given(frames_of("RGB", few=True)), path, Metadata(), count=6, plays=plays)
+    write_frames(given(moving("RGB", few=True)), path, Metadata(), count=6, plays=plays)
     assert read(path)[2].get("loop") == block
 
 
 @pytest.mark.parametrize("kind", ["png", "webp"])
 def test_how_often_others_are_shown(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{kind}"
-    write_frames(given(frames_of("RGB", few=True)), path, Metadata(), count=6, plays=7)
+    write_frames(given(moving("RGB", few=True)), path, Metadata(), count=6, plays=7)
     assert read(path)[2]["loop"] == 7
 
 
@@ -130,7 +111,7 @@ def test_how_often_others_are_shown(kind: str, tmp_path: Path) -> None:
 def test_an_apng_keeps_fractions_of_a_second(tmp_path: Path) -> None:
     times = [Fraction(1001, 30), Fraction(1000, 3), Fraction(1, 65), Fraction(0), Fraction(40), Fraction(65_535_000)]
     path = tmp_path / "a.png"
-    assert write_frames(given(frames_of("RGB", few=True), times), path, Metadata(), count=6) == ()
+    assert write_frames(given(moving("RGB", few=True), times), path, Metadata(), count=6) == ()
     source = read_frames(path)
     assert source is not None
     assert source.durations == tuple(times)
@@ -149,7 +130,7 @@ def test_times_that_a_format_cannot_tell_are_rounded_and_do_not_run_away(
         Fraction(1, 3),
     ]
     path = tmp_path / f"a.{kind}"
-    notes = write_frames(given(frames_of("RGB", few=True), times), path, Metadata(), count=6)
+    notes = write_frames(given(moving("RGB", few=True), times), path, Metadata(), count=6)
     told = read(path)[1]
     assert any("rounded" in note for note in notes)
     assert told[3] == 0, "what has no time keeps none"
@@ -247,7 +228,7 @@ def test_what_stands_beside_the_frames_is_kept_once(kind: str, tmp_path: Path) -
         origin="0123456789abcdef" * 2,
     )
     path = tmp_path / f"a.{kind}"
-    notes = write_frames(given(frames_of("RGB", few=True)), path, metadata, count=6)
+    notes = write_frames(given(moving("RGB", few=True)), path, metadata, count=6)
     data = path.read_bytes()
     assert origin_of(path) == metadata.origin
     assert (b"a cat" in data) or ("a cat".encode("utf-16-be") in data)
@@ -300,7 +281,7 @@ def test_an_error_in_the_middle_leaves_nothing(kind: str, tmp_path: Path) -> Non
         pass
 
     def some() -> Iterator[Frame]:
-        yield from list(given(frames_of("RGB", few=True)))[:3]
+        yield from list(given(moving("RGB", few=True)))[:3]
         raise Stopped
 
     with pytest.raises(Stopped):
@@ -312,9 +293,9 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.gif"
     path.write_bytes(b"precious")
     with pytest.raises(PictureWriteError, match="already"):
-        write_frames(given(frames_of("RGB", few=True)), path, Metadata(), count=6)
+        write_frames(given(moving("RGB", few=True)), path, Metadata(), count=6)
     assert path.read_bytes() == b"precious"
-    write_frames(given(frames_of("RGB", few=True)), path, Metadata(), count=6, overwrite=True)
+    write_frames(given(moving("RGB", few=True)), path, Metadata(), count=6, overwrite=True)
     assert len(read(path)[0]) == 6
 
 
@@ -325,7 +306,7 @@ def test_formats_of_a_single_picture_are_refused(name: str, tmp_path: Path) -> N
 
 
 def test_a_webp_with_a_quality_is_packed_with_loss(tmp_path: Path) -> None:
-    frames = frames_of("RGB", few=False)
+    frames = moving("RGB", few=False)
     write_frames(given(frames), tmp_path / "a.webp", Metadata(), count=6)
     write_frames(given(frames), tmp_path / "b.webp", Metadata(), count=6, quality=40)
     assert (tmp_path / "b.webp").stat().st_size < (tmp_path / "a.webp").stat().st_size / 2
