@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
 
-from .errors import BrokenModelError, Cancelled, MemoryLimitError, PictureError, SizeError
+from .errors import BrokenModelError, Cancelled, MemoryLimitError, PictureError, RequestError, SizeError
 from .geometry import Size
 from .pictures.formats import PNG, OutputFormat, check_format, output_format
 from .pictures.frames.source import Frame, FrameSource
@@ -71,7 +72,13 @@ def upscale_frames(
     left. Raises what ``enlarge`` does (with the number of the frame), PictureReadError, PictureWriteError,
     RequestError, SizeError, Cancelled.
     """
-    run = _Run(source, enlarge, progress, hidden=output_format(path, format) is PNG)
+    target = output_format(path, format)
+    if not carries(target, source.kind):
+        things = "pages" if source.kind.pages else "frames"
+        raise RequestError(
+            f"cannot write {Path(path).name!r}", f"{target.name} holds no {things}", "take the first alone"
+        )
+    run = _Run(source, enlarge, progress, hidden=target is PNG)
     notes = write_frames(
         run.frames(),
         path,

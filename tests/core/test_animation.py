@@ -13,7 +13,7 @@ from PIL import Image
 
 from cli_runs import upscale
 from lib_upscaler.animation import upscale_frames
-from lib_upscaler.errors import BrokenModelError, Cancelled, MemoryLimitError, PictureReadError, SizeError
+from lib_upscaler.errors import BrokenModelError, Cancelled, MemoryLimitError, PictureReadError, RequestError, SizeError
 from lib_upscaler.geometry import Size
 from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pictures.formats import TIFF, WEBP
@@ -200,6 +200,12 @@ def test_pages_each_by_its_own_size(upscaler: Upscaler, tmp_path: Path) -> None:
     for (_, pixels), page in zip(found[1:], pages[1:]):  # what one of them alone becomes, test_pipeline.py says
         alone = enlarging(upscaler)(Image.fromarray(page), NO_PROGRESS).image
         np.testing.assert_array_equal(pixels, np.asarray(alone))
+
+
+def test_pages_are_no_frames(upscaler: Upscaler, tmp_path: Path) -> None:
+    source = source_of(tiff_pages(*map(Image.fromarray, (photo(30, 20), photo(12, 16)))), tmp_path)
+    with pytest.raises(RequestError, match="PNG holds no pages"):
+        upscale_frames(source, enlarging(upscaler), tmp_path / "r.png")
 
 
 def test_a_fixed_size_is_that_of_each_page(upscaler: Upscaler, tmp_path: Path) -> None:

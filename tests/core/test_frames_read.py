@@ -203,6 +203,19 @@ def test_pillows_own_animations_look_as_pillow_shows_them(kind: str, alpha: bool
     assert source.durations == tuple(map(Fraction, (40, 50, 60, 70, 80, 90)))
 
 
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_frames_are_turned_upright(kind: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    frames = [photo(30, 20), photo(30, 20, seed=2)]
+    options = {"lossless": True} if kind == "webp" else {}
+    first, second = map(Image.fromarray, frames)
+    source = source_of(encoded(first, kind, save_all=True, append_images=[second], exif=exif, **options), tmp_path)
+    assert source.sizes == (Size(20, 30), Size(20, 30)) == frame_sizes(tmp_path / "source")
+    for frame, wanted in zip(source.frames(), frames):
+        np.testing.assert_array_equal(np.asarray(frame.image), np.rot90(wanted, -1))
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 

@@ -241,6 +241,18 @@ def test_what_stands_beside_the_frames_is_kept_once(kind: str, tmp_path: Path) -
         assert read(path)[2]["icc_profile"] == PROFILE
 
 
+def test_a_profile_that_a_gif_cannot_keep_is_converted_for_every_frame(tmp_path: Path) -> None:
+    """One by which red is green: what is transparent stays so."""
+    profile = PROFILE.replace(b"rXYZ", b"xxxx", 1).replace(b"gXYZ", b"rXYZ", 1).replace(b"xxxx", b"gXYZ", 1)
+    frames = moving("RGBA", few=True)
+    path = tmp_path / "a.gif"
+    write_frames(given(frames), path, Metadata(icc_profile=profile), count=6)
+    for pixels, wanted in zip(read(path)[0], frames):
+        np.testing.assert_array_equal(pixels[..., 3], wanted[..., 3])
+        seen = wanted[..., 3] > 0
+        assert np.abs(pixels[seen].astype(int) - wanted[seen][:, [1, 0, 2, 3]]).max() <= 2
+
+
 def test_pages_of_different_sizes_and_kinds(tmp_path: Path) -> None:
     pages = [photo(30, 20), photo(12, 40, 1), photo(9, 9, 4)]
     path = tmp_path / "a.tif"

@@ -114,6 +114,10 @@ class _Patched(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def fileno(self) -> int:
+        """For libtiff, which reads from the file itself: it is told where the directory lies."""
+        return self._file.fileno()
+
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         return self._file.seek(offset, whence)
 

@@ -79,6 +79,8 @@ def _kept(
     image: Image.Image | None = None
     keeping: Keeping | None = None
     for frame in frames:
+        if image is not None and not target.pages and (image.size, image.mode) != (frame.image.size, frame.image.mode):
+            raise ValueError("frames of an animation have one size and mode")
         if keeping is None or image is not frame.image:
             check_format(Size(*frame.image.size), target.name, len(frame.image.getbands()))
             beside = metadata if frame.metadata is None else replace(frame.metadata, origin=metadata.origin)
