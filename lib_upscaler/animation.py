@@ -78,6 +78,8 @@ def upscale_frames(
         raise RequestError(
             f"cannot write {Path(path).name!r}", f"{target.name} holds no {things}", "take the first alone"
         )
+    if os.path.exists(path) and os.path.samefile(path, source.path):
+        raise RequestError(f"cannot write {Path(path).name!r}", "it is the input", "choose another name")
     run = _Run(source, enlarge, progress, hidden=target is PNG)
     notes = write_frames(
         run.frames(),

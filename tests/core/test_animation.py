@@ -378,6 +378,14 @@ def test_what_a_format_cannot_hold_is_told_before_any_work() -> None:
         check_frames([Size(30_000, 40_000)] * 2, TIFF, 3)
 
 
+def test_an_input_is_never_overwritten(upscaler: Upscaler, tmp_path: Path) -> None:
+    before = gif(parts(), 16, 12)
+    source = source_of(before, tmp_path)
+    with pytest.raises(RequestError, match="it is the input"):
+        upscale_frames(source, enlarging(upscaler), source.path, format="gif", overwrite=True)
+    assert source.path.read_bytes() == before
+
+
 def test_a_source_that_goes_away_is_told(upscaler: Upscaler, tmp_path: Path) -> None:
     source = source_of(gif(parts(), 16, 12), tmp_path)
     source.path.unlink()

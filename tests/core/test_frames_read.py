@@ -106,6 +106,12 @@ def test_a_picture_that_is_no_frame_of_its_apng(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(first.image), plain(RED, 8, 6))
 
 
+def test_a_single_frame_beside_a_picture_that_is_none(tmp_path: Path) -> None:
+    source = source_of(apng([Part(plain(BLUE, 8, 6))], 8, 6, still=plain(RED, 8, 6)), tmp_path)
+    assert (len(source), source.hidden) == (1, True)
+    np.testing.assert_array_equal(seen(source)[0], plain(BLUE, 8, 6))
+
+
 # -- what is unusual ---------------------------------------------------------------------------------------------------
 
 

@@ -38,16 +38,23 @@ def _kind(file: BinaryIO, head: bytes) -> OutputFormat | None:
 
 
 def _has_frames_png(file: BinaryIO) -> bool:
-    """By the chunk acTL, which stands before the pixels."""
+    """By the chunk acTL, which stands before the pixels. A picture that is no frame, and a frame, are two as well."""
     file.seek(8)
+    frames = 0
     for _ in range(_MOST_CHUNKS):
         head = file.read(8)
-        if len(head) < 8 or head[4:] in (b"IDAT", b"IEND"):
+        if len(head) < 8 or head[4:] == b"IEND":
+            return False
+        if head[4:] == b"IDAT":
+            return frames > 0
+        if head[4:] == b"fcTL" and frames == 1:  # the pixels are this frame's, and it is the only one
             return False
         (length,) = struct.unpack(">I", head[:4])
         if head[4:] == b"acTL":
             (frames,) = struct.unpack(">I", file.read(4))
-            return frames > 1
+            if frames > 1:
+                return True
+            length -= 4
         file.seek(length + 4, os.SEEK_CUR)
     return False
 
