@@ -1,4 +1,4 @@
-"""A TIFF of several pages, written page by page."""
+"""A TIFF of several pages, written page by page, where Pillow's ``save_all`` makes a list of all of them first."""
 
 from __future__ import annotations
 
