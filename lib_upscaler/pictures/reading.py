@@ -40,7 +40,7 @@ __all__ = [
     "read_header",
     "read_metadata",
     "read_picture",
-    "turned",
+    "upright",
 ]
 
 MAX_PIXELS = 178_956_970
@@ -112,6 +112,11 @@ def read_metadata(path: str | os.PathLike[str]) -> tuple[Metadata, int, tuple[st
     return metadata, orientation, tuple(dict.fromkeys(notes))
 
 
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture with its orientation, as EXIF counts them, applied."""
+    return _turned(image, orientation) if orientation in _TRANSPOSE else image
+
+
 def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
     """A picture that somebody else has opened, treated as one that is read from its file, as far as Pillow keeps it.
 
@@ -127,8 +132,8 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
     metadata, orientation = settled(found, image.size, notes)
     if not turn:
         metadata = replace(metadata, size=image.size)
-    else:
-        plain = turned(plain, orientation)
+    elif orientation in _TRANSPOSE:
+        plain = _turned(plain, orientation)
     plain, metadata = _without_hidden_text(plain, metadata, notes)
     return SourcePicture(plain, metadata, image.format or "", tuple(dict.fromkeys(notes)))
 
@@ -290,17 +295,14 @@ def _transparency(image: Image.Image, raw_mode: str) -> dict[str, object]:
 def _settled(image: Image.Image, opened: Opened, notes: list[str]) -> tuple[Image.Image, Metadata]:
     """Upright, and the metadata."""
     metadata, orientation = settled(opened.found, image.size, notes)
-    upright = turned(image, orientation)
+    upright = _turned(image, orientation) if orientation in _TRANSPOSE else image
     return _without_hidden_text(upright, metadata, notes)
 
 
-def turned(image: Image.Image, orientation: int) -> Image.Image:
-    """Upright. orientation: of EXIF, 1 to 8."""
-    if orientation not in _TRANSPOSE:
-        return image
-    upright = image.transpose(_TRANSPOSE[orientation])
-    upright.info = dict(image.info)
-    return upright
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    turned = image.transpose(_TRANSPOSE[orientation])
+    turned.info = dict(image.info)
+    return turned
 
 
 def _without_hidden_text(image: Image.Image, metadata: Metadata, notes: list[str]) -> tuple[Image.Image, Metadata]:

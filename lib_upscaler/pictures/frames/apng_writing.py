@@ -53,7 +53,7 @@ class _Writer:
         self.is_exact = True
 
     def add(self, keeping: Keeping, frame: Frame) -> None:
-        image = keeping.image
+        image = frame.image
         if not self._is_open:
             pixels = self._begin(keeping)
             box = Box(0, 0, *image.size)

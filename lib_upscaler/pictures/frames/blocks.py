@@ -10,9 +10,11 @@ from typing import Literal
 from PIL import Image
 
 from ...geometry import Size
-from ..reading import MAX_PIXELS
 
-__all__ = ["Block", "Layout", "check_area", "composed"]
+__all__ = ["MAX_PIXELS", "Block", "Layout", "check_area", "composed"]
+
+MAX_PIXELS = 178_956_970
+"""Of a picture and of each part: Pillow's own limit, kept here also where a host has turned Pillow's off."""
 
 Then = Literal["stays", "cleared", "taken back"]
 

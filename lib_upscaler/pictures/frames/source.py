@@ -20,10 +20,10 @@ from ..formats import TIFF, OutputFormat
 from ..metadata import PARAMETERS, Metadata
 from ..opening import collected_warnings, opened_file
 from ..pixels import NEARLY_OPAQUE
-from ..reading import MAX_PIXELS, read_header, read_metadata, read_picture, turned
+from ..reading import read_header, read_metadata, read_picture, upright
 from ..stealth import hidden_text
 from .apng_reading import ApngFrames
-from .blocks import Layout, composed
+from .blocks import MAX_PIXELS, Layout, composed
 from .gif_reading import GifFrames
 from .kinds import kind_of_frames
 from .tiff_pages import page_places
@@ -100,11 +100,11 @@ class FrameSource:
         for number, image in _seen(self.path, parsed, layout, []):
             if number < 0 and not hidden:
                 continue
-            upright = turned(_in_mode(image, self.mode), self.orientation)
+            turned = upright(_in_mode(image, self.mode), self.orientation)
             if number < 0:
-                yield Frame(upright, shown=False)
+                yield Frame(turned, shown=False)
             else:
-                yield Frame(upright, self.durations[number], self.repeats[number])
+                yield Frame(turned, self.durations[number], self.repeats[number])
 
     def _pages(self) -> Iterator[Frame]:
         for number, place in enumerate(self.places):

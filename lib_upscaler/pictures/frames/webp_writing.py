@@ -41,7 +41,7 @@ def write_webp(frames: Iterable[tuple[Keeping, Frame]], file: BinaryIO, encoder:
     before: Image.Image | None = None
     behind, flags = b"", 0
     for keeping, frame in frames:
-        image = keeping.image
+        image = frame.image
         if before is None:
             parts = _first(keeping, encoder)
             flags = _flags(image, parts)

@@ -75,7 +75,10 @@ def write_frames(
 def _kept(
     frames: Iterable[Frame], target: OutputFormat, metadata: Metadata, notes: dict[str, None]
 ) -> Iterator[tuple[Keeping, Frame]]:
-    """Each frame in colours that the format can tell; the first, and each page, with what is kept beside it."""
+    """Each frame in colours that the format can tell; the first, and each page, with what is kept beside it.
+
+    What comes again is the same object again.
+    """
     image: Image.Image | None = None
     keeping: Keeping | None = None
     for frame in frames:
@@ -87,7 +90,7 @@ def _kept(
             if keeping is not None:
                 beside = _of_page(frame, beside, notes) if target is TIFF else _colors_alone(beside)
             image, keeping = frame.image, kept(frame.image, target, beside)
-        yield keeping, frame
+        yield keeping, replace(frame, image=keeping.image)
         notes.update(dict.fromkeys(keeping.notes))
 
 
@@ -118,9 +121,9 @@ def _write_gif(frames: Iterator[tuple[Keeping, Frame]], file: object, plays: int
 
     def timed() -> Iterator[tuple[Image.Image, int]]:
         if first is not None:
-            yield first[0].image, clock.units(first[1].duration)
-        for keeping, frame in frames:
-            yield keeping.image, clock.units(frame.duration)
+            yield first[1].image, clock.units(first[1].duration)
+        for _, frame in frames:
+            yield frame.image, clock.units(frame.duration)
 
     keeping = Keeping(Image.new("L", (1, 1))) if first is None else first[0]
     write_gif(timed(), file, keeping, plays)  # type: ignore[arg-type]
