@@ -16,6 +16,7 @@ from .pictures.formats import PNG, OutputFormat, check_format, output_format
 from .pictures.frames.source import Frame, FrameSource
 from .pictures.frames.writing import write_frames
 from .pictures.metadata import Metadata
+from .pictures.pixels import Pixels
 from .progress import NO_PROGRESS, Progress
 from .request import UpscaleReport, UpscaleResult
 
@@ -29,7 +30,7 @@ _MOST_BYTES = 2**32 - 2**26
 class Enlarging(Protocol):
     """What enlarges one picture, such as ``pipeline.Upscaler.upscale`` with its request."""
 
-    def __call__(self, image: Image.Image, progress: Progress) -> UpscaleResult:
+    def __call__(self, image: Image.Image | Pixels, progress: Progress) -> UpscaleResult:
         """Raises TrueScaleError."""
 
 
@@ -115,7 +116,7 @@ class _Run:
         hidden = self.hidden and self.source.hidden
         count = self.source.repeats.count(False) + hidden
         number = done = 0
-        large: Image.Image | None = None
+        large: Pixels | None = None
         for frame in self.source.frames(hidden=hidden):
             if self.progress.cancelled():
                 raise Cancelled
@@ -131,13 +132,13 @@ class _Run:
     def _name(self, number: int) -> str:
         return f"{'frame' if self.source.is_animation else 'page'} {number} of {len(self.source)}"
 
-    def _enlarged(self, image: Image.Image, name: str, start: float, end: float) -> Image.Image:
+    def _enlarged(self, image: Image.Image | Pixels, name: str, start: float, end: float) -> Pixels:
         try:
             result = self.enlarge(image, _FrameProgress(self.progress, name, start, end))
         except (PictureError, MemoryLimitError, BrokenModelError) as error:
             raise type(error)(error.what, f"{name}: {error.why}" if error.why else name, error.todo) from error
         self.report = result.report if self.report is None else _together(self.report, result.report)
-        return result.image
+        return result.pixels
 
 
 @dataclass
@@ -181,4 +182,5 @@ def _together(before: UpscaleReport, now: UpscaleReport) -> UpscaleReport:
         warnings=tuple(dict.fromkeys((*before.warnings, *now.warnings))),
         verify_max=max(largest, default=None),
         verify_mean=max(means, default=None),
+        bits=max(before.bits, now.bits),
     )

@@ -96,7 +96,7 @@ def estimate(
     A model that this machine has never seen is read from its file once.
 
     source: px. alpha: whether the picture has transparency that is not the same everywhere. channels: of its colours,
-    1 (grey) or 3.
+    1 (grey) or 3. plan: of a picture of more than 8 bits, or where one is there already.
 
     Raises ModelError, and RequestError or SizeError where no size can be worked out.
     """
@@ -178,7 +178,8 @@ class _Forecast:
         """The precision that a network will run in. Raises RequestError."""
         wanted = self.request.precision
         try:
-            return choose(wanted, self._network(which), self.device, self.plan.source.area)
+            bits = max(self.plan.source_bits, self.plan.bits)
+            return choose(wanted, self._network(which), self.device, self.plan.source.area, bits)
         except NotMeasured:
             return ChosenPrecision(PRECISIONS.get(wanted, torch.float32))
 

@@ -30,6 +30,10 @@ class Size:
     def longest(self) -> int:
         return max(self.width, self.height)
 
+    @property
+    def sides(self) -> tuple[int, int]:
+        return self.width, self.height
+
     def times(self, factor: int) -> Size:
         return Size(self.width * factor, self.height * factor)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from .depths import Bits, depth_of
 from .errors import MemoryLimitError, RequestError, UnsupportedPictureError
 from .geometry import Size
 from .models.entry import ModelEntry
@@ -17,13 +18,14 @@ from .models.ldsr.model import LdsrModel
 from .models.library import ModelLibrary
 from .models.loader import DEFAULT_CACHE_BYTES, Loaded, ModelCache, describe
 from .models.network import UpscaleModel
-from .pictures.pixels import decompose
+from .pictures.pixels import Pixels, decompose
 from .planning.job import Chain, JobPlan, Where
 from .progress import NO_PROGRESS, Progress, SubProgress
 from .request import Enlarger, Model, UpscaleReport, UpscaleRequest, UpscaleResult
 from .running.device import find_device
 from .running.heap import can_steady_heap
 from .running.peak import PeakMeter
+from .scratch import free_bytes
 from .walker import Chains, Record, Walker, cut_most, names_of, picture_limit
 
 __all__ = ["Plan", "Upscaler"]
@@ -31,14 +33,16 @@ __all__ = ["Plan", "Upscaler"]
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is done for a request to pictures of one size. What an estimate tells is what is carried out.
+    """All that is done for a request to pictures of one size and depth. What an estimate tells is what is carried out.
 
-    stages: each with its plan, one after the other.
+    stages: each with its plan, one after the other. scratch: the folder for pictures that lie on the disk.
     """
 
     source: Size
     request: UpscaleRequest
     stages: tuple[tuple[UpscaleRequest, JobPlan], ...]
+    source_bits: Bits = 8
+    scratch: Path | None = None
 
     @property
     def output(self) -> Size:
@@ -60,8 +64,11 @@ class Upscaler:
         self.device = find_device(device)
         self.cache = ModelCache(cache_bytes)
 
-    def plan(self, source: Size, request: UpscaleRequest) -> Plan:
-        """What will be done with a picture of this size. A model that this machine has never seen is read once.
+    def plan(self, source: Size, request: UpscaleRequest, source_bits: Bits = 8, scratch: Path | None = None) -> Plan:
+        """What will be done with a picture of this size and depth. A model that was never seen here is read once.
+
+        scratch: a folder for what memory cannot hold: the result's planes lie in a file then, for who can write them
+        piece by piece. None: such pictures are refused.
 
         Raises ModelError, RequestError, SizeError.
         """
@@ -69,18 +76,28 @@ class Upscaler:
         def known(model: Model) -> Chain:
             return [None if entry is None else describe(entry) for entry in self._entries(model)]
 
-        return self._plan(source, request, known)
+        return self._plan(source, source_bits, request, known, scratch)
 
-    def _plan(self, source: Size, request: UpscaleRequest, known: Callable[[Model], Chain]) -> Plan:
-        stages, size = [], source
-        for stage in request.stages:
+    def _plan(
+        self,
+        source: Size,
+        source_bits: Bits,
+        request: UpscaleRequest,
+        known: Callable[[Model], Chain],
+        scratch: Path | None = None,
+    ) -> Plan:
+        stages, size, bits, steady = [], source, source_bits, can_steady_heap(self.device)
+        for stage in request.stages(source_bits):
             steps = stage.sampling.complete.steps or 1
-            where = Where(self.device.type, can_steady_heap(self.device), stage.tile, 8 if stage.tta else 1, steps)
+            where = Where(self.device.type, steady, stage.tile, 8 if stage.tta else 1, steps, stage.axes)
             chains = [known(model) for model, _ in stage.weighted_models]
-            job = JobPlan.of(size, stage.size, chains, where, stage.always)
+            depths = bits, depth_of(stage.depth, bits)
+            job = JobPlan.of(size, stage.size, chains, where, stage.always, depths)
+            if scratch is not None:
+                job = job.with_disk(picture_limit(self.device, stage.memory), free_bytes(scratch))
             stages.append((stage, job))
-            size = job.sizes.output
-        return Plan(source, request, tuple(stages))
+            size, bits = job.sizes.output, job.bits
+        return Plan(source, request, tuple(stages), source_bits, scratch)
 
     def _entries(self, model: Model) -> list[ModelEntry | None]:
         """The files of its networks, in order; None for an upscaler of another kind. Raises ModelError."""
@@ -92,7 +109,7 @@ class Upscaler:
 
     def load(self, request: UpscaleRequest) -> dict[Model, list[Loaded | Enlarger]]:
         """What runs for the request, by its models. Raises ModelError."""
-        models = [model for stage in request.stages for model, _ in stage.weighted_models]
+        models = [model for stage in request.stages(8) for model, _ in stage.weighted_models]
         return {model: self._loaded(model) for model in models}
 
     def _loaded(self, model: Model) -> list[Loaded | Enlarger]:
@@ -102,15 +119,16 @@ class Upscaler:
 
     def upscale(
         self,
-        image: Image.Image,
+        image: Image.Image | Pixels,
         request: UpscaleRequest,
         progress: Progress = NO_PROGRESS,
         plan: Plan | None = None,
     ) -> UpscaleResult:
         """Upscale one picture.
 
-        image: of the modes 1, L, LA, P, RGB or RGBA; EXIF orientation is the caller's (``reading`` applies it).
-        plan: one that was made for this request and size, None for a new one.
+        image: of the modes 1, L, LA, P, RGB or RGBA, or planes; EXIF orientation is the caller's (``reading`` applies
+            it).
+        plan: one that was made for this request, size and depth, None for a new one.
 
         Raises ModelError, UnsupportedPictureError, SizeError, RequestError, MemoryLimitError, DeviceError, Cancelled.
         """
@@ -119,8 +137,9 @@ class Upscaler:
         started, loads = time.perf_counter(), self.cache.loads
         loaded = self.load(request)
         load_seconds = time.perf_counter() - started if self.cache.loads > loads else 0.0
-        plan = plan or self._plan(Size(*image.size), request, lambda model: _known(loaded[model]))
-        if (plan.source, plan.request) != (Size(*image.size), request):
+        pixels = decompose(image)
+        plan = plan or self._plan(Size(*pixels.size), pixels.bits, request, lambda model: _known(loaded[model]))
+        if (plan.source, plan.source_bits, plan.request) != (Size(*pixels.size), pixels.bits, request):
             raise RequestError("this plan is for another picture or request", "", "make one for this picture")
         report = None
         *before, _ = plan.stages
@@ -133,22 +152,28 @@ class Upscaler:
                 1.0 if last else (number + 1) * _BEFORE,
                 "" if last else f"{names_of(chains[0][0])}: ",
             )
-            done = self._stage(image, stage, job, chains, part)
-            image, report = done.image, done.report if report is None else done.report.after(report)
+            done = self._stage(pixels, stage, job, chains, part, plan.scratch)
+            pixels, report = done.pixels, done.report if report is None else done.report.after(report)
         assert report is not None  # a request has a stage
         progress.advance(1.0)
-        return UpscaleResult(image, replace(report, load_seconds=round(load_seconds, 3)))
+        return UpscaleResult(pixels, replace(report, load_seconds=round(load_seconds, 3)))
 
     def _stage(
-        self, image: Image.Image, request: UpscaleRequest, job: JobPlan, chains: Chains, progress: Progress
+        self,
+        pixels: Pixels,
+        request: UpscaleRequest,
+        job: JobPlan,
+        chains: Chains,
+        progress: Progress,
+        scratch: Path | None,
     ) -> UpscaleResult:
         """One picture through one stage of the request."""
         started = time.perf_counter()
         try:
             job.check(picture_limit(self.device, request.memory))
             with PeakMeter(self.device) as meter:
-                walker = Walker(job, chains, self.device, request, progress)
-                done = walker.result(decompose(image))
+                walker = Walker(job, chains, self.device, request, progress, scratch)
+                done = walker.result(pixels)
             seconds = time.perf_counter() - started
             walker.record.learn(self.device, seconds, done.walk.handling)
             report = _report(walker.record, job, chains, self.device, seconds, meter.bytes)
@@ -157,11 +182,11 @@ class Upscaler:
                 report = replace(report, verify_max=largest, verify_mean=mean)
         except MemoryError as error:
             raise MemoryLimitError(
-                f"there is not enough memory for this picture of {image.size[0]}x{image.size[1]} px",
+                f"there is not enough memory for this picture of {pixels.size[0]}x{pixels.size[1]} px",
                 str(error),
                 "ask for a smaller size, or close other programs",
             ) from error
-        return UpscaleResult(done.image, report)
+        return UpscaleResult(done.pixels, report)
 
     def release(self) -> None:
         """Drop all models, and give the device's cached memory back."""
@@ -186,7 +211,7 @@ def _report(
     passes = [done for _, done in record.passes]
     words = {done.precision.word for done in passes}
     decibels = [done.precision.decibels for done in passes if done.precision.decibels is not None]
-    warnings = list(dict.fromkeys(text for done in passes for text in done.warnings))
+    warnings = list(dict.fromkeys((*(text for done in passes for text in done.warnings), *record.notes)))
     ran = [*(model.name for model, _ in record.passes), *(enlarger.name for enlarger in record.others)]
     if not ran:
         warnings.append("at this size no network of more than 1x is needed; the picture was only resampled")
@@ -213,4 +238,5 @@ def _report(
         load_seconds=0.0,
         peak_bytes=peak_bytes,
         warnings=tuple(warnings),
+        bits=job.bits,
     )

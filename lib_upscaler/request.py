@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, Union, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Union, get_args
 
-import numpy as np
-from PIL import Image
-
+from .depths import DEPTHS, Bits, Depth, depth_of
 from .errors import RequestError
 from .geometry import Size
 from .models.entry import ModelEntry
@@ -17,9 +16,16 @@ from .models.ldsr.settings import SMALLEST_TILE, LdsrSettings
 from .planning.sizing import ByScale, SizeRequest
 from .progress import Progress
 
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from .pictures.pixels import Pixels
+
 __all__ = [
     "ALPHAS",
     "PRECISIONS",
+    "WRAPS",
     "Alpha",
     "Enlarger",
     "Model",
@@ -27,11 +33,14 @@ __all__ = [
     "UpscaleReport",
     "UpscaleRequest",
     "UpscaleResult",
+    "Wrap",
 ]
 
 Precision = Literal["auto", "exact", "fp16", "bf16"]
 Alpha = Literal["network", "fast", "drop"]
+Wrap = Literal["none", "x", "y", "xy"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+WRAPS: tuple[Wrap, ...] = get_args(Wrap)
 ALPHAS: tuple[Alpha, ...] = get_args(Alpha)
 
 
@@ -73,6 +82,9 @@ class UpscaleRequest:
     alpha: "network" (through the network as well), "fast" (resampled) or "drop" (flattened on white).
     verify: also run the untiled float32 network, on the CPU, and report the difference.
     always: run the network once also where the size asks for none of more than 1x.
+    wrap: "x", "y" or "xy" where the picture goes on at its other side to the left and right, above and below, or both,
+        as seamless textures and panoramas do: so does the result.
+    depth: bits per channel of the result: "8", "16", "32" (floating point), or "auto" for those of the picture.
     ldsr: for models of LDSR; ``precision`` and ``tile`` of the request are taken in place of its own.
     tta: the mean of the network's results for the eight flips and turns of the picture ("test-time augmentation", the
         geometric self-ensemble of EDSR): a little truer, at eight times the work.
@@ -92,6 +104,8 @@ class UpscaleRequest:
     always: bool = False
     clean_up: Model | None = None
     tta: bool = False
+    wrap: Wrap = "none"
+    depth: Depth = "auto"
     ldsr: LdsrSettings = field(default_factory=LdsrSettings)
 
     def __post_init__(self) -> None:
@@ -103,6 +117,10 @@ class UpscaleRequest:
             raise RequestError(
                 f"there is no way of treating alpha called '{self.alpha}'", "", f"choose {', '.join(ALPHAS)}"
             )
+        if self.wrap not in WRAPS:
+            raise RequestError(f"a picture cannot go on along '{self.wrap}'", "", f"choose {', '.join(WRAPS)}")
+        if self.depth not in DEPTHS:
+            raise RequestError(f"a depth of '{self.depth}' is not possible", "", f"choose {', '.join(DEPTHS)}")
         if not _is_number(self.visibility) or not 0 <= self.visibility <= 1:
             raise RequestError(f"a visibility of {self.visibility} is not possible", "", "choose one from 0 to 1")
         is_side = isinstance(self.tile, int) and not isinstance(self.tile, bool) and self.tile >= 16
@@ -130,12 +148,22 @@ class UpscaleRequest:
         return replace(self.ldsr, precision=self.precision, tile=tile)
 
     @property
-    def stages(self) -> list[UpscaleRequest]:
-        """One request after the other, each for what the one before gave, in 8 bits: cleaning up comes first."""
+    def axes(self) -> tuple[bool, bool]:
+        """Whether the picture goes on at its other side, across and down."""
+        return "x" in self.wrap, "y" in self.wrap
+
+    def stages(self, source_bits: Bits) -> list[UpscaleRequest]:
+        """One request after the other, each for what the one before gave: cleaning up comes first.
+
+        In between there are 8 bits where picture and result have them, else floating point.
+        """
         if self.clean_up is None:
             return [self]
-        plain = replace(self, clean_up=None)
-        repair = replace(plain, model=self.clean_up, model2=None, visibility=0.0, size=ByScale(1), always=True)
+        plain = replace(self, clean_up=None, depth=str(depth_of(self.depth, source_bits)))  # type: ignore[arg-type]
+        between: Depth = "8" if source_bits == 8 and plain.depth == "8" else "32"
+        repair = replace(
+            plain, model=self.clean_up, model2=None, visibility=0.0, size=ByScale(1), always=True, depth=between
+        )
         return [repair, plain]
 
 
@@ -153,7 +181,7 @@ class UpscaleReport:
     seconds: without loading. load_seconds: of the models loaded for this picture, 0.0 when they were there.
     frames: of an animation, or pages; sizes are the first one's then.
     peak_bytes: memory taken above what was taken before. verify_max, verify_mean: difference from the untiled float32
-        network in 8-bit levels, None where not asked for.
+        network in 8-bit levels, None where not asked for. bits: per channel of the result; 32: floating point.
     """
 
     input_size: Size
@@ -173,6 +201,7 @@ class UpscaleReport:
     warnings: tuple[str, ...] = ()
     verify_max: float | None = None
     verify_mean: float | None = None
+    bits: Bits = 8
     frames: int = 1
 
     def to_json(self) -> dict[str, Any]:
@@ -205,10 +234,18 @@ class UpscaleReport:
 
 @dataclass(frozen=True)
 class UpscaleResult:
-    """image: L, LA, RGB or RGBA, of exactly the size asked for."""
+    """pixels: of exactly the size and depth asked for."""
 
-    image: Image.Image
+    pixels: Pixels
     report: UpscaleReport
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """L, LA, RGB or RGBA, in 8 bits; made once."""
+        from .pictures.pixels import compose
+
+        pixels = self.pixels.at(8)
+        return compose(pixels.color, pixels.alpha, pixels.mode)
 
 
 def _larger(a: float | None, b: float | None) -> float | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Union
 
 import numpy as np
 import torch
-from PIL import Image
 
+from . import scratch
+from .depths import bits_of, converted, rounded, top_of, type_of
 from .diffusion.ldsr import SAMPLED, sample
 from .errors import Cancelled, MemoryLimitError
 from .geometry import Region
@@ -18,17 +20,12 @@ from .models.ldsr.model import LdsrModel
 from .models.ldsr.settings import LARGEST_TILE
 from .models.loader import Loaded
 from .models.network import UpscaleModel
-from .pictures.pixels import (
-    Pixels,
-    bleed,
-    compose,
-    constant_alpha,
-    flatten,
-    is_nearly_opaque,
-    mix,
-    within_neighbours,
-)
+from .pictures.alpha import bleed, constant_alpha, flatten, is_nearly_opaque, within_neighbours
+from .pictures.beyond import beyond, put_back
+from .pictures.mixing import mix
+from .pictures.pixels import Pixels
 from .pictures.resample import lanczos
+from .pictures.wrapping import cut, wrapped
 from .planning.job import Foreign, JobPlan, Resample, Run, Sample, Step, Walk, alpha_route
 from .planning.passes import PassTask
 from .progress import Progress, SubProgress
@@ -47,16 +44,24 @@ Chains = list[tuple[list[Union[Loaded, Enlarger]], float]]
 FOREIGN = "foreign"
 """The device under which the speeds of others' upscalers are kept, in px of the result."""
 
+_ROWS = 256  # of planes copied at a time
+
 _NO_PIXELS = np.empty((0, 0, 1), np.uint8)
+
+_BEYOND = "what lies beyond black and white went past the networks: it was resampled, and added to their result"
+_BEYOND_CUT = "what lies beyond black and white was cut off"
 
 
 @dataclass
 class Record:
-    """What ran. passes: without their pixels. others: upscalers of another kind. seconds: of all of these."""
+    """What ran. passes: without their pixels. others: upscalers of another kind. seconds: of all of these.
+    notes: on the pixels, for people.
+    """
 
     passes: list[tuple[Loaded, PassResult]] = field(default_factory=list)
     others: list[Enlarger] = field(default_factory=list)
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
 
     def learn(self, device: torch.device, seconds: float, handling: float) -> None:
         """Remember how long it took, for estimates. seconds: of the whole picture. handling: as ``Walk`` has it."""
@@ -69,9 +74,9 @@ class Record:
 
 @dataclass(frozen=True)
 class Walked:
-    """image: the result. source, enlarged: planes before and after the steps for colours. walk: what was done."""
+    """pixels: the result. source, enlarged: planes before and after the steps for colours. walk: what was done."""
 
-    image: Image.Image
+    pixels: Pixels
     source: np.ndarray
     enlarged: np.ndarray
     walk: Walk
@@ -81,11 +86,19 @@ class Walker:
     """One picture on its way through one stage of a request."""
 
     def __init__(
-        self, plan: JobPlan, chains: Chains, device: torch.device, request: UpscaleRequest, progress: Progress
+        self,
+        plan: JobPlan,
+        chains: Chains,
+        device: torch.device,
+        request: UpscaleRequest,
+        progress: Progress,
+        folder: Path | None = None,
     ) -> None:
+        """folder: for the files of a plan whose pictures lie on the disk."""
         self.plan, self.chains, self.request, self.progress = plan, chains, request, progress
         self.record = Record()
-        self._steps = _Steps(plan, chains, device, request, self.record)
+        self._folder = folder if plan.on_disk else None
+        self._steps = _Steps(plan, chains, device, request, self.record, self._folder)
 
     def result(self, pixels: Pixels) -> Walked:
         """The picture of exactly the size that was planned. Raises what ``Upscaler.upscale`` does."""
@@ -93,6 +106,7 @@ class Walker:
         if alpha is not None and self.request.alpha == "drop":
             color, alpha = flatten(color, alpha), None
             mode = "L" if color.shape[2] == 1 else "RGB"
+        color, rest = beyond(color)
         same = constant_alpha(alpha) if alpha is not None else None
         choice = "fast" if alpha is not None and is_nearly_opaque(alpha) else self.request.alpha
         route = alpha_route(alpha is not None, same is not None, choice, color.shape[2], self.plan.chains)
@@ -101,33 +115,50 @@ class Walker:
         if route == "together" and alpha is not None:  # networks that take RGBA and give RGBA
             color = np.concatenate([color, alpha[:, :, None]], axis=2)
         elif alpha is not None and same is None:
-            color = bleed(color, alpha)
+            color = self._bled(color, alpha)
         enlarged = planes = self._enlarged(color, walk.color, self._steps, for_color)
         if route == "together" and alpha is not None:
-            planes, alpha = enlarged[:, :, :3], within_neighbours(enlarged[:, :, 3], alpha)
+            planes, alpha = enlarged[:, :, :3], self._within(enlarged[:, :, 3], alpha)
         elif alpha is not None:
             alpha = self._alpha(alpha, same, walk, for_alpha)
+        if rest is not None:
+            planes = put_back(planes, rest, self.wrap, self._folder)
+            self.record.notes.append(_BEYOND if self.plan.bits == 32 else _BEYOND_CUT)
         return Walked(self._placed(planes, alpha, mode), color, enlarged, walk)
 
+    @property
+    def wrap(self) -> tuple[bool, bool]:
+        return self.plan.where.wrap
+
     def difference(self, done: Walked) -> tuple[float, float]:
-        """The largest and the mean difference from the untiled float32 network, in levels.
+        """The largest and the mean difference from the untiled float32 network, in levels of 255.
 
         Of the colours; with networks that take RGBA, of all four channels.
         """
         untiled = _UntiledSteps(self.plan, self.chains, self._steps.device, self.request, Record())
         true = self._enlarged(done.source, done.walk.color, untiled, SubProgress(self.progress, 1, 1))
-        difference = np.abs(done.enlarged.astype(np.int16) - true)
-        return float(difference.max()), round(float(difference.mean()), 4)
+        difference = np.abs(done.enlarged.astype(np.float64) - true) * (255 / top_of(bits_of(true)))
+        return round(float(difference.max()), 4), round(float(difference.mean()), 4)
 
-    def _alpha(self, alpha: np.ndarray, same: int | None, walk: Walk, progress: Progress) -> np.ndarray:
-        """Alpha at the enlarged size, ``(h, w)`` uint8."""
+    def _bled(self, color: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """Colours beneath what is transparent; those of the other side count where the picture goes on there."""
+        height, width = alpha.shape
+        beside = (width // 2 * self.wrap[0], height // 2 * self.wrap[1])
+        return cut(bleed(wrapped(color, beside), wrapped(alpha, beside)), beside)
+
+    def _alpha(self, alpha: np.ndarray, same: np.generic | None, walk: Walk, progress: Progress) -> np.ndarray:
+        """Alpha at the enlarged size, ``(h, w)``."""
         size = self.plan.sizes.resized
         if same is not None:
-            return np.full((size.height, size.width), same, np.uint8)
+            value = converted(np.full((1, 1), same, alpha.dtype), self.plan.bits)
+            return np.broadcast_to(value, (size.height, size.width))
         enlarged = self._enlarged(alpha[:, :, None], walk.alpha, self._steps, progress)[:, :, 0]
-        return within_neighbours(enlarged, alpha)
+        return self._within(enlarged, alpha)
 
-    def _placed(self, color: np.ndarray, alpha: np.ndarray | None, mode: str) -> Image.Image:
+    def _within(self, enlarged: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        return within_neighbours(enlarged, converted(alpha, self.plan.bits), wrap=self.wrap)
+
+    def _placed(self, color: np.ndarray, alpha: np.ndarray | None, mode: str) -> Pixels:
         """Cropped or padded to the output's size. Padding is transparent where the picture has alpha, else black."""
         crop, paste = self.plan.sizes.crop, self.plan.sizes.paste
         if crop is not None:
@@ -136,18 +167,25 @@ class Walker:
         if paste is not None:
             color = self._padded(color, paste)
             alpha = self._padded(alpha[:, :, None], paste)[:, :, 0] if alpha is not None else None
-        return compose(np.ascontiguousarray(color), alpha, mode)
+        return Pixels(color, alpha, mode)
 
     def _padded(self, planes: np.ndarray, place: Region) -> np.ndarray:
         size = self.plan.sizes.output
-        canvas = np.zeros((size.height, size.width, planes.shape[2]), planes.dtype)
-        canvas[place.rows, place.columns] = planes
+        canvas = scratch.planes((size.height, size.width, planes.shape[2]), planes.dtype, self._folder)
+        for top in range(0, size.height, _ROWS):
+            rows = slice(top, min(size.height, top + _ROWS))
+            canvas[rows] = 0
+            first, last = max(top, place.y), min(rows.stop, place.bottom)
+            if first < last:
+                canvas[first:last, place.columns] = planes[first - place.y : last - place.y]
+            scratch.let_go(canvas)
+            scratch.let_go(planes)
         return canvas
 
     def _enlarged(
         self, picture: np.ndarray, chains: tuple[tuple[Step, ...], ...], steps: _Steps, progress: Progress
     ) -> np.ndarray:
-        """``(H, W, C)`` uint8 through the steps of each chain to the planned size, mixed, ``(h, w, C)`` uint8."""
+        """``(H, W, C)`` through the steps of each chain to the planned size, mixed: ``(h, w, C)`` of its depth."""
         works = [_work(chain) for chain in chains]
         total = sum(works) or 1.0
         results, before = [], 0.0
@@ -156,19 +194,30 @@ class Walker:
             part = SubProgress(progress, before / total, (before + work) / total, prefix)
             results.append(steps.through(picture, chain, part))
             before += work
-        return results[0] if len(results) == 1 else mix(results[0], results[1], self.chains[1][1])
+        return (
+            results[0]
+            if len(results) == 1
+            else mix(results[0], results[1], self.chains[1][1], self.plan.bits, self._folder)
+        )
 
 
 class _Steps:
     """Carries out single steps by our engine, and records what ran."""
 
     def __init__(
-        self, plan: JobPlan, chains: Chains, device: torch.device, request: UpscaleRequest, record: Record
+        self,
+        plan: JobPlan,
+        chains: Chains,
+        device: torch.device,
+        request: UpscaleRequest,
+        record: Record,
+        folder: Path | None = None,
     ) -> None:
         self.plan, self.chains, self.device, self.request, self.record = plan, chains, device, request, record
+        self._folder = folder
 
     def through(self, picture: np.ndarray, steps: tuple[Step, ...], progress: Progress) -> np.ndarray:
-        """``(H, W, C)`` uint8 or uint16 through all of these, one after the other."""
+        """``(H, W, C)`` through all of these, one after the other."""
         total, before = _work(steps), 0.0
         for step in steps:
             after = before + _work([step])
@@ -179,7 +228,10 @@ class _Steps:
 
     def _carried_out(self, step: Step, picture: np.ndarray, progress: Progress) -> np.ndarray:
         if isinstance(step, Resample):
-            return lanczos(picture, step.target, check=lambda: _check(progress), bits=step.bits)
+            shape = step.target.height, step.target.width, picture.shape[2]
+            output = scratch.planes(shape, type_of(step.bits), self._folder)
+            wrap = self.plan.where.wrap
+            return lanczos(picture, step.target, check=lambda: _check(progress), output=output, wrap=wrap)
         one = self.chains[step.chain][0][0 if isinstance(step, Foreign) else step.number]
         if isinstance(step, Run) and isinstance(one, UpscaleModel):
             return self._by_network(step, one, picture, progress)
@@ -193,9 +245,10 @@ class _Steps:
         memory = self.request.memory
         if memory is not None and self.device.type == "cpu":
             memory = max(1, memory - self.plan.reserved_bytes(step))
-        options = PassOptions(self.request.precision, self.request.tile, memory)
+        options = PassOptions(self.request.precision, self.request.tile, memory, scratch=self._folder)
         started = time.perf_counter()
-        source = self.plan.source.area, 8
+        source = self.plan.source.area, max(self.plan.source_bits, self.plan.bits)
+        picture = wrapped(picture, step.beside)
 
         def one(planes: np.ndarray, task: PassTask, part: Progress) -> PassResult:
             return run(model, planes, self.device, options, part, task, source=source)
@@ -207,7 +260,7 @@ class _Steps:
         self.record.seconds += time.perf_counter() - started
         # The canvas is not kept longer than it is needed.
         self.record.passes.append((model, replace(done, pixels=_NO_PIXELS)))
-        return done.pixels
+        return cut(done.pixels, tuple(side * step.task.scale for side in step.beside))
 
     def _by_sampling(self, step: Sample, model: LdsrModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
         started = time.perf_counter()
@@ -226,20 +279,25 @@ class _Steps:
         return max(1, memory - step.bytes)
 
     def _by_another(self, step: Foreign, enlarger: Enlarger, picture: np.ndarray, progress: Progress) -> np.ndarray:
-        """It gets RGB and gives some size; the exact one and grey are ours to see to."""
-        channels, bits = picture.shape[2], 8 if len(self.chains) == 1 else 16
+        """It gets RGB of 8 bits and gives some size; the exact one and grey are ours to see to."""
+        channels = picture.shape[2]
+        if self.plan.source_bits > 8 or self.plan.bits > 8:
+            self.record.notes.append(f"'{enlarger.name}' works with 8 bits per channel")
         progress.advance(0.0)
         _check(progress)
         started = time.perf_counter()
-        rgb = picture if channels == 3 else np.repeat(picture, 3, axis=2)
+        seen = wrapped(converted(picture, 8), step.beside)
+        rgb = seen if channels == 3 else np.repeat(seen, 3, axis=2)
         planes = enlarger.enlarge(rgb, step.target, progress)[:, :, :channels]
         if (planes.shape[1], planes.shape[0]) != (step.target.width, step.target.height):
             planes = lanczos(np.ascontiguousarray(planes), step.target, check=lambda: _check(progress))
+        beside = [side * new // old for side, new, old in zip(step.beside, step.target.sides, step.source.sides)]
+        planes = cut(planes, (beside[0], beside[1]))
         seconds = time.perf_counter() - started
         learn(enlarger.name, FOREIGN, step.target.area, seconds)
         self.record.seconds += seconds
         self.record.others.append(enlarger)
-        return planes if bits == 8 else planes.astype(np.uint16) * 257
+        return converted(planes, step.bits)
 
 
 class _UntiledSteps(_Steps):
@@ -249,7 +307,8 @@ class _UntiledSteps(_Steps):
         views = VIEWS[: step.views]
         try:
             with device_lock(torch.device("cpu")):
-                seen = (seen_back(self._true(model, as_seen(picture, view), progress), view) for view in views)
+                around = wrapped(picture, step.beside)
+                seen = (seen_back(self._true(model, as_seen(around, view), progress), view) for view in views)
                 mean = np.asarray(sum(one / len(views) for one in seen))
         except RuntimeError as error:
             if is_out_of_memory(error):
@@ -257,8 +316,8 @@ class _UntiledSteps(_Steps):
                     "the result cannot be verified", "the untiled network does not fit into memory", "leave verify off"
                 ) from error
             raise
-        kind, top = (np.uint8, 255) if step.bits == 8 else (np.uint16, 65535)
-        return np.ascontiguousarray((mean * top + 0.5).astype(kind))
+        beside = tuple(side * step.task.scale for side in step.beside)
+        return np.ascontiguousarray(rounded(cut(mean, beside), step.bits))
 
     def _by_sampling(self, step: Sample, model: LdsrModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
         settings = self.request.sampling
@@ -267,8 +326,7 @@ class _UntiledSteps(_Steps):
 
     def _true(self, model: UpscaleModel, picture: np.ndarray, progress: Progress) -> np.ndarray:
         """``(h, w, C)`` float32 in [0, 1]."""
-        levels = 255.0 if picture.dtype == np.uint8 else 65535.0
-        planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / levels
+        planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / float(top_of(bits_of(picture)))
         image = to_network(planes, model.card.input_channels).contiguous()
         output = from_network(model.reference(image, lambda: _check(progress)), picture.shape[2])
         return output.permute(1, 2, 0).numpy()

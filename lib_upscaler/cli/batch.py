@@ -26,11 +26,13 @@ from ..errors import (
 )
 from ..geometry import Size
 from ..models.entry import SUFFIXES
-from ..pictures.formats import OutputFormat, check_format, is_picture_path, output_format
+from ..pictures import exrs
+from ..pictures.alpha import NEARLY_OPAQUE, is_nearly_opaque
+from ..pictures.formats import EXR, OutputFormat, check_format, is_picture_path, output_format
 from ..pictures.frames.kinds import kind_of_frames
 from ..pictures.frames.source import read_frames
 from ..pictures.origin import fingerprint, is_anothers
-from ..pictures.pixels import NEARLY_OPAQUE
+from ..pictures.pixels import Pixels
 from ..pictures.reading import read_picture
 from ..pictures.writing import write_picture
 from ..pipeline import Plan, Upscaler
@@ -38,6 +40,7 @@ from ..request import UpscaleReport, UpscaleRequest
 from ..running.limits import is_out_of_memory
 from ..running.peak import PeakMeter, resident_bytes
 from .files import ANOTHERS, Task
+from .fitting import check_memory, in_depth_of
 from .frames import frames_written
 from .leftovers import remove_leftovers
 from .stopping import CANCELLED, FAILED, StopRequest, exit_code
@@ -46,7 +49,7 @@ __all__ = ["BatchListener", "BatchOptions", "Outcome", "Record", "in_words", "ru
 
 _REPORT_FIELDS = (
     *("input_size", "output_size", "frames", "models", "strategy", "tiles", "margin", "seam_error"),
-    *("precision", "precision_db", "device"),
+    *("precision", "precision_db", "device", "bits"),
 )
 _VERIFY_FIELDS = ("verify_max", "verify_mean")
 
@@ -286,7 +289,7 @@ class _Batch:
         source = read_picture(task.source)
         image, notes = source.image, list(source.warnings)
         metadata = replace(source.metadata, origin=fingerprint(task.source))
-        plan = self._planned(image, target, notes)
+        plan = self._planned(image, task, target, notes)
         del source
         progress = _PictureProgress(self.listener, self.stop)
         result = self.upscaler.upscale(image, plan.request, progress, plan)
@@ -295,19 +298,26 @@ class _Batch:
         _make_folder(task.output)
         quality = self.options.quality if target.quality else None
         overwrite = self.options.existing == "overwrite"
-        notes += write_picture(result.image, task.output, metadata, quality=quality, overwrite=overwrite)
+        notes += write_picture(result.pixels, task.output, metadata, quality=quality, overwrite=overwrite)
         return result.report, tuple(dict.fromkeys(notes))
 
-    def _planned(self, image: Image.Image, target: OutputFormat, notes: list[str]) -> Plan:
+    def _planned(self, image: Image.Image | Pixels, task: Task, target: OutputFormat, notes: list[str]) -> Plan:
         """The plan, with what the format of the result asks for. Raises SizeError before any work."""
         request = self.request
-        may_have_alpha = image.mode.endswith("A") or "transparency" in image.info
+        source_bits = image.bits if isinstance(image, Pixels) else 8
+        may_have_alpha = image.mode.endswith("A") or (not isinstance(image, Pixels) and "transparency" in image.info)
         keeps_alpha = may_have_alpha and target.alpha and request.alpha != "drop"
         if may_have_alpha and not target.alpha and request.alpha != "drop":
             if _is_transparent(image):
                 notes.append(f"{target.name} stores no transparency; the picture was put on white")
             request = replace(request, alpha="drop")
-        plan = self.upscaler.plan(Size(*image.size), request)
+        request, note = in_depth_of(request, target, source_bits)
+        notes += [note] if note else []
+        folder = existing_folder(task.output)
+        plan = self.upscaler.plan(Size(*image.size), request, source_bits, folder)
+        check_memory(plan, target)
+        if target is EXR:
+            exrs.check_writer()
         check_format(plan.output, target.name, (1 if image.mode in ("1", "L", "LA") else 3) + keeps_alpha)
         return plan
 
@@ -354,8 +364,10 @@ def _named(error: Exception) -> Exception:
     )
 
 
-def _is_transparent(image: Image.Image) -> bool:
+def _is_transparent(image: Image.Image | Pixels) -> bool:
     """Whether any pixel shows what is behind it, as an eye can tell; a transparent colour is taken to be used."""
+    if isinstance(image, Pixels):
+        return image.alpha is not None and not is_nearly_opaque(image.alpha)
     return not image.mode.endswith("A") or image.getextrema()[-1][0] < NEARLY_OPAQUE
 
 
@@ -373,7 +385,7 @@ def _exists(path: Path) -> bool:
 
 def _check_folder(output: Path) -> None:
     """Before any work: whether the file's folder is there or can be made. Raises PictureWriteError."""
-    folder = next((parent for parent in Path(os.path.abspath(output)).parents if os.path.lexists(parent)), None)
+    folder = existing_folder(output)
     if folder is None:  # a drive that is not there
         raise PictureWriteError(f"cannot write '{output}'", "there is no such place", "choose another folder")
     if not folder.is_dir():
@@ -381,6 +393,11 @@ def _check_folder(output: Path) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PictureWriteError(f"cannot write '{output}'", f"no writing into '{folder}'", "choose another folder")
     _exists(folder / output.name)  # a name that is too long is told by any folder
+
+
+def existing_folder(output: Path) -> Path | None:
+    """The folder of the file, or the closest one above it that is there; None for a drive that is not."""
+    return next((parent for parent in Path(os.path.abspath(output)).parents if os.path.lexists(parent)), None)
 
 
 def _make_folder(output: Path) -> None:

@@ -15,6 +15,7 @@ from ..errors import PictureReadError, RequestError
 from ..pictures.formats import is_picture_path, kind_by_name, output_format, suffix_of
 from ..pictures.frames.kinds import kind_of_frames
 from ..pictures.origin import fingerprint, origin_of
+from ..pictures.plugins import KINDS, advice
 
 __all__ = ["ANOTHERS", "BatchPlan", "Destination", "Task", "destination_of", "named_paths", "plan_batch"]
 
@@ -68,7 +69,10 @@ class BatchPlan:
     closed: int = 0
 
     def remainder(self) -> str:
-        """What of the folders is not among the tasks, in a line; empty where all is."""
+        """What of the folders is not among the tasks, in a line; empty where all is.
+
+        Where a reader can be installed for it, the line says how.
+        """
         parts = []
         if self.left_out:
             kinds = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
@@ -77,7 +81,13 @@ class BatchPlan:
             parts.append(f"{_counted(self.results, 'result')} of earlier runs (named ...{RESULT_SUFFIX})")
         if self.closed:
             parts.append(f"{_counted(self.closed, 'sub-folder')} (--recursive looks into them)")
-        return f"left out: {', '.join(parts)}" if parts else ""
+        line = f"left out: {', '.join(parts)}" if parts else ""
+        readable = [kind for kind in KINDS if kind.package and kind.word in self.left_out]
+        if readable:
+            line += (
+                f"; to read {', '.join(kind.word for kind in readable)}: {advice(*(kind.package for kind in readable))}"
+            )
+        return line
 
 
 @dataclass(frozen=True)

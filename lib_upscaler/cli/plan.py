@@ -6,19 +6,22 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ..animation import carries, check_frames
+from ..animation import carries
 from ..errors import PictureError, PictureWriteError, SizeError
 from ..estimates import Estimate, estimate, total
 from ..geometry import Size
-from ..pictures.formats import output_format
+from ..pictures.formats import check_format, output_format
 from ..pictures.frames.kinds import kind_of_frames
-from ..pictures.frames.source import frame_sizes
+from ..pictures.frames.source import frame_headers
 from ..pictures.origin import is_anothers
 from ..pictures.reading import read_header
 from ..pipeline import Upscaler
 from ..request import UpscaleRequest
+from .batch import existing_folder
 from .console import Console
 from .files import ANOTHERS, Task
+from .fitting import check_memory, in_depth_of
+from .frames import plans_for
 from .stopping import FAILED
 
 __all__ = ["plan_line", "tell_plan"]
@@ -75,15 +78,24 @@ def _planned(
     """
     header, target = read_header(task.source), output_format(task.output)
     kind = kind_of_frames(task.source) if all_frames else None
-    frames = frame_sizes(task.source) if kind is not None and carries(target, kind) else ()
+    frames = frame_headers(task.source) if kind is not None and carries(target, kind) else ()
     if header.alpha and not target.alpha:
         request = replace(request, alpha="drop")
-    channels = header.channels + (header.alpha and request.alpha != "drop")
-    sizes = frames or (header.size,)
-    each = {size: estimate(upscaler, size, request, header.alpha, header.channels) for size in dict.fromkeys(sizes)}
-    check_frames([each[size].output for size in sizes], target, channels)
+    if not frames:
+        request, _ = in_depth_of(request, target, header.bits)
+        plan = upscaler.plan(header.size, request, header.bits, existing_folder(task.output))
+        check_memory(plan, target)
+        found = estimate(upscaler, header.size, request, header.alpha, header.channels, plan)
+        check_format(found.output, target.name, header.channels + (header.alpha and request.alpha != "drop"))
+        return header.size, found, ()
+    plans, _ = plans_for(upscaler, request, target, frames, existing_folder(task.output))
+    each = {
+        frame: estimate(upscaler, frame.size, request, frame.alpha, frame.channels, plans[frame.size, frame.bits])
+        for frame in dict.fromkeys(frames)
+    }
     largest = max(each.values(), key=lambda one: (not one.fits, one.memory_bytes))
-    return header.size, replace(largest, seconds=total(each[size].seconds for size in sizes)), frames
+    together = replace(largest, seconds=total(each[frame].seconds for frame in frames))
+    return header.size, together, tuple(frame.size for frame in frames)
 
 
 def plan_line(task: Task, source: Size, found: Estimate, frames: Sequence[Size] = ()) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..depths import Bits, bits_of, rounded, top_of
 from ..models.ldsr.model import LdsrModel
 from ..models.ldsr.settings import LdsrSettings
 from ..planning.passes import SAMPLED
@@ -26,25 +27,24 @@ def sample(
     device: torch.device,
     memory: int | None,
     progress: Progress,
-    bits: int,
+    bits: Bits,
 ) -> PassResult:
     """The model's picture of the picture.
 
-    picture: ``(H, W, C)`` uint8 or uint16; C is 1 or 3. memory: bytes that it may take, None for a share of what is
-    free. bits: of the result, 8 or 16. ``seconds`` of what is returned is for the caller to fill in.
+    picture: ``(H, W, C)`` of any depth; C is 1 or 3. memory: bytes that it may take, None for a share of what is
+    free. bits: of the result. ``seconds`` of what is returned is for the caller to fill in.
 
     Raises what ``LdsrSampler.upscale`` does.
     """
-    channels, top = picture.shape[2], 255.0 if picture.dtype == np.uint8 else 65535.0
+    channels, top = picture.shape[2], float(top_of(bits_of(picture)))
     planes = torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1) / top
     warnings: list[str] = []
     sampler = LdsrSampler(model.network, _decoder(model, device, memory, warnings))
     done = sampler.upscale(to_network(planes, 3)[0].contiguous(), settings, device, memory, progress)
     output = from_network(done.picture[None], channels).permute(1, 2, 0).numpy()
-    kind, most = (np.uint8, 255) if bits == 8 else (np.uint16, 65535)
     tiles = len(done.plan.grid(0).tiles)
     return PassResult(
-        np.ascontiguousarray((output * most + 0.5).astype(kind)),
+        np.ascontiguousarray(rounded(output, bits)),
         SAMPLED[tiles > 1],
         tiles,
         0,

@@ -116,6 +116,8 @@ def as_request(
         "clean_up": find(values.get("clean_up")),
         "verify": values.get("verify", False),
         "tta": values.get("tta", False),
+        "wrap": values.get("wrap", "none"),
+        "depth": values.get("depth", "auto"),
         "ldsr": _ldsr_of(values, more.pop("ldsr_steps", None)),
     }
     return UpscaleRequest(**{**request, **more})

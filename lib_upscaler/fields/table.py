@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..depths import DEPTHS
 from ..diffusion.grid import ORDERS
 from ..errors import RequestError
 from ..models.ldsr.settings import MODES, MOST_STEPS, SAMPLERS
 from ..planning.sizing import FITS, MAX_SCALE, MIN_SCALE
-from ..request import ALPHAS, PRECISIONS
+from ..request import ALPHAS, PRECISIONS, WRAPS
 from .field import BY_SETTINGS, ENGINES, IMG2IMG_SIZE, NO_UPSCALER, SECOND_PASSES, WAYS, At, Field, Place
 
 __all__ = ["FIELDS", "by_key", "checked", "default_of", "fields_of"]
@@ -400,6 +401,42 @@ FIELDS: tuple[Field, ...] = (
         noun="averaging",
         default=False,
         info="the mean over 8 flips and turns of the picture: a little truer, 8 times the work",
+    ),
+    Field(
+        "wrap",
+        "choice",
+        "Seamless",
+        {
+            "extras": At("TrueScale seamless"),
+            "sd": At("TrueScale seamless"),
+            "hires": At("Hires upscaler seamless"),
+            "api": At("wrap", about=f"{', '.join(WRAPS)}: where the picture goes on at its other side"),
+            "command line": At(
+                "--wrap",
+                about="where the picture goes on at its other side, as textures and panoramas do: to the left and right"
+                " (x), above and below (y), or both; so does the result (default: none)",
+            ),
+            "xyz": At("Hires seamless", choices=WRAPS),
+        },
+        noun="way of going on at the other side called",
+        default="none",
+        choices=WRAPS,
+        info="for pictures that go on at their other side: textures (xy), panoramas (x)",
+    ),
+    Field(
+        "depth",
+        "choice",
+        "Depth",
+        {
+            "api": At("depth", about="bits per channel of the result: 8, 16, 32 (floating point, tiff only), auto"),
+            "command line": At(
+                "--depth",
+                about="bits per channel of the result; 32 is floating point, in TIFF and EXR (default: auto, as many as"
+                " the picture has)",
+            ),
+        },
+        default="auto",
+        choices=DEPTHS,
     ),
     Field(
         "ldsr_mode",

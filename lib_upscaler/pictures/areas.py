@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
-__all__ = ["Box", "around", "changed", "joined"]
+from .pixels import Pixels, compose
+
+__all__ = ["Box", "around", "changed", "cropped", "difference", "joined"]
 
 _ROWS = 256  # looked at together
 
@@ -58,3 +61,19 @@ def changed(before: np.ndarray, now: np.ndarray) -> np.ndarray:
         rows = slice(top, top + _ROWS)
         (before[rows] != now[rows]).any(axis=2, out=differs[rows])
     return differs
+
+
+def difference(before: Pixels, now: Pixels) -> Box | None:
+    """The smallest box around all that differs between two pictures of one size and kind; None: nothing does."""
+    if before is now:
+        return None
+    marked = changed(before.color, now.color)
+    if before.alpha is not None and now.alpha is not None:
+        marked |= before.alpha != now.alpha
+    return around(marked)
+
+
+def cropped(pixels: Pixels, box: Box) -> Image.Image:
+    """A part of a picture of 8 bits."""
+    alpha = None if pixels.alpha is None else pixels.alpha[box.rows, box.columns]
+    return compose(pixels.color[box.rows, box.columns], alpha, pixels.mode)

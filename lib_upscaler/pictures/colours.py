@@ -6,12 +6,19 @@ any. In every other format colours without a profile count as sRGB, so a picture
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["ColorTags", "are_chromaticities", "is_srgb", "profile_to_srgb", "tags_to_srgb"]
+from ..depths import rounded, top_of
+from .pixels import Pixels
+
+__all__ = [
+    *("ColorTags", "are_chromaticities", "is_srgb", "light_of_srgb", "profile_to_srgb", "srgb_of_light"),
+    "lab_to_srgb",
+    "tags_to_srgb",
+]
 
 _Chromaticities = tuple[float, float, float, float, float, float, float, float]
 
@@ -30,6 +37,7 @@ _CODED_GAMMA = {1: None, 4: 2.2, 5: 2.8, 6: None, 8: 1.0, 13: None, 14: None, 15
 """Exponent from code to light; None: treated as the curve of sRGB, which displays show BT.709 and its kin with."""
 
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+_D50 = (0.34567, 0.35850)  # x and y of the white of CIE L*a*b* in TIFF, as in ICC profiles
 _USUAL_GAMMA = (0.4500, 0.4600)  # 1/2.2, as written along with sRGB
 
 
@@ -69,8 +77,8 @@ def is_srgb(tags: ColorTags) -> bool:
     return gamma and primaries
 
 
-def tags_to_srgb(image: Image.Image, tags: ColorTags) -> Image.Image | None:
-    """``image`` (L, LA, RGB, RGBA) as sRGB; grey is told by its gamma alone. None: for such tags there is no way here.
+def tags_to_srgb(pixels: Pixels, tags: ColorTags) -> Pixels | None:
+    """The picture as sRGB, of its depth; grey is told by its gamma alone. None: for such tags there is no way here.
 
     Colours beyond sRGB are cut off, as a browser shows them.
     """
@@ -78,21 +86,22 @@ def tags_to_srgb(image: Image.Image, tags: ColorTags) -> Image.Image | None:
     if decoded is None:
         return None
     exponent, primaries = decoded
-    codes = np.arange(256) / 255
-    light = codes**exponent if exponent is not None else _light_of_srgb(codes)
-    planes = np.asarray(image)
-    planes = planes[:, :, None] if planes.ndim == 2 else planes
-    result = planes.copy()
-    colors = 1 if image.mode.startswith("L") else 3
+    color, bits = pixels.color, pixels.bits
     matrix = _to_srgb_matrix(primaries)
-    if colors == 1 or np.allclose(matrix, np.eye(3), atol=1e-3):
-        table = _srgb_of_light(light)
-        result[..., :colors] = table[planes[..., :colors]]
-    else:
-        for top in range(0, len(planes), 64):
-            rows = slice(top, top + 64)
-            result[rows, :, :3] = _srgb_of_light(light[planes[rows, :, :3]] @ matrix.T)
-    return Image.fromarray(result[..., 0] if result.shape[2] == 1 else result)
+    grey = color.shape[2] == 1 or np.allclose(matrix, np.eye(3), atol=1e-3)
+    result = np.empty_like(color)
+    table = _light(np.arange(256) / 255, exponent)
+    for top in range(0, len(color), 64):
+        rows = color[top : top + 64]
+        light = table[rows] if bits == 8 else _light(rows.astype(np.float64) / top_of(bits), exponent)
+        light = light if grey else light @ matrix.T
+        result[top : top + 64] = rounded(srgb_of_light(np.clip(light, 0, 1)), bits)
+    return replace(pixels, color=result)
+
+
+def _light(codes: np.ndarray, exponent: float | None) -> np.ndarray:
+    """exponent: None for the curve of sRGB."""
+    return light_of_srgb(codes) if exponent is None else np.clip(codes, 0, None) ** exponent
 
 
 def profile_to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
@@ -110,6 +119,24 @@ def profile_to_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
         return None
 
 
+def lab_to_srgb(image: Image.Image) -> Image.Image:
+    """``image`` of Pillow's mode LAB (L* of 0 to 255 for 0 to 100, a* and b* with signs; white D50) as RGB in sRGB.
+
+    CIE 15:2004; white to white by Bradford. Colours beyond sRGB are cut off.
+    """
+    planes = np.asarray(image)
+    matrix = np.linalg.inv(_to_xyz(SRGB_PRIMARIES)) @ _adaptation(_D50, SRGB_PRIMARIES[:2])
+    result = np.empty_like(planes)
+    for top in range(0, len(planes), 64):
+        rows = planes[top : top + 64]
+        lightness = (rows[..., 0] * (100 / 255) + 16) / 116
+        a, b = (rows[..., channel].astype(np.int8) for channel in (1, 2))
+        roots = np.stack((lightness + a / 500, lightness, lightness - b / 200), axis=-1)
+        xyz = np.where(roots > 6 / 29, roots**3, (roots - 4 / 29) * (108 / 841)) * _xyz(*_D50)
+        result[top : top + 64] = rounded(srgb_of_light(np.clip(xyz @ matrix.T, 0, 1)), 8)
+    return Image.fromarray(result)
+
+
 def _meaning(tags: ColorTags) -> tuple[float | None, _Chromaticities] | None:
     """The exponent from code to light (None: the curve of sRGB) and the primaries."""
     if tags.code is not None:
@@ -123,15 +150,16 @@ def _meaning(tags: ColorTags) -> tuple[float | None, _Chromaticities] | None:
     return exponent, tags.chromaticities or SRGB_PRIMARIES
 
 
-def _light_of_srgb(codes: np.ndarray) -> np.ndarray:
-    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
+def light_of_srgb(codes: np.ndarray) -> np.ndarray:
+    """From sRGB's codes to light, white is 1 in both (IEC 61966-2-1); beyond 0 and 1 the curve goes on."""
+    size = np.abs(codes)
+    return np.copysign(np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4), codes)
 
 
-def _srgb_of_light(light: np.ndarray) -> np.ndarray:
-    """0 to 1, what lies beyond is cut off, to uint8, halves up."""
-    light = np.clip(light, 0, 1)
-    codes = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.floor(codes * 255 + 0.5).astype(np.uint8)
+def srgb_of_light(light: np.ndarray) -> np.ndarray:
+    """The opposite of ``light_of_srgb``."""
+    size = np.abs(light)
+    return np.copysign(np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055), light)
 
 
 def _to_srgb_matrix(primaries: _Chromaticities) -> np.ndarray:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from .tiffs import PREMULTIPLIED, UNSPECIFIED, TiffKind
 
-__all__ = ["declared_alpha", "of_tga", "of_tiff", "tga_alpha_bits"]
+__all__ = ["declared_alpha", "divided", "of_tga", "of_tiff", "tga_alpha_bits"]
 
 _TGA_FOOTER = b"TRUEVISION-XFILE.\x00"
 _NOT_TRANSPARENCY = "its {} channel is no transparency, as the file says; it was left out"
@@ -31,13 +31,14 @@ def of_tiff(image: Image.Image, kind: TiffKind, notes: list[str]) -> Image.Image
         image = Image.merge("LA", (grey.point(lambda value: 255 - value), alpha))
     others = kind.extra[1:] if declared_alpha(kind) else kind.extra
     if len(others) == 1 and others == kind.extra:
-        notes.append(_NOT_TRANSPARENCY.format("second" if image.mode in ("L", "LA") else "fourth"))
+        ordinal = {"L": "second", "LA": "second", "CMYK": "fifth"}.get(image.mode, "fourth")
+        notes.append(_NOT_TRANSPARENCY.format(ordinal))
     elif others:
         notes.append(f"{len(others)} of its channels are no transparency, as the file says; left out")
-    if not declared_alpha(kind) and image.mode not in ("L", "RGB"):  # newer Pillow leaves such channels out itself
+    if not declared_alpha(kind) and image.mode not in ("L", "RGB", "CMYK"):  # Pillow leaves such channels out
         return image.getchannel("L") if image.mode == "LA" else image.convert("RGB")
     if image.mode == "LA" and kind.extra and kind.extra[0] == PREMULTIPLIED:
-        return _divided(image)
+        return divided(image)
     if image.mode == "RGBA" and not kind.extra and image.getextrema()[3] == (0, 0):
         notes.append("its fourth channel is zero throughout and is not called transparency; it was left out")
         return image.convert("RGB")
@@ -59,7 +60,7 @@ def of_tga(image: Image.Image, file: BinaryIO, notes: list[str]) -> Image.Image:
             notes.append(_NOT_TRANSPARENCY.format("fourth"))
         return image.convert("RGB")
     if bits or kind in (3, 4):
-        return _divided(image) if kind == 4 else image
+        return divided(image) if kind == 4 else image
     if low != high:
         notes.append("its header tells of no transparency, but its fourth channel varies; it was taken for that")
         return image
@@ -79,8 +80,8 @@ def _tga_attribute(file: BinaryIO) -> int | None:
     return attribute[0] if extension and attribute else None
 
 
-def _divided(image: Image.Image) -> Image.Image:
-    """Colours that were multiplied by alpha as they are, halves up."""
+def divided(image: Image.Image) -> Image.Image:
+    """Colours that were multiplied by alpha, the last channel, as they are, halves up: of La or RGBa LA or RGBA."""
     planes = np.asarray(image).astype(np.uint32)
     alpha = planes[..., -1:]
     colors = (2 * 255 * planes[..., :-1] + alpha) // np.maximum(2 * alpha, 1)

@@ -21,7 +21,7 @@ from . import gif_parts
 from .areas import Box, around, changed, joined
 from .gif_colors import CLEAR, Palette, palette_for
 from .keeping import Keeping
-from .pixels import decompose
+from .pixels import Pixels
 
 __all__ = ["HALF", "write_gif"]
 
@@ -47,8 +47,8 @@ class _Frame:
     then: int = _STAYS
 
 
-def write_gif(frames: Iterable[tuple[Image.Image, int]], file: BinaryIO, keeping: Keeping, plays: int = 1) -> None:
-    """Write frames (L, LA, RGB, RGBA, of one size) with their times in hundredths of a second, one block each.
+def write_gif(frames: Iterable[tuple[Pixels, int]], file: BinaryIO, keeping: Keeping, plays: int = 1) -> None:
+    """Write frames (of 8 bits and one size) with their times in hundredths of a second, one block each.
 
     keeping: of the first frame, for what else stands in the file; its notes get what a GIF cannot show. plays: 0
     without end. What is the same as before keeps its pixels, so that nothing at rest flickers. Two frames are held.
@@ -56,24 +56,23 @@ def write_gif(frames: Iterable[tuple[Image.Image, int]], file: BinaryIO, keeping
     """
     writer = _Writer(file, keeping, plays)
     before: _Frame | None = None
-    image_before: Image.Image | None = None
-    for image, hundredths in frames:
-        now = _Frame(*_planes(image, keeping.notes), *_nothing(image), hundredths)
+    pixels_before: Pixels | None = None
+    for pixels, hundredths in frames:
+        now = _Frame(*_planes(pixels, keeping.notes), *_nothing(pixels), hundredths)
         if before is None:
-            now.drawn, now.box = now.seen, Box(0, 0, *image.size)
-        elif image is not image_before:
+            now.drawn, now.box = now.seen, Box(0, 0, *pixels.size)
+        elif pixels is not pixels_before:
             _compare(before, now)
         if before is not None:
             writer.add(before)
-        before, image_before = now, image
+        before, pixels_before = now, pixels
     if before is None:
         raise PictureWriteError("cannot write the result", "it has no frames")
     writer.add(before)
     writer.end()
 
 
-def _planes(image: Image.Image, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    pixels = decompose(image)
+def _planes(pixels: Pixels, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
     rgb = np.broadcast_to(pixels.color, (*pixels.color.shape[:2], 3))
     if pixels.alpha is None:
         return rgb, np.ones(rgb.shape[:2], bool)
@@ -83,8 +82,8 @@ def _planes(image: Image.Image, notes: list[str]) -> tuple[np.ndarray, np.ndarra
     return rgb, pixels.alpha >= HALF
 
 
-def _nothing(image: Image.Image) -> tuple[np.ndarray, Box]:
-    return np.zeros((image.height, image.width), bool), _LEFT_AS_IT_WAS
+def _nothing(pixels: Pixels) -> tuple[np.ndarray, Box]:
+    return np.zeros(pixels.color.shape[:2], bool), _LEFT_AS_IT_WAS
 
 
 def _compare(before: _Frame, now: _Frame) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from . import iptc, xmp
 from .exif import PREFIX, directory_number
@@ -99,7 +99,7 @@ def first_missing_row(jpeg: Jpeg, size: tuple[int, int]) -> int | None:
 
 
 def _decoded(data: bytes, size: tuple[int, int], small: bool) -> np.ndarray:
-    with Image.open(BytesIO(data), formats=["JPEG"]) as image:
+    with JpegImageFile(BytesIO(data)) as image:
         if small:
             image.draft(image.mode, (max(1, size[0] // 8), max(1, size[1] // 8)))
         return np.asarray(image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, iTXt
@@ -12,8 +12,9 @@ from PIL.PngImagePlugin import PngInfo, iTXt
 from . import gif_parts, iptc, origin, xmp
 from .colours import is_srgb, profile_to_srgb, tags_to_srgb
 from .exif import with_size, with_text, with_user_comment
-from .formats import BMP, GIF, JPEG, PNG, TIFF, WEBP, OutputFormat
+from .formats import BMP, EXR, GIF, JPEG, PNG, TIFF, WEBP, OutputFormat
 from .metadata import COMMENT, PARAMETERS, Metadata
+from .pixels import Pixels, compose, decompose
 
 __all__ = ["Keeping", "kept"]
 
@@ -30,12 +31,12 @@ _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION, _XMP_TAG, _IPTC_TAG = 296, 282, 
 class Keeping:
     """What a file of a result is made of.
 
-    image: in colours that the format can tell. options: for Pillow's writer (of a GIF: for ours). chunks: of a PNG or
+    pixels: in colours that the format can tell. options: for Pillow's writer (of a GIF: for ours). chunks: of a PNG or
     GIF, behind its header.
     aspect: of a JPEG, told where Pillow's writer cannot. trailer: behind the end of a BMP. notes: for people.
     """
 
-    image: Image.Image
+    pixels: Pixels
     options: dict[str, object] = field(default_factory=dict)
     chunks: bytes = b""
     aspect: tuple[int, int] | None = None
@@ -43,16 +44,15 @@ class Keeping:
     notes: list[str] = field(default_factory=list)
 
 
-def kept(image: Image.Image, target: OutputFormat, metadata: Metadata) -> Keeping:
-    """All that ``target`` can keep of ``metadata`` with ``image`` (L, LA, RGB, RGBA)."""
-    keeping = Keeping(image)
+def kept(pixels: Pixels, target: OutputFormat, metadata: Metadata) -> Keeping:
+    """All that ``target`` can keep of ``metadata`` with the picture."""
+    keeping = Keeping(pixels)
     lost: list[str] = []
-    text = _texts_of_this_size(metadata, image.size, keeping.notes)
+    text = _texts_of_this_size(metadata, pixels.size, keeping.notes)
     _keep_colors(keeping, target, metadata)
     _keep_density(keeping, target, metadata, lost)
-    {PNG: _for_png, JPEG: _for_jpeg, WEBP: _for_webp, TIFF: _for_tiff, GIF: _for_gif, BMP: _for_bmp}[target](
-        keeping, metadata, text, lost
-    )
+    by_format = {PNG: _for_png, JPEG: _for_jpeg, WEBP: _for_webp, TIFF: _for_tiff, GIF: _for_gif, BMP: _for_bmp}
+    {**by_format, EXR: _for_exr}[target](keeping, metadata, text, lost)
     if lost:
         keeping.notes.append(f"{target.name} cannot keep {', '.join(lost)}; left out")
     return keeping
@@ -73,7 +73,7 @@ def _texts_of_this_size(metadata: Metadata, size: tuple[int, int], notes: list[s
 
 def _keep_colors(keeping: Keeping, target: OutputFormat, metadata: Metadata) -> None:
     """A profile or a PNG's tags where the format has a place for them; else the pixels become sRGB."""
-    profile = _fitting_profile(metadata.icc_profile, keeping.image.mode, target, keeping.notes)
+    profile = _fitting_profile(metadata.icc_profile, keeping.pixels.mode, target, keeping.notes)
     tags = metadata.colors
     if target is PNG:
         if tags is not None:
@@ -83,9 +83,9 @@ def _keep_colors(keeping: Keeping, target: OutputFormat, metadata: Metadata) -> 
         return
     overruled = tags is not None and tags.code is not None and not is_srgb(tags)  # a profile beside cICP is second
     if tags is not None and not is_srgb(tags) and (profile is None or overruled):
-        converted = tags_to_srgb(keeping.image, tags)
+        converted = tags_to_srgb(keeping.pixels, tags)
         if converted is not None:
-            keeping.image = converted
+            keeping.pixels = converted
             keeping.notes.append(f"{target.name} cannot tell its colours ({tags.names()}); they were converted to sRGB")
             profile = None
         else:
@@ -93,25 +93,18 @@ def _keep_colors(keeping: Keeping, target: OutputFormat, metadata: Metadata) -> 
                 f"{target.name} cannot tell its colours ({tags.names()}), and they cannot be converted here:"
                 " they will look different; choose PNG"
             )
-    if target not in (BMP, GIF):
+    if target not in (BMP, GIF, EXR):
         keeping.options["icc_profile"] = profile or b""
     elif profile is not None:
-        converted = profile_to_srgb(keeping.image, profile)
-        if converted is not None:
-            keeping.image = _with_alpha_of(keeping.image, converted)
+        pixels = keeping.pixels
+        image = profile_to_srgb(compose(pixels.color, None, "L" if pixels.color.shape[2] == 1 else "RGB"), profile)
+        if image is not None and pixels.bits == 8:
+            keeping.pixels = replace(pixels, color=decompose(image.convert(pixels.mode.rstrip("A"))).color)
             keeping.notes.append(f"{target.name} cannot keep its colour profile; its colours were converted to sRGB")
         else:
             keeping.notes.append(
                 f"{target.name} cannot keep its colour profile; left out, its colours may look different"
             )
-
-
-def _with_alpha_of(image: Image.Image, converted: Image.Image) -> Image.Image:
-    """RGB in the mode of ``image``."""
-    plain = converted.convert(image.mode.rstrip("A"))
-    if image.mode.endswith("A"):
-        plain.putalpha(image.getchannel("A"))
-    return plain
 
 
 def _fitting_profile(profile: bytes | None, mode: str, target: OutputFormat, notes: list[str]) -> bytes | None:
@@ -125,7 +118,7 @@ def _fitting_profile(profile: bytes | None, mode: str, target: OutputFormat, not
 
 def _keep_density(keeping: Keeping, target: OutputFormat, metadata: Metadata, lost: list[str]) -> None:
     if metadata.dpi:
-        if target in (WEBP, GIF):
+        if target in (WEBP, GIF, EXR):
             lost.append(f"its density of {metadata.dpi[0]:.4g} x {metadata.dpi[1]:.4g} dpi")
         else:
             keeping.options["dpi"] = metadata.dpi
@@ -238,6 +231,12 @@ def _for_bmp(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: l
         keeping.trailer = origin.mark(metadata.origin)
 
 
+def _for_exr(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: list[str]) -> None:
+    lost += ["EXIF"] if metadata.exif else []
+    lost += ["IPTC"] if metadata.iptc else []
+    _lose_texts(text, (), lost)
+
+
 def _lose_texts(text: dict[str, str], places: tuple[str, ...], lost: list[str]) -> None:
     names = sorted("XMP" if key == xmp.PNG_KEY else repr(key[:40]) for key in text if key not in places)
     if names:
@@ -252,7 +251,7 @@ def _exif(metadata: Metadata, keeping: Keeping, parameters: str | None = None, l
     exif = metadata.exif
     try:
         if exif is not None:
-            exif = with_size(exif, *keeping.image.size)
+            exif = with_size(exif, *keeping.pixels.size)
         with_comment = with_user_comment(exif, parameters) if parameters is not None else exif
     except ValueError:
         keeping.notes.append("its EXIF data is damaged and was left out")

@@ -15,14 +15,14 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import PictureReadError, UnsupportedPictureError
-from . import gifs, jpegs, pngs, tiffs, webps
+from . import gifs, jpegs, plugins, pngs, tiffs, webps
+from .containers import CONVERT, Contained, open_container
 from .formats import READ_FORMATS
 from .metadata import Found
 
-__all__ = ["CONVERT", "Opened", "collected_warnings", "open_picture", "opened_file"]
+__all__ = ["CONVERT", "Opened", "collected_warnings", "open_picture", "opened_file", "opened_image"]
 
 _AGAIN = "download or export it again"
-CONVERT = "convert it to 8-bit grey, RGB or RGBA in a picture editor first"
 _SIGNATURES = {pngs.SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"BM": "BMP"}
 
 # Python's warning filters are shared by all threads; one reader at a time changes them.
@@ -31,16 +31,25 @@ _warning_filters = threading.Lock()
 
 @dataclass
 class Opened:
-    """image: opened, not loaded. file: where its pixels come from. What follows is there for its own format alone:
-    jpeg: to see whether all rows are there. tiff: the kind of its samples. box: of the first frame on a GIF's canvas.
+    """image: opened, not loaded. file: where its pixels come from. length: bytes of the whole file.
+
+    What follows is there for its own format alone: jpeg: to see whether all rows are there. tiff: the kind of its
+    samples. box: of the first frame on a GIF's canvas. contained: of a HEIC, AVIF, JPEG XL or JPEG 2000.
     """
 
     image: Image.Image
     found: Found
     file: BinaryIO
+    length: int = 0
     jpeg: jpegs.Jpeg | None = None
     tiff: tiffs.TiffKind | None = None
     box: tuple[int, int, int, int] | None = None
+    contained: Contained | None = None
+
+    @property
+    def mode(self) -> str:
+        """Pillow's mode of its samples."""
+        return self.image.mode if self.contained is None else self.contained.mode
 
 
 @contextlib.contextmanager
@@ -64,7 +73,7 @@ def opened_file(path: Path, what: str) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def collected_warnings(notes: list[str]) -> Iterator[None]:
-    """Pillow's warnings become ``notes``, except that about large pictures: MAX_PIXELS is the rule for those."""
+    """Pillow's warnings become ``notes``, except that about large pictures: what fits into memory is looked at."""
     with _warning_filters, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -83,8 +92,11 @@ def open_picture(file: BinaryIO, what: str, whole: bool) -> Opened:
     head = file.read(1024)
     if not head:
         raise PictureReadError(what, "the file is empty", _AGAIN)
+    length = file.seek(0, 2)
     try:
-        return _by_format(file, head, what, whole)
+        opened = _by_format(file, head, what, whole)
+        opened.length = length
+        return opened
     except UnidentifiedImageError as error:
         for signature, name in _SIGNATURES.items():
             if head.startswith(signature):
@@ -96,31 +108,45 @@ def _by_format(file: BinaryIO, head: bytes, what: str, whole: bool) -> Opened:
     file.seek(0)
     if head.startswith(pngs.SIGNATURE):
         pixels, found = pngs.take_apart(file, what, whole)
-        return Opened(_image(pixels, "PNG"), found, pixels)
+        return Opened(opened_image(pixels, "PNG"), found, pixels)
     if head.startswith(b"\xff\xd8\xff"):
         jpeg, found = jpegs.take_apart(file.read())
         if why := jpeg.why_not():
             raise UnsupportedPictureError(what, why, CONVERT)
         pixels = jpeg.file()
-        image = _image(pixels, "JPEG")
+        image = opened_image(pixels, "JPEG")
         _add_jfif_density(found, image)
         return Opened(image, found, pixels, jpeg=jpeg)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         pixels, found = webps.take_apart(file.read())
-        return Opened(_image(pixels, "WEBP"), found, pixels)
+        return Opened(opened_image(pixels, "WEBP"), found, pixels)
     if head[:4] in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"):
         return _tiff(file, what)
     if head.startswith((b"GIF87a", b"GIF89a")):
         gif = gifs.look_into(file.read())
         file.seek(0)
-        return Opened(_image(file, "GIF"), gif.found, file, box=gif.box)
-    image = _image(file, *(name for name in READ_FORMATS if name not in ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF")))
+        return Opened(opened_image(file, "GIF"), gif.found, file, box=gif.box)
+    if (contained_kind := plugins.kind_of(head)) is not None:
+        contained = open_container(contained_kind, file, what)
+        return Opened(contained.image, contained.found, file, contained=contained)
+    image = opened_image(
+        file, *(name for name in READ_FORMATS if name not in ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF"))
+    )
     return Opened(image, _found_in_plain(image, file, head), file)
 
 
-def _image(file: BinaryIO, *formats: str) -> Image.Image:
+def opened_image(file: BinaryIO, *formats: str) -> Image.Image:
+    """Opened by Pillow, not loaded, however large it is: what fits into memory is looked at elsewhere."""
     Image.init()
-    return Image.open(file, formats=[name for name in formats if name in Image.OPEN])
+    known = [name for name in formats if name in Image.OPEN]
+    try:
+        return Image.open(file, formats=known)
+    except Image.DecompressionBombError:
+        for name in known:
+            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+                file.seek(0)
+                return Image.OPEN[name][0](file, "")
+        raise
 
 
 def _tiff(file: BinaryIO, what: str) -> Opened:
@@ -130,24 +156,33 @@ def _tiff(file: BinaryIO, what: str) -> Opened:
     if kind and (missing := kind.missing()):
         raise PictureReadError(what, f"{missing} of the pieces that its pixels lie in are not in the file", _AGAIN)
     file.seek(0)
-    is_big = b"+" in file.read(4)
-    file.seek(0)
     try:
-        image = _image(file, "TIFF")
+        image = opened_image(file, "TIFF")
     except UnidentifiedImageError:
-        if is_big:
-            why = "it is a BigTIFF of a kind that is not read here, or damaged"
-            raise UnsupportedPictureError(what, why, CONVERT) from None
         copy = tiffs.as_pillow_knows(file, kind) if kind else None
+        deep = tiffs.in_eight_bits(file, kind) if kind and copy is None and max(kind.bits) > 8 else None
         if kind is None or (copy is None and kind.is_plain):
             why = "the file is damaged or incomplete: what describes its pixels is broken or missing"
             raise PictureReadError(what, why, _AGAIN) from None
-        if copy is None:
+        if copy is None and deep is None:
             raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", CONVERT) from None
-        file, image = copy, _image(copy, "TIFF")
+        if copy is not None:
+            file, image = copy, opened_image(copy, "TIFF")
+        elif deep is not None:
+            image = _described(deep, kind, what)
+    if kind and kind.photometric == tiffs.YCBCR:
+        tiffs.by_libtiff(image)
     found = tiffs.found_in_tiff(image)
     found.frames = kind.pictures if kind else 1
     return Opened(image, found, file, tiff=kind)
+
+
+def _described(copy: BinaryIO, kind: tiffs.TiffKind, what: str) -> Image.Image:
+    """Of a kind that Pillow does not know, what stands beside the pixels. Raises UnsupportedPictureError."""
+    try:
+        return opened_image(copy, "TIFF")
+    except UnidentifiedImageError:
+        raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", CONVERT) from None
 
 
 def _add_jfif_density(found: Found, image: Image.Image) -> None:
@@ -203,19 +238,11 @@ def _why_no_picture(head: bytes) -> str:
 def _other_kind(head: bytes) -> str:
     """Sound pictures that are none of ours, whatever their names say."""
     if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        return {b"avif": "an AVIF", b"avis": "an AVIF"}.get(
-            brand, "a HEIC" if brand[:2] in (b"he", b"mi") else "a film"
-        )
+        return "a camera's raw data" if head[8:12] == b"crx " else "a film"
     starts = {
-        b"\xff\x0a": "a JPEG XL",
-        b"\x00\x00\x00\x0cJXL ": "a JPEG XL",
-        b"\x00\x00\x00\x0cjP  ": "a JPEG 2000",
-        b"\xff\x4f\xff\x51": "a JPEG 2000",
         b"8BPS": "a Photoshop document",
         b"%PDF": "a PDF",
         b"DDS ": "a DirectDraw surface",
-        b"v/1\x01": "an OpenEXR picture",
         b"qoif": "a QOI",
         b"\x00\x00\x01\x00": "a Windows icon",
     }

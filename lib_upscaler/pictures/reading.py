@@ -1,7 +1,7 @@
 """Picture files read with everything worth keeping, part by part: what is damaged costs itself alone, and is told.
 
-No pixel is changed, except that the orientation is applied, once, and that a channel which is no transparency is left
-out.
+No pixel is changed, except that the orientation is applied, once, that a channel which is no transparency is left out,
+and that colours which are neither grey nor RGB become RGB.
 """
 
 from __future__ import annotations
@@ -14,24 +14,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 
+from ..depths import Bits
 from ..errors import PictureReadError, UnsupportedPictureError
 from ..geometry import Size
-from . import fourth
+from . import deep_tiffs, exrs, fourth
+from .alpha import NEARLY_OPAQUE
 from .colours import is_srgb, tags_to_srgb
+from .deep import bits_told, deep_modes, is_deep, read_deep
 from .formats import READ_FORMATS
 from .frames.tiff_pages import view_from
 from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
 from .opening import CONVERT, Opened, collected_warnings, open_picture, opened_file
-from .pixels import NEARLY_OPAQUE, check_mode, compose, decompose
+from .pixels import Pixels, compose, decompose, turned
+from .spaces import check_space, plain_space
 from .stealth import hidden_text
 from .tiffs import cut_strips
 
 __all__ = [
-    "MAX_PIXELS",
     "READ_FORMATS",
     "PictureHeader",
     "SourcePicture",
@@ -42,9 +46,6 @@ __all__ = [
     "read_picture",
     "upright",
 ]
-
-MAX_PIXELS = 178_956_970
-"""Larger pictures are not opened: Pillow's own limit, kept here also where a host has turned Pillow's off."""
 
 _OTHER_KIND = re.compile("unsupported|not supported|cannot handle", re.IGNORECASE)
 """What Pillow says of sound files that it cannot read."""
@@ -62,12 +63,13 @@ _TRANSPOSE = {
 
 @dataclass(frozen=True)
 class SourcePicture:
-    """A picture as read: upright, of a mode that ``pixels.decompose`` takes.
+    """A picture as read: upright.
 
+    image: of 8 bits, of a mode that ``pixels.decompose`` takes; or its planes where it has more.
     format: Pillow's name of the file's format. warnings: sentences without a full stop, for the user.
     """
 
-    image: Image.Image
+    image: Image.Image | Pixels
     metadata: Metadata
     format: str
     warnings: tuple[str, ...] = ()
@@ -75,11 +77,15 @@ class SourcePicture:
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """size: upright. channels: of the colours, 1 (grey) or 3. alpha: whether there may be transparency."""
+    """size: upright. channels: of the colours, 1 (grey) or 3. alpha: whether there may be transparency.
+
+    bits: of each channel, 8, 16 or 32 (floating point).
+    """
 
     size: Size
     channels: int
     alpha: bool
+    bits: Bits = 8
 
 
 def read_picture(path: str | os.PathLike[str], page: int | None = None) -> SourcePicture:
@@ -87,11 +93,16 @@ def read_picture(path: str | os.PathLike[str], page: int | None = None) -> Sourc
 
     page: of a TIFF, where the directory of the one to read lies (``frames.tiff_pages``).
     Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
-    empty, truncated, no picture, more than MAX_PIXELS) and UnsupportedPictureError (16 bits per channel, CMYK ...).
+    empty, truncated, no picture, larger than memory) and UnsupportedPictureError (a kind that is not read here, no
+    reader ...).
     """
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
+    if exrs.is_exr(path):
+        with opened_file(path, what):
+            pixels, metadata = exrs.read(path, what, notes)
+        return SourcePicture(pixels, metadata, "EXR", tuple(notes))
     with _opening(path, what, notes, whole=True, page=page) as opened:
         if opened.found.frames > 1 and page is None:
             notes.append(f"{path.name} has {opened.found.frames} frames; only the first is upscaled")
@@ -122,7 +133,7 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
 
     turn: whether the orientation in its EXIF is still to be applied. Raises UnsupportedPictureError, as for files.
     """
-    check_mode(image.mode)
+    check_space(image.mode)
     _check_depth(image)
     notes: list[str] = []
     raw_mode = _raw_modes(image)[0]
@@ -134,6 +145,7 @@ def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
         metadata = replace(metadata, size=image.size)
     elif orientation in _TRANSPOSE:
         plain = _turned(plain, orientation)
+    plain, metadata = _in_plain_space(plain, metadata, notes)
     plain, metadata = _without_hidden_text(plain, metadata, notes)
     return SourcePicture(plain, metadata, image.format or "", tuple(dict.fromkeys(notes)))
 
@@ -146,14 +158,14 @@ def as_srgb(picture: SourcePicture) -> SourcePicture:
     tags, metadata = picture.metadata.colors, picture.metadata
     if tags is None or is_srgb(tags) or (metadata.icc_profile is not None and tags.code is None):
         return picture
-    pixels = decompose(picture.image)
-    converted = tags_to_srgb(compose(pixels.color, pixels.alpha, pixels.mode), tags)
+    converted = tags_to_srgb(decompose(picture.image), tags)
     if converted is None:
         note = f"its colours ({tags.names()}) cannot be converted to sRGB here; they will look different"
         return replace(picture, warnings=(*picture.warnings, note))
     note = f"its colours ({tags.names()}) were converted to sRGB"
     metadata = replace(metadata, colors=None, icc_profile=None)
-    return replace(picture, image=converted, metadata=metadata, warnings=(*picture.warnings, note))
+    image = compose(converted.color, converted.alpha, converted.mode) if converted.bits == 8 else converted
+    return replace(picture, image=image, metadata=metadata, warnings=(*picture.warnings, note))
 
 
 def read_header(path: str | os.PathLike[str], page: int | None = None) -> PictureHeader:
@@ -164,11 +176,16 @@ def read_header(path: str | os.PathLike[str], page: int | None = None) -> Pictur
     path = Path(path)
     what = f"cannot read {path.name!r}"
     notes: list[str] = []
+    if exrs.is_exr(path):
+        with opened_file(path, what):
+            size, channels, alpha = exrs.header(path, what)
+        return PictureHeader(size, channels, alpha, 32)
     with _opening(path, what, notes, whole=False, page=page) as opened:
-        image = opened.image
-        alpha = (image.mode.endswith("A") and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
+        image, mode = opened.image, opened.mode
+        alpha = (mode.endswith(("A", "a")) and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
         outside = opened.box is not None and not _covers(opened.box, image.size)
-        return PictureHeader(_upright_size(opened, notes), 1 if image.mode in ("1", "L", "LA") else 3, alpha or outside)
+        grey = mode in ("1", "L", "LA", "La") or mode.startswith(("I", "F")) or "LA;16B" in deep_modes(image)
+        return PictureHeader(_upright_size(opened, notes), 1 if grey else 3, alpha or outside, bits_told(opened))
 
 
 def _upright_size(opened: Opened, notes: list[str]) -> Size:
@@ -192,12 +209,12 @@ def _opening(path: Path, what: str, notes: list[str], whole: bool, page: int | N
         with opened_file(path, what) as file, collected_warnings(notes):
             opened = open_picture(file if page is None else view_from(file, page), what, whole)
             with opened.image:
-                _check(opened.image, what)
+                _check(opened, what)
                 yield opened
     except (PictureReadError, UnsupportedPictureError):
         raise
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise PictureReadError(what, "it is too large to open", "make it smaller first") from error
+    except MemoryError as error:
+        raise PictureReadError(what, "there is not enough memory for it", "close other programs") from error
     except Exception as error:
         # Pillow's decoders raise almost anything on damaged data; whatever it is, the file cannot be read.
         if _OTHER_KIND.search(str(error)):
@@ -208,24 +225,42 @@ def _opening(path: Path, what: str, notes: list[str], whole: bool, page: int | N
         ) from error
 
 
-def _check(image: Image.Image, what: str) -> None:
+def _check(opened: Opened, what: str) -> None:
     """Refuse, before its pixels are read, what is too large or would come out wrong."""
-    if image.width * image.height > MAX_PIXELS:
+    image = opened.image
+    deep = is_deep(opened)
+    pixel_bytes = image.width * image.height * _CHANNELS.get(image.mode, 4) * bits_told(opened) // 8
+    if image.width * image.height > _LARGE and pixel_bytes > _MOST_PACKED * opened.length:
         raise PictureReadError(
-            what, f"{image.width}x{image.height} px are more than can be opened safely", "make it smaller first"
+            what,
+            f"the file is damaged, or made to fill up memory: its {image.width}x{image.height} px do not fit into"
+            f" {opened.length:,} bytes",
+            "download or export it again",
         )
-    if not (image.mode == "RGBX" and image.format == "TIFF"):
-        check_mode(image.mode)
-    _check_depth(image)
+    need = 3 * pixel_bytes  # Pillow's, a copy or the planes, and one more while they are put together
+    free = psutil.virtual_memory().available
+    if need > free:
+        raise PictureReadError(
+            what,
+            f"its {image.width}x{image.height} px take {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free",
+            "close other programs, or make it smaller first",
+        )
+    if not deep:
+        check_space(image.mode)
+    elif opened.tiff is not None:
+        deep_tiffs.check_kind(opened.tiff, what)
+
+
+_LARGE = 178_956_970
+"""px. Pillow's own limit; what is larger must look as if it were whole, and fit into memory."""
+_MOST_PACKED = 1100
+"""Bytes of pixels in one of a file. Deflate comes to 1032."""
+_CHANNELS = {"1": 1, "L": 1, "LA": 2, "P": 1, "RGB": 3}
 
 
 def _check_depth(image: Image.Image) -> None:
-    """Refuse 16 bits per channel, which Pillow reduces to 8 without a word (``BGR;16`` is 5-6-5 bits, and fine)."""
-    deep = any(re.search(r";(16[BLN]|32)", mode) for mode in _raw_modes(image))
-    if image.format == "PPM":
-        tiles = getattr(image, "tile", [])
-        deep = deep or any(isinstance(t[3], tuple) and isinstance(t[3][-1], int) and t[3][-1] > 255 for t in tiles)
-    if deep:
+    """Refuse 16 bits per channel of a picture that somebody else has opened: Pillow has reduced them to 8."""
+    if deep_modes(image):
         raise UnsupportedPictureError(
             "cannot upscale this picture", "it has 16 bits per channel", "convert it to 8 bits per channel first"
         )
@@ -240,9 +275,11 @@ def _raw_modes(image: Image.Image) -> list[str]:
 # -- pixels ------------------------------------------------------------------------------------------------------------
 
 
-def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image:
+def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image | Pixels:
     """Loaded, with its channels taken for what they are, as it lies in the file. Raises PictureReadError."""
     image = opened.image
+    if is_deep(opened):
+        return read_deep(opened, what, notes)
     raw_mode = _raw_modes(image)[0]
     if opened.jpeg is not None:
         row = first_missing_row(opened.jpeg, image.size)
@@ -254,9 +291,14 @@ def _pixels(opened: Opened, what: str, notes: list[str]) -> Image.Image:
     if opened.tiff is not None and (strips := cut_strips(opened.file, opened.tiff)):
         notes.append(f"rows of its pixels may be missing: {strips} of its strips end early")
         opened.file.seek(0)
+    told = image.size
     image.load()
     plain = image.copy()
     plain.info = _transparency(image, raw_mode)
+    if opened.contained is not None:
+        if image.size != told:
+            notes.append(f"it says that it has {told[0]}x{told[1]} px, and has {image.width}x{image.height}")
+        return opened.contained.taken_right(plain)
     if opened.tiff is not None:
         return fourth.of_tiff(plain, opened.tiff, notes)
     if image.format == "TGA" and image.mode == "RGBA":
@@ -292,11 +334,22 @@ def _transparency(image: Image.Image, raw_mode: str) -> dict[str, object]:
 # -- what stands beside them -------------------------------------------------------------------------------------------
 
 
-def _settled(image: Image.Image, opened: Opened, notes: list[str]) -> tuple[Image.Image, Metadata]:
+def _settled(image: Image.Image | Pixels, opened: Opened, notes: list[str]) -> tuple[Image.Image | Pixels, Metadata]:
     """Upright, and the metadata."""
+    if isinstance(image, Pixels):
+        if opened.tiff is not None:
+            image = turned(image, opened.tiff.orientation)
+        metadata, orientation = settled(opened.found, image.size, notes)
+        return turned(image, orientation), metadata
     metadata, orientation = settled(opened.found, image.size, notes)
     upright = _turned(image, orientation) if orientation in _TRANSPOSE else image
+    upright, metadata = _in_plain_space(upright, metadata, notes)
     return _without_hidden_text(upright, metadata, notes)
+
+
+def _in_plain_space(image: Image.Image, metadata: Metadata, notes: list[str]) -> tuple[Image.Image, Metadata]:
+    plain, profile = plain_space(image, metadata.icc_profile, notes)
+    return plain, replace(metadata, icc_profile=profile)
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:

@@ -1,8 +1,8 @@
 """What a TIFF says of its samples and beside them: kinds that Pillow does not know are read all the same, or named.
 
 Pillow looks a TIFF's kind up in a list, which lacks many a sound one, and then says that it is no picture. Here the
-first directory is read (TIFF 6.0; not BigTIFF), and where only the word for the extra channels is unknown to Pillow, it
-gets a copy that says what it knows.
+first directory is read (TIFF 6.0, and BigTIFF as libtiff has it), and where only the word for the extra channels is
+unknown to Pillow, it gets a copy that says what it knows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,23 @@ from PIL.TiffImagePlugin import COMPRESSION_INFO
 from . import iptc
 from .metadata import Found
 
-__all__ = ["TiffKind", "as_pillow_knows", "cut_strips", "found_in_tiff", "kind_of"]
+__all__ = [
+    "APART",
+    "PLANES",
+    "TiffKind",
+    "as_it_lies",
+    "as_pillow_knows",
+    "by_libtiff",
+    "cut_strips",
+    "found_in_tiff",
+    "in_eight_bits",
+    "kind_of",
+]
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 259, 262, 277, 338, 339
 _X_RESOLUTION, _Y_RESOLUTION, _UNIT, _ORIENTATION = 282, 283, 296, 274
 _XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
-_SIZES, _LETTERS = {1: 1, 3: 2, 4: 4}, {1: "B", 3: "H", 4: "I"}
+_SIZES, _LETTERS = {1: 1, 3: 2, 4: 4, 16: 8}, {1: "B", 3: "H", 4: "I", 16: "Q"}
 _NAMES = {0: "grey", 1: "grey", 2: "RGB", 3: "a palette", 5: "CMYK", 6: "YCbCr", 8: "CIE L*a*b*", 32803: "raw data"}
 _COLORS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3}
 _OTHERS = {
@@ -34,15 +45,18 @@ _OTHERS = {
 """What no result can keep, by tags."""
 
 _MOST_DIRECTORIES = 10_000
+_MOST_TAGS = 65_535  # of a directory
+_FARTHEST = 1 << 62  # bytes into a file
 _LONGEST = 1 << 20  # bytes of a row of numbers, such as where 262,144 strips lie
 _WIDTH, _HEIGHT, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
-_PLANES, _APART = 284, 2  # each channel has strips of its own
+PLANES, APART = 284, 2  # each channel has strips of its own
 _STRIPS, _TILES = 273, 324  # where they lie; the tags of their bytes are 279 and 325
 _HEADER = 8  # bytes at the beginning of a file, where no pixels lie
 _JPEG = 7
 _PADDING = 16  # bytes that may follow the end of a strip
 
 UNSPECIFIED, PREMULTIPLIED, ALPHA = 0, 1, 2
+YCBCR = 6
 
 
 @dataclass(frozen=True)
@@ -86,13 +100,18 @@ class TiffKind:
         if places not in self.numbers or not all((*size, *sides)):
             return 0  # Pillow tells what is wrong
         columns, rows = (-(-whole // part) for whole, part in zip(size, sides))
-        expected = columns * rows * (self.samples if self._number(_PLANES) == _APART else 1)
+        expected = columns * rows * (self.samples if self._number(PLANES) == APART else 1)
         told = self.numbers[places][:expected]
         return expected - len(told) + sum(place < _HEADER for place in told)
 
     def _number(self, tag: int) -> int:
         """The first number under a tag; 0 where there is none."""
         return (self.numbers.get(tag) or (0,))[0]
+
+    @property
+    def orientation(self) -> int:
+        """1 to 8."""
+        return self._number(_ORIENTATION) or 1
 
     def in_words(self) -> str:
         """Such as "RGB in floating point of 32 bits"."""
@@ -106,12 +125,13 @@ class TiffKind:
 def kind_of(file: BinaryIO) -> TiffKind | None:
     """The kind of the first picture; None where the directory cannot be read here."""
     file.seek(0)
-    head = file.read(8)
-    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(head[:4])
-    if order is None or len(head) < 8:
+    head = file.read(16)
+    order = {b"II*\x00": "<", b"MM\x00*": ">", b"II+\x00": "<", b"MM\x00+": ">"}.get(head[:4])
+    if order is None or len(head) < 16:
         return None
-    (start,) = struct.unpack(order + "I", head[4:])
-    numbers, places, following = _directory(file, order, start)
+    big = b"+" in head[:4]
+    (start,) = struct.unpack(order + ("Q" if big else "I"), head[8:] if big else head[4:8])
+    numbers, places, following = _directory(file, order, start, big)
     bits = numbers.get(_BITS) or (1,)
     samples = (numbers.get(_SAMPLES) or (1,))[0]
     if not places or not 1 <= samples <= 64:
@@ -125,7 +145,7 @@ def kind_of(file: BinaryIO) -> TiffKind | None:
         order,
         places,
         numbers,
-        _count(file, order, start, following),
+        _count(file, order, start, following, big),
     )
 
 
@@ -146,6 +166,43 @@ def as_pillow_knows(file: BinaryIO, kind: TiffKind) -> BinaryIO | None:
     if grey:
         struct.pack_into(kind.order + "H", data, kind.places[_PHOTOMETRIC], 1)
     return BytesIO(bytes(data))
+
+
+def as_it_lies(file: BinaryIO, kind: TiffKind) -> BinaryIO:
+    """A copy that tells of no orientation, so that Pillow does not turn it."""
+    file.seek(0)
+    data = bytearray(file.read())
+    if _ORIENTATION in kind.places and len(kind.numbers[_ORIENTATION]) == 1:
+        struct.pack_into(kind.order + "H", data, kind.places[_ORIENTATION], 1)
+    return BytesIO(bytes(data))
+
+
+def in_eight_bits(file: BinaryIO, kind: TiffKind) -> BinaryIO | None:
+    """A copy that calls its samples whole numbers of 8 bits: its pixels are nonsense then, but Pillow reads all that
+    stands beside them. None where that would not help.
+    """
+    if kind.photometric not in (0, 1, 2) or _BITS not in kind.places:
+        return None
+    file.seek(0)
+    data = bytearray(file.read())
+    for tag, number in ((_BITS, 8), (_FORMAT, 1)):
+        if tag in kind.places:
+            count = len(kind.numbers[tag])
+            struct.pack_into(f"{kind.order}{count}H", data, kind.places[tag], *[number] * count)
+    return BytesIO(bytes(data))
+
+
+def by_libtiff(image: Image.Image) -> None:
+    """Have an opened YCbCr picture unpacked by libtiff also where it is not compressed.
+
+    Pillow would take its samples for RGB with a fourth one; libtiff knows their range and their lower resolution.
+    """
+    tiles = image.tile  # type: ignore[attr-defined]
+    if tiles and tiles[0][0] == "raw" and hasattr(Image.core, "libtiff_decoder"):
+        arguments = ("RGBX", "raw", False, image.tag_v2.offset)  # type: ignore[attr-defined]
+        tile = ("libtiff", (0, 0, *image.size), 0, arguments)
+        image.tile = [tile if type(tiles[0]) is tuple else type(tiles[0])(*tile)]  # type: ignore[attr-defined]
+        image.use_load_libtiff = True  # type: ignore[attr-defined]
 
 
 def cut_strips(file: BinaryIO, kind: TiffKind) -> int:
@@ -216,37 +273,47 @@ def _exif(image: Image.Image, found: Found) -> bytes | None:
     return exif.tobytes() if len(exif) else None
 
 
-def _directory(file: BinaryIO, order: str, start: int) -> tuple[dict[int, tuple[int, ...]], dict[int, int], int]:
+def _directory(
+    file: BinaryIO, order: str, start: int, big: bool
+) -> tuple[dict[int, tuple[int, ...]], dict[int, int], int]:
     """The whole numbers in a directory by their tags, where they lie, and where the next directory does (0: none)."""
+    head, row_bytes, room, form = (8, 20, 8, "HHQQ") if big else (2, 12, 4, "HHII")
     file.seek(start)
-    count = int.from_bytes(file.read(2), "little" if order == "<" else "big")
-    table = file.read(12 * count + 4)
+    count = int.from_bytes(file.read(head), "little" if order == "<" else "big")
+    if count > _MOST_TAGS:
+        return {}, {}, 0
+    table = file.read(row_bytes * count + room)
     numbers: dict[int, tuple[int, ...]] = {}
     places: dict[int, int] = {}
-    for row in range(min(count, len(table) // 12)):
-        tag, kind, length, value = struct.unpack_from(order + "HHII", table, 12 * row)
+    for row in range(min(count, len(table) // row_bytes)):
+        tag, kind, length, value = struct.unpack_from(order + form, table, row_bytes * row)
         size = _SIZES.get(kind, 0) * length
-        if not 0 < size <= _LONGEST:
+        if not 0 < size <= _LONGEST or value >= _FARTHEST:
             continue
-        places[tag] = start + 10 + 12 * row if size <= 4 else value
+        places[tag] = start + head + row_bytes * (row + 1) - room if size <= room else value
         file.seek(places[tag])
         data = file.read(size)
         if len(data) == size:
             numbers[tag] = struct.unpack(f"{order}{length}{_LETTERS[kind]}", data)
-    following = struct.unpack(order + "I", table[-4:])[0] if len(table) == 12 * count + 4 else 0
-    return numbers, places, following
+    whole = len(table) == row_bytes * count + room
+    following = struct.unpack(order + form[-1], table[-room:])[0] if whole else 0
+    return numbers, places, following if following < _FARTHEST else 0
 
 
-def _count(file: BinaryIO, order: str, first: int, following: int) -> int:
+def _count(file: BinaryIO, order: str, first: int, following: int, big: bool) -> int:
     """The number of pictures; directories that come round to an earlier one end it."""
+    head, row_bytes, room, form = (8, 20, 8, "Q") if big else (2, 12, 4, "I")
     seen = {first}
     while following and following not in seen and len(seen) < _MOST_DIRECTORIES:
         file.seek(following)
-        rows = int.from_bytes(file.read(2), "little" if order == "<" else "big")
-        file.seek(following + 2 + 12 * rows)
-        pointer = file.read(4)
-        if not rows or len(pointer) < 4:
+        rows = int.from_bytes(file.read(head), "little" if order == "<" else "big")
+        if not 0 < rows <= _MOST_TAGS:
+            break
+        file.seek(following + head + row_bytes * rows)
+        pointer = file.read(room)
+        if len(pointer) < room:
             break
         seen.add(following)
-        (following,) = struct.unpack(order + "I", pointer)
+        (following,) = struct.unpack(order + form, pointer)
+        following = following if following < _FARTHEST else 0
     return len(seen)

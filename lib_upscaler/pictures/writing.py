@@ -8,15 +8,21 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 from PIL import Image
 
+from .. import scratch
 from ..errors import PictureWriteError, RequestError
 from ..geometry import Size
-from .formats import GIF, JPEG, PNG, TIFF, WEBP, OutputFormat, check_format, output_format
+from . import exrs
+from .formats import EXR, GIF, JPEG, PNG, TIFF, WEBP, OutputFormat, check_format, output_format
 from .gif_writing import write_gif
 from .keeping import Keeping, kept
 from .metadata import Metadata
+from .pixels import Pixels, compose, decompose
+from .png_writer import Rows, write_png
 from .publishing import publishing
+from .tiff_writer import CLASSIC_BYTES, write_tiff
 
 __all__ = ["DEFAULT_JPEG_QUALITY", "check_quality", "encode", "encoder_options", "write_picture"]
 
@@ -35,7 +41,7 @@ _WEBP_LOSSLESS = {"lossless": True, "exact": True, "method": 1, "quality": 20}
 
 
 def write_picture(
-    image: Image.Image,
+    image: Image.Image | Pixels,
     path: str | os.PathLike[str],
     metadata: Metadata,
     *,
@@ -43,25 +49,38 @@ def write_picture(
     quality: int | None = None,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Write ``image`` (L, LA, RGB, RGBA) beside ``path`` under another name and rename it; return warnings.
+    """Write the picture beside ``path`` under another name and rename it; return warnings.
+
+    image: of the mode L, LA, RGB or RGBA, or planes, whose depth is kept as far as the format holds it.
 
     What each format keeps of ``metadata`` is in docs/formats.md, and what it does not is in the warnings. JPEG has a
     quality of 95 unless one is given, and 4:4:4; WebP is lossless unless a quality is given. The PNG text
-    ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. A TIFF with EXIF is uncompressed: libtiff takes
-    none through Pillow. Colours that the format cannot tell become sRGB; a GIF has 256 of them (``gif_writing``).
-    ``quality`` is ignored by lossless formats. On any error, Ctrl-C included, nothing is left behind.
+    ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. Colours that the format cannot tell become sRGB;
+    a GIF has 256 of them (``gif_writing``). ``quality`` is ignored by lossless formats. On any error, Ctrl-C included,
+    nothing is left behind.
+
     Raises RequestError (suffix, format, quality, alpha in JPEG or BMP), SizeError, PictureWriteError.
     """
     path = Path(path)
     target = output_format(path, format)
     _check_request(image, path, target, quality)
+    notes: list[str] = []
+    pixels = in_depth(decompose(image), target, notes)
     with publishing(path, overwrite) as file:
-        keeping = kept(image, target, metadata)
+        keeping = kept(pixels, target, metadata)
         encode(keeping, file, target, encoder_options(target, quality, with_exif="exif" in keeping.options))
-    return tuple(keeping.notes)
+    return (*notes, *keeping.notes)
 
 
-def _check_request(image: Image.Image, path: Path, target: OutputFormat, quality: int | None) -> None:
+def in_depth(pixels: Pixels, target: OutputFormat, notes: list[str]) -> Pixels:
+    """The picture at the depth that the format stores it with. notes: get a sentence where bits are lost."""
+    bits = target.depth_for(pixels.bits)
+    if bits < pixels.bits:
+        notes.append(f"{target.name} holds at most {bits} bits per channel; rounded to that")
+    return pixels.at(bits)
+
+
+def _check_request(image: Image.Image | Pixels, path: Path, target: OutputFormat, quality: int | None) -> None:
     if image.mode not in ("L", "LA", "RGB", "RGBA"):
         raise ValueError(f"a result has the mode L, LA, RGB or RGBA, not {image.mode}")
     if image.mode.endswith("A") and not target.alpha:
@@ -69,7 +88,9 @@ def _check_request(image: Image.Image, path: Path, target: OutputFormat, quality
             f"cannot write {path.name!r}", f"{target.name} stores no transparency", "use PNG, or put it on a background"
         )
     check_quality(quality)
-    check_format(Size(*image.size), target.name, len(image.getbands()))
+    check_format(Size(*image.size), target.name, len(image.mode))
+    if target is EXR:
+        exrs.check_writer()
 
 
 def check_quality(quality: int | None) -> None:
@@ -97,10 +118,13 @@ def encoder_options(target: OutputFormat, quality: int | None, with_exif: bool) 
 def encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dict[str, Any]) -> None:
     """Encode into an empty file; once more without the metadata, where the encoder chokes on it.
 
-    encoder: of ``encoder_options``. Raises PictureWriteError, OSError.
+    file: for EXR, one with a name. encoder: of ``encoder_options``. Raises PictureWriteError, OSError.
     """
     if target is GIF:
-        write_gif([(keeping.image, 0)], file, keeping)
+        write_gif([(keeping.pixels, 0)], file, keeping)
+        return
+    if target is EXR:
+        exrs.write(Path(file.name), keeping.pixels)  # its libraries write by name
         return
     try:
         _encode(keeping, file, target, encoder)
@@ -108,7 +132,7 @@ def encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dict
         file.seek(0)
         file.truncate()
         try:
-            keeping.image.save(file, format=target.name, **encoder)
+            _encode(Keeping(keeping.pixels), file, target, encoder)
         except (ValueError, RuntimeError) as error:
             raise PictureWriteError("cannot write the result", f"{target.name} failed ({error})") from error
         keeping.notes.append(f"its metadata could not be written as {target.name} and was left out")
@@ -119,13 +143,44 @@ def _encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dic
     options: dict[str, Any] = {**encoder, **keeping.options}
     if "tiffinfo" in options:
         options["tiffinfo"] = {**encoder.get("tiffinfo", {}), **options["tiffinfo"]}
+    pixels = keeping.pixels
+    if _is_ours(pixels, target):
+        rows, size, channels = _rows_of(pixels), Size(*pixels.size), len(pixels.mode)
+        if target is PNG:
+            write_png(file, rows, size, channels, pixels.bits, options, keeping.chunks)
+        else:
+            write_tiff(file, rows, size, channels, pixels.bits, options)
+        return
+    image = compose(pixels.color, pixels.alpha, pixels.mode)
     into = _BehindHeader(file, keeping.chunks) if keeping.chunks else file
-    keeping.image.save(into, format=target.name, **options)
+    image.save(into, format=target.name, **options)
     if keeping.aspect is not None:
         file.seek(_JFIF_UNIT)
         file.write(b"\x00")
         file.seek(0, os.SEEK_END)
     file.write(keeping.trailer)
+
+
+def _is_ours(pixels: Pixels, target: OutputFormat) -> bool:
+    """Whether Pillow does not write it: more than 8 bits, or not in memory, or too large for its TIFF."""
+    if target not in (PNG, TIFF):
+        return False
+    large = pixels.color.nbytes * len(pixels.mode) // pixels.color.shape[2] > CLASSIC_BYTES and target is TIFF
+    return pixels.bits > 8 or not scratch.in_memory(pixels.color) or large
+
+
+def _rows_of(pixels: Pixels) -> Rows:
+    color, alpha = pixels.color, pixels.alpha
+
+    def rows(top: int, bottom: int) -> np.ndarray:
+        band = color[top:bottom]
+        whole = band if alpha is None else np.concatenate([band, alpha[top:bottom, :, None]], axis=2)
+        whole = whole.copy() if whole is band and not scratch.in_memory(band) else whole
+        for planes in (color,) if alpha is None else (color, alpha):
+            scratch.let_go(planes)
+        return whole
+
+    return rows
 
 
 class _BehindHeader:

@@ -10,10 +10,11 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from ..depths import Bits
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
 from ..models.facts import BandPlan, NetworkFacts
-from .budget import Limits, TilePlan, bands_for, make_plan, region_bytes
+from .budget import KNOWN_MARGIN, Limits, TilePlan, bands_for, make_plan, region_bytes
 from .tiling import halves, region_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "plan_pass",
     "region_need",
     "tiles_at_once",
+    "wrap_margin",
 ]
 
 Strategy = Literal["whole", "whole, in bands", "tiles", "sampled", "sampled in tiles"]
@@ -65,7 +67,8 @@ class PassTask:
     name, facts, scale, align: of the network; tiles begin at multiples of ``align`` px.
     size, channels, source_bits: of the picture that goes in. bits: of the result.
     tile: "auto", "none", or the side of a tile's core in px of the input.
-    shared: picture and result lie in the memory that the network runs in.
+    shared: picture and result lie in the memory that the network runs in. on_disk: the result lies in a file;
+    source_on_disk: so does the picture.
     steady: the heap can be kept steady (``heap.steady_heap``).
     """
 
@@ -75,11 +78,13 @@ class PassTask:
     align: int
     size: Size
     channels: int
-    source_bits: int
-    bits: int
+    source_bits: Bits
+    bits: Bits
     tile: int | str
     shared: bool
     steady: bool
+    on_disk: bool = False
+    source_on_disk: bool = False
 
     @classmethod
     def of(
@@ -88,14 +93,14 @@ class PassTask:
         facts: NetworkFacts,
         size: Size,
         channels: int,
-        source_bits: int,
-        bits: int,
+        source_bits: Bits,
+        bits: Bits,
         tile: int | str,
         device_type: str,
         steady: bool,
     ) -> PassTask:
         """For the network of a card. device_type: such as "cpu" or "cuda"."""
-        align = math.lcm(max(1, card.multiple_of), facts.alignment)
+        align = _alignment(card, facts)
         shared = device_type == "cpu"
         return cls(card.name, facts, card.scale, align, size, channels, source_bits, bits, tile, shared, steady)
 
@@ -105,7 +110,7 @@ class PassTask:
 
     @property
     def picture_bytes(self) -> int:
-        return self.size.area * self.channels * self.source_bits // 8
+        return 0 if self.source_on_disk else self.size.area * self.channels * self.source_bits // 8
 
     def region_of(self, core: Region, margin: int) -> Region:
         """The core with its context."""
@@ -163,6 +168,19 @@ def channel_runs(card: ModelCard, channels: int) -> tuple[int, int]:
     return (channels, 1) if card.input_channels == 1 and channels > 1 else (1, channels)
 
 
+def wrap_margin(card: ModelCard, facts: NetworkFacts) -> int:
+    """px of context that a picture gets from its other side, where it goes on there: a multiple of what the network's
+    tiles begin at.
+    """
+    align = _alignment(card, facts)
+    margin = KNOWN_MARGIN if facts.radius is None else min(KNOWN_MARGIN, facts.radius)
+    return -(-margin // align) * align
+
+
+def _alignment(card: ModelCard, facts: NetworkFacts) -> int:
+    return math.lcm(max(1, card.multiple_of), facts.alignment)
+
+
 def tiles_at_once(device_type: str, item_size: int) -> int:
     """Tiles of one shape that run in one batch, where memory allows. item_size: bytes per value."""
     return _CUDA_TILES.get(item_size, 1) if device_type == "cuda" else 1
@@ -175,10 +193,10 @@ def plan_pass(task: PassTask, tile: int | str, limits: Limits) -> PassPlan:
 
     Raises MemoryLimitError where nothing fits.
     """
-    canvas_bytes = task.output.area * task.channels * task.bits // 8
+    canvas_bytes = 0 if task.on_disk else task.output.area * task.channels * task.bits // 8
     cut, left = _cut(task, tile, limits, canvas_bytes)
     blending = task.facts.global_context and len(cut.cores) > 1
-    if blending:
+    if blending and not task.on_disk:
         canvas_bytes += task.output.area * 4 * (task.channels + 1)
         cut, left = _cut(task, tile, limits, canvas_bytes)
     return PassPlan(cut, left, blending, canvas_bytes)

@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from .. import scratch
+from ..depths import Bits, bits_of
 from ..geometry import Region, Size
 from ..models.network import UpscaleModel
 from ..planning.passes import PassTask, Strategy, channel_runs, limits_for, tiles_at_once
@@ -36,23 +39,24 @@ class PassOptions:
 
     precision: "auto", "exact", "fp16" or "bf16". tile: "auto", "none", or the side of a tile's core in input px; of a
     pass that was planned, as in its task. memory: bytes that may be used, None for a share of what is free.
-    batch: tiles that run together, None for auto.
+    batch: tiles that run together, None for auto. scratch: the folder for a result that is planned to lie in a file.
     """
 
     precision: str = "auto"
     tile: int | str = "auto"
     memory: int | None = None
     batch: int | None = None
+    scratch: Path | None = None
 
 
 @dataclass
 class PassResult:
     """What a pass gave and how.
 
-    pixels: ``(H * scale, W * scale, C)`` uint8 or uint16. tiles: how many. margin: px of context around each, 0 when
-    whole. seam_error: largest difference between neighbouring tiles on their common line in 8-bit levels, 0.0 when
-    whole. work: multiply-accumulates, with those of tiles that were run again. seconds: of the network, without waiting
-    for the device and measuring its precision.
+    pixels: ``(H * scale, W * scale, C)`` of the depth asked for. tiles: how many. margin: px of context around each, 0
+    when whole. seam_error: largest difference between neighbouring tiles on their common line in 8-bit levels, 0.0
+    when whole. work: multiply-accumulates, with those of tiles that were run again. seconds: of the network, without
+    waiting for the device and measuring its precision.
     """
 
     pixels: np.ndarray
@@ -73,22 +77,22 @@ def run(
     options: PassOptions,
     progress: Progress = NO_PROGRESS,
     task: PassTask | None = None,
-    bits: int = 8,
+    bits: Bits = 8,
     source: tuple[int, int] | None = None,
 ) -> PassResult:
     """The network's output for the picture.
 
-    picture: ``(H, W, C)`` uint8, uint16 (65535 = 1.0); C is 1, 3 or 4 (grey, RGB, RGBA).
-    task: as it was planned; None for a picture that is given by itself. bits: of its result then, 8 or 16 (16 where
-        another step follows, so that rounding happens once).
-    source: area in px and bits per channel of the picture that the user gave, where this is a later pass over it;
-        they decide about the precision.
+    picture: ``(H, W, C)`` of any depth (``depths``); C is 1, 3 or 4 (grey, RGB, RGBA).
+    task: as it was planned; None for a picture that is given by itself. bits: of its result then (more than is wanted
+        in the end where another step follows, so that rounding happens once).
+    source: where this is a pass of a job: area in px of the picture that the user gave, and bits per channel of that
+        or of what it becomes, whichever are more; they decide about the precision.
 
     Raises MemoryLimitError, BrokenModelError, RequestError, Cancelled.
     """
     with device_lock(device):
         size = Size(picture.shape[1], picture.shape[0])
-        area, depth = source or (size.area, 8 * picture.dtype.itemsize)
+        area, depth = source or (size.area, bits_of(picture))
         precision = choose(options.precision, model, device, area, depth, Tracker(progress, 0.0).check)
         started = time.perf_counter()
         planned = task or _task_of(model, picture, device, options.tile, bits)
@@ -98,21 +102,22 @@ def run(
             return _Pass(runner, planned, options).result()
 
         by_channel = planned.channels < picture.shape[2]
-        done = _by_channel(picture, progress, one) if by_channel else one(picture, progress)
+        folder = options.scratch if planned.on_disk else None
+        done = _by_channel(picture, progress, one, folder) if by_channel else one(picture, progress)
         return replace(done, seconds=time.perf_counter() - started)
 
 
-def _task_of(model: UpscaleModel, picture: np.ndarray, device: torch.device, tile: int | str, bits: int) -> PassTask:
+def _task_of(model: UpscaleModel, picture: np.ndarray, device: torch.device, tile: int | str, bits: Bits) -> PassTask:
     height, width, channels = picture.shape
     _, each = channel_runs(model.card, channels)
-    depth, steady = 8 * picture.dtype.itemsize, can_steady_heap(device)
+    depth, steady = bits_of(picture), can_steady_heap(device)
     return PassTask.of(model.card, model.facts, Size(width, height), each, depth, bits, tile, device.type, steady)
 
 
 def _by_channel(
-    picture: np.ndarray, progress: Progress, one: Callable[[np.ndarray, Progress], PassResult]
+    picture: np.ndarray, progress: Progress, one: Callable[[np.ndarray, Progress], PassResult], folder: Path | None
 ) -> PassResult:
-    """A grey network gets the colours of a picture one by one."""
+    """A grey network gets the colours of a picture one by one. folder: for a result that lies in a file."""
     count = picture.shape[2]
     done = []
     for channel in range(count):
@@ -120,7 +125,22 @@ def _by_channel(
         done.append(one(picture[:, :, channel : channel + 1], part))
     worst = max(done, key=lambda each: (each.tiles, each.seam_error))
     work = sum(each.work for each in done)
-    return replace(worst, pixels=np.concatenate([each.pixels for each in done], axis=2), work=work)
+    height, width, _ = worst.pixels.shape
+    pixels = scratch.planes((height, width, count), worst.pixels.dtype, folder)
+    for number, each in enumerate(done):
+        _copy(each.pixels[:, :, 0], pixels[:, :, number])
+    return replace(worst, pixels=pixels, work=work)
+
+
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    """A plane, in bands, so that of one in a file little is in memory."""
+    for top in range(0, len(source), _COPIED_ROWS):
+        target[top : top + _COPIED_ROWS] = source[top : top + _COPIED_ROWS]
+        scratch.let_go(source)
+        scratch.let_go(target)
+
+
+_COPIED_ROWS = 256
 
 
 class _Pass:
@@ -133,7 +153,8 @@ class _Pass:
         self.tiles = TileQueue(PassLimits(task, limits), options.batch or tiles_at_once(device.type, item_size))
         self.seams = Seams(task.scale, task.channels)
         show = preview_of(runner.tracker.progress)
-        self.output = Output(task, Preview(show, runner.picture, task.output) if show is not None else None)
+        preview = Preview(show, runner.picture, task.output) if show is not None else None
+        self.output = Output(task, preview, options.scratch)
         self._begin()
 
     def _begin(self, again: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,14 +24,15 @@ __all__ = ["Output"]
 class Output:
     """The result of a pass as it grows. ``begin`` comes first."""
 
-    def __init__(self, task: PassTask, preview: Preview | None) -> None:
-        self._task, self._preview = task, preview
+    def __init__(self, task: PassTask, preview: Preview | None, folder: Path | None = None) -> None:
+        """folder: for the file in which the result lies, where it does."""
+        self._task, self._preview, self._folder = task, preview, folder if task.on_disk else None
         self._canvas: Canvas | BlendingCanvas
 
     def begin(self, blending: bool) -> None:
         """An empty canvas. blending: tiles are cross-faded, since they can never quite agree."""
         canvas = BlendingCanvas if blending else Canvas
-        self._canvas = canvas(self._task.output, self._task.channels, self._task.bits)
+        self._canvas = canvas(self._task.output, self._task.channels, self._task.bits, self._folder)
 
     @property
     def blending(self) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from ..depths import converted
 from ..geometry import Size
 from ..progress import ShowPicture
 
@@ -19,7 +20,7 @@ class Preview:
     """Every n-th pixel of the output, so that showing it costs next to nothing."""
 
     def __init__(self, show: ShowPicture, picture: np.ndarray, output: Size) -> None:
-        """picture: the source, ``(H, W, C)`` uint8 or uint16. output: what it becomes."""
+        """picture: the source, ``(H, W, C)`` of any depth. output: what it becomes."""
         self._show = show
         self._step = max(1, -(-output.longest // LONGEST))
         rows, columns = (
@@ -27,7 +28,7 @@ class Preview:
             for length, source in ((output.height, picture.shape[0]), (output.width, picture.shape[1]))
         )
         start = picture[rows[:, None], columns]
-        self._pixels = start.copy() if start.dtype == np.uint8 else (start >> 8).astype(np.uint8)
+        self._pixels = start.copy() if start.dtype == np.uint8 else converted(start, 8)
 
     def wrote(self, values: Tensor, left: int, top: int) -> None:
         """``values``: ``(C, h, w)`` in [0, 1], finished; its corner is at ``left``, ``top`` of the output."""

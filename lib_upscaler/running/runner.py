@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import scratch
+from ..depths import bits_of, top_of
 from ..errors import BrokenModelError
 from ..geometry import Region
 from ..models.facts import BandPlan
@@ -61,7 +63,7 @@ class Runner:
     def __init__(
         self, model: UpscaleModel, picture: np.ndarray, precision: ChosenPrecision, tracker: DeviceTracker
     ) -> None:
-        """picture: ``(H, W, C)`` uint8 or uint16, with the channels that the network is to get at a time."""
+        """picture: ``(H, W, C)`` of any depth, with the channels that the network is to get at a time."""
         self.model, self.picture, self.precision, self.tracker = model, picture, precision, tracker
         self.warnings: list[str] = []
         self.banded = False
@@ -105,9 +107,10 @@ class Runner:
             ) from None
 
     def _input(self, region: Region) -> Tensor:
-        """``(B, C, h, w)`` in [0, 1] on the device; only whole numbers travel."""
+        """``(B, C, h, w)`` in [0, 1] on the device; whole numbers travel as they are."""
         part = self.picture[region.rows, region.columns]
-        levels = 255.0 if part.dtype == np.uint8 else 65535.0
-        part = part.astype(np.int32) if part.dtype == np.uint16 else part.copy()
+        levels = float(top_of(bits_of(part)))
+        part = np.array(part, np.int32 if part.dtype == np.uint16 else part.dtype)
+        scratch.let_go(self.picture)
         planes = torch.from_numpy(part).to(self.tracker.device).permute(2, 0, 1).float() / levels
         return to_network(planes, self.model.card.input_channels)

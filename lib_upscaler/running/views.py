@@ -13,6 +13,7 @@ from itertools import product
 
 import numpy as np
 
+from ..depths import Bits, rounded, type_of
 from ..planning.passes import PassTask, Strategy
 from ..progress import Progress, SubProgress
 from .engine import PassResult
@@ -45,24 +46,25 @@ def seen_back(picture: np.ndarray, view: View) -> np.ndarray:
 def averaged(
     picture: np.ndarray,
     tasks: tuple[PassTask, PassTask],
-    bits: int,
+    bits: Bits,
     progress: Progress,
     one: Callable[[np.ndarray, PassTask, Progress], PassResult],
 ) -> PassResult:
     """The mean over all views.
 
-    picture: ``(H, W, C)`` uint8 or uint16. tasks: upright, and on its side. bits: of the result, 8 or 16.
-    one: a pass over a view; gives 16 bits.
+    picture: ``(H, W, C)`` of any depth. tasks: upright, and on its side. bits: of the result.
+    one: a pass over a view; gives 16 bits, or 32 where the result has more than 8.
 
     Raises what ``one`` does.
     """
-    total, done = None, []
+    total: np.ndarray | None = None
+    done = []
     for number, view in enumerate(VIEWS):
         part = SubProgress(progress, number / 8, (number + 1) / 8, f"view {number + 1} of 8 ", shown=number == 0)
         result = one(np.ascontiguousarray(as_seen(picture, view)), tasks[view[0]], part)
         pixels = seen_back(result.pixels, view)
         if total is None:
-            total = pixels.astype(np.uint32)
+            total = pixels.astype(np.float32 if pixels.dtype == np.float32 else np.uint32)
         else:
             total += pixels
         done.append(replace(result, pixels=_NONE))
@@ -73,12 +75,15 @@ def averaged(
 _NONE = np.empty((0, 0, 1), np.uint8)
 
 
-def _mean(total: np.ndarray, bits: int) -> np.ndarray:
-    """Of eight values of 16 bits each, rounded once; ``total`` is used up."""
+def _mean(total: np.ndarray, bits: Bits) -> np.ndarray:
+    """Of eight values of 16 or 32 bits each, rounded once; ``total`` is used up."""
+    if total.dtype == np.float32:
+        total /= 8
+        return rounded(total, bits)
     step = 8 if bits == 16 else 8 * 257
     total += step // 2
     total //= step
-    return total.astype(np.uint16 if bits == 16 else np.uint8)
+    return total.astype(type_of(bits))
 
 
 def _together(done: list[PassResult], pixels: np.ndarray) -> PassResult:

@@ -11,6 +11,7 @@ from PIL import Image
 
 __all__ = [
     "chunk",
+    "cmyk_profile",
     "encoded",
     "exif_data",
     "photo",
@@ -46,6 +47,37 @@ def profile(size: int = 588, kind: bytes = b"RGB ") -> bytes:
     return head + np.random.default_rng(1).integers(0, 256, size - len(head), np.uint8).tobytes()
 
 
+def cmyk_profile(name: str) -> bytes:
+    """A whole ICC profile (version 2) of a press whose inks mix as filters do, and whose black is no true black."""
+    inks = np.array([[0.05, 0.45, 0.75], [0.75, 0.08, 0.3], [0.9, 0.8, 0.05], [0.03, 0.03, 0.03]])
+    corners = np.array([[number >> bit & 1 for bit in (3, 2, 1, 0)] for number in range(16)], bool)
+    light = np.array([np.prod(inks[corner], axis=0) for corner in corners]) * 0.97 + 0.03
+    lightness = 116 * np.cbrt(light.mean(axis=1)) - 16
+    lab = np.stack((lightness, 90 * (light[:, 0] - light[:, 1]), 90 * (light[:, 1] - light[:, 2])), axis=1)
+    codes = np.round(np.stack((lab[:, 0] * 652.8, (lab[:, 1] + 128) * 256, (lab[:, 2] + 128) * 256), axis=1))
+    ramp = struct.pack(">2H", 0, 65_535)
+    table = b"mft2" + bytes(4) + bytes([4, 3, 2, 0]) + struct.pack(">9i", *(65_536 * np.eye(3, dtype=int)).ravel())
+    table += struct.pack(">2H", 2, 2) + 4 * ramp + codes.astype(">u2").tobytes() + 3 * ramp
+    back = b"mft2" + bytes(4) + bytes([3, 4, 2, 0]) + table[12:48] + struct.pack(">2H", 2, 2) + 3 * ramp
+    back += 16 * b"\xff\xff" + 16 * b"\x00\x00" + 4 * ramp  # of black all inks: where lcms2 looks for the black
+    text = name.encode() + b"\x00"
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"none\x00",
+        b"wtpt": b"XYZ " + bytes(4) + struct.pack(">3i", 63_190, 65_536, 54_061),
+        b"A2B0": table,
+        b"B2A0": back,
+    }
+    place, index, values = 128 + 4 + 12 * len(tags), b"", b""
+    for kind, value in tags.items():
+        index += kind + struct.pack(">2I", place + len(values), len(value))
+        values += value + bytes(-len(value) % 4)
+    head = b"none" + b"\x02\x40\x00\x00" + b"prtrCMYKLab " + struct.pack(">6H", 2020, 1, 1, 0, 0, 0) + b"acsp"
+    head = head.ljust(64, b"\x00") + struct.pack(">3i", 63_190, 65_536, 54_061)
+    body = head.ljust(124, b"\x00") + struct.pack(">I", len(tags)) + index + values
+    return struct.pack(">I", 4 + len(body)) + body
+
+
 # -- PNG ---------------------------------------------------------------------------------------------------------------
 
 
@@ -54,12 +86,13 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(pixels: np.ndarray, *chunks: bytes, behind: bytes = b"") -> bytes:
-    """(H, W), (H, W, 2), (H, W, 3) or (H, W, 4) uint8. chunks: before the pixels. behind: after them."""
+    """(H, W), (H, W, 2), (H, W, 3) or (H, W, 4) uint8 or uint16. chunks: before the pixels. behind: after them."""
     kinds = {1: 0, 2: 4, 3: 2, 4: 6}
     height, width, *rest = pixels.shape
     color = kinds[rest[0] if rest else 1]
-    rows = b"".join(b"\x00" + row.tobytes() for row in np.ascontiguousarray(pixels))
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0))
+    bits = 8 * pixels.dtype.itemsize
+    rows = b"".join(b"\x00" + row.tobytes() for row in np.ascontiguousarray(pixels, f">u{bits // 8}"))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(rows))
     return b"".join((b"\x89PNG\r\n\x1a\n", header, *chunks, data, behind, chunk(b"IEND", b"")))
 

@@ -16,9 +16,10 @@ from lib_upscaler.animation import upscale_frames
 from lib_upscaler.errors import BrokenModelError, Cancelled, MemoryLimitError, PictureReadError, RequestError, SizeError
 from lib_upscaler.geometry import Size
 from lib_upscaler.models.library import ModelLibrary
+from lib_upscaler.pictures.alpha import bleed
 from lib_upscaler.pictures.formats import TIFF, WEBP
 from lib_upscaler.pictures.frames.source import FrameSource, read_frames
-from lib_upscaler.pictures.pixels import bleed
+from lib_upscaler.pictures.pixels import Pixels, decompose
 from lib_upscaler.pipeline import Upscaler
 from lib_upscaler.planning.sizing import ByDimensions
 from lib_upscaler.progress import NO_PROGRESS, Progress
@@ -69,7 +70,7 @@ def source_of(data: bytes, folder: Path) -> FrameSource:
     return found
 
 
-def enlarging(upscaler: Upscaler, **wanted: object) -> Callable[[Image.Image, Progress], UpscaleResult]:
+def enlarging(upscaler: Upscaler, **wanted: object) -> Callable[[Image.Image | Pixels, Progress], UpscaleResult]:
     request = UpscaleRequest("two", precision="exact", **wanted)
     return lambda image, progress: upscaler.upscale(image, request, progress)
 
@@ -269,7 +270,7 @@ class Upscaled:
     report = None
 
     def __init__(self, image: Image.Image) -> None:
-        self.image = image
+        self.pixels = decompose(image)
 
 
 # -- the command line --------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from lib_upscaler.cli.files import Task, destination_of, named_paths, plan_batch
 from lib_upscaler.cli.stopping import StopRequest
 from lib_upscaler.errors import BrokenModelError, DeviceError, ModelFileError, RequestError, SizeError, TrueScaleError
 from lib_upscaler.geometry import Size
+from lib_upscaler.pictures.pixels import decompose
 from lib_upscaler.planning.sizing import ByScale, plan_size
 from lib_upscaler.request import UpscaleReport, UpscaleRequest, UpscaleResult
 
@@ -217,8 +218,9 @@ class FakeUpscaler:
         if self.load_error is not None:
             raise self.load_error
 
-    def plan(self, source: Size, request: UpscaleRequest) -> SimpleNamespace:
-        return SimpleNamespace(request=request, output=plan_size(source, request.size or ByScale(2)).output)
+    def plan(self, source: Size, request: UpscaleRequest, source_bits: int, scratch: Path) -> SimpleNamespace:
+        output = plan_size(source, request.size or ByScale(2)).output
+        return SimpleNamespace(request=request, output=output, stages=())
 
     def upscale(self, image: Image.Image, request: UpscaleRequest, progress, plan: SimpleNamespace) -> UpscaleResult:
         self.requests.append(request)
@@ -230,7 +232,7 @@ class FakeUpscaler:
         report = UpscaleReport(
             Size(*image.size), Size(*large.size), ("fake",), 1, "whole", 1, 0, 0.0, "float32", None, "cpu", 0.0, 0.0, 0
         )
-        return UpscaleResult(large, report)
+        return UpscaleResult(decompose(large), report)
 
 
 class Notes:

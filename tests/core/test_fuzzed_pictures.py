@@ -19,12 +19,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from container_files import box, jp2
 from lib_upscaler.errors import PictureError, PictureReadError, UnsupportedPictureError
 from lib_upscaler.pictures.reading import read_header, read_picture
 from lib_upscaler.pictures.writing import write_picture
-from made_pictures import chunk, encoded, exif_data, photo, png, profile, segment, tga, tiff, webp_with, with_segments
+from made_pictures import (
+    chunk,
+    cmyk_profile,
+    encoded,
+    exif_data,
+    photo,
+    png,
+    profile,
+    segment,
+    tga,
+    tiff,
+    webp_with,
+    with_segments,
+)
 
-EACH = 428  # of seven formats, together with what follows more than 3,000
+EACH = 428  # of eight formats, together with what follows more than 3,000
 SECONDS = 5.0  # for any one file, on a busy machine; most take a few thousandths
 
 PHOTO = photo(24, 18)
@@ -51,6 +65,7 @@ def sources() -> dict[str, list[bytes]]:
         "jpg": [
             with_segments(encoded(PHOTO, "JPEG"), *segments),
             encoded(PHOTO, "JPEG", progressive=True),
+            encoded(Image.fromarray(PHOTO).convert("CMYK"), "JPEG", icc_profile=cmyk_profile("press")),
             encoded(PHOTO, "MPO", save_all=True, append_images=[Image.fromarray(PHOTO)]),
         ],
         "webp": [webp, encoded(PHOTO, "WEBP"), encoded(photo(24, 18, 4), "WEBP")],
@@ -58,12 +73,19 @@ def sources() -> dict[str, list[bytes]]:
             tiff(grey_alpha, 1, (1,), t700=(1, tuple(XMP[29:]))),
             encoded(PHOTO, "TIFF", compression="tiff_lzw", tiffinfo={271: "Camera", 274: 6}),
             encoded(PHOTO, "TIFF", compression="jpeg"),
+            tiff(PHOTO, 6, t530=(3, (1, 1))),
+            encoded(Image.fromarray(PHOTO).convert("CMYK"), "TIFF", icc_profile=cmyk_profile("press")),
         ],
         "gif": [
             encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], comment=b"hello"),
             encoded(frames[0], "GIF", transparency=3),
         ],
         "bmp": [encoded(PHOTO, "BMP", dpi=(300, 300)), encoded(frames[0], "BMP")],
+        "jp2": [
+            jp2(PHOTO, b"\x02\x00\x00" + profile(600), others=box(b"uuid", b"JpgTiffExif->JP2", EXIF[6:])),
+            jp2(photo(24, 18, 4), b"\x01\x00\x00\x00\x00\x00\x0c"),
+            encoded(PHOTO, "JPEG2000", tile_size=(8, 8)),
+        ],
         "tga": [tga(photo(24, 18, 4), 8, attribute=3, name=b"name"), encoded(PHOTO, "TGA", compression="tga_rle")],
     }
 

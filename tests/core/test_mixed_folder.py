@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from container_files import no_readers
 from lib_upscaler.cli.commands import main
+from lib_upscaler.pictures.plugins import advice
 from made_pictures import chunk, encoded, exif_data, photo, png, segment, stealth, tga, tiff, with_segments
 from small_networks import compact, save_safetensors
 
@@ -39,6 +41,8 @@ def sound(number: int) -> tuple[str, bytes, str]:
         ("png", png(pixels, chunk(b"zTXt", b"w\x00\x00" + zlib.compress(b"x" * 1_300_000))), ""),
         ("tif", tiff(np.dstack([pixels, pixels[:, :, :1]]), 2, (0,)), "no transparency"),
         ("tga", tga(np.dstack([pixels, 0 * pixels[:, :, 0]]), 0), ""),
+        ("tif", encoded(Image.fromarray(pixels).convert("CMYK"), "TIFF"), "CMYK"),
+        ("jp2", encoded(pixels, "JPEG2000"), ""),
         ("png", png(stealth(photo(60, 50, seed=number), "a cat", packed=False)), "hidden"),
     ]
     suffix, data, word = kinds[number % len(kinds)]
@@ -56,9 +60,9 @@ def faulty(number: int) -> tuple[str, bytes, str]:
         ("png", png(pixels)[:-100], "damaged or incomplete"),
         ("jpg", jpeg[: len(jpeg) * 3 // 4].rstrip(b"\xff"), "ends early"),
         ("jpg", jpeg[: len(jpeg) * 3 // 4].rstrip(b"\xff") + b"\xff\xd9", "ends early"),
-        ("png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b""), "16 bits"),
-        ("tif", tiff(pixels.astype(np.float32), 2, format=3), "floating point of 32 bits"),
-        ("tif", encoded(Image.fromarray(pixels).convert("CMYK"), "TIFF"), "CMYK"),
+        ("png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b""), "damaged or incomplete"),
+        ("tif", tiff(pixels.astype(np.int16), 2, format=2), "signs of 16 bits"),
+        ("tif", tiff(np.zeros((4, 4, 4), np.uint16), 5), "CMYK of 16 bits"),
         ("webp", encoded(pixels, "WEBP")[:200], "damaged or incomplete"),
         ("gif", encoded(Image.fromarray(pixels).quantize(16), "GIF")[:300], "ends early"),
         ("bmp", encoded(pixels, "BMP")[:500], "damaged or incomplete"),
@@ -74,6 +78,7 @@ def faulty(number: int) -> tuple[str, bytes, str]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The names of 200 files, and the word that each is worth; beside them some that are not taken."""
     monkeypatch.chdir(tmp_path)
+    no_readers(monkeypatch)
     return _filled(COUNT)
 
 
@@ -98,7 +103,9 @@ def test_two_hundred_pictures_with_every_kind_of_fault(folder: dict[str, str], c
 
     said = capsys.readouterr().err
     lines = said.splitlines()
-    assert "warning: left out: 5 files (2 HEIC, 1 .jpg_large, 1 AVIF, 1 without a suffix)" in lines
+    left_out = "warning: left out: 5 files (2 HEIC, 1 .jpg_large, 1 AVIF, 1 without a suffix)"
+    to_read = f"; to read HEIC, AVIF: {advice('pillow-heif', 'pillow-avif-plugin')}"
+    assert left_out + to_read in lines
     for name, word in folder.items():
         about = [line for line in lines if f"pics/{name}:" in line]
         if name.startswith("bad"):
@@ -128,6 +135,7 @@ def test_a_second_run_does_only_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    no_readers(monkeypatch)
     folder = _filled(60)
     model = save_safetensors(compact(2, features=4, layers=1), Path("two.safetensors"))
     words = ["upscale", "pics", "-o", "out", "--model", str(model), "--device", "cpu", "--skip-existing"]

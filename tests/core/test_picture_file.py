@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo, iTXt
 
-from lib_upscaler.errors import PictureReadError, PictureWriteError, RequestError, SizeError, UnsupportedPictureError
+from lib_upscaler.errors import PictureReadError, PictureWriteError, RequestError, SizeError
 from lib_upscaler.pictures import keeping
 from lib_upscaler.pictures.formats import FORMATS, is_picture_path, output_format, output_formats
 from lib_upscaler.pictures.metadata import Metadata
@@ -189,38 +189,6 @@ def test_the_limit_of_pixels_holds_where_a_host_has_turned_pillows_off(tmp_path,
     (tmp_path / "a.png").write_bytes(BAD_FILES["bomb"])
     with pytest.raises(PictureReadError, match="200000x200000"):
         read_picture(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize(("color", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)])
-def test_png_of_16_bits_is_refused(tmp_path, color, channels):
-    (tmp_path / "a.png").write_bytes(png(4, 4, 16, color, channels))
-    with pytest.raises(UnsupportedPictureError, match=r"16 (or 32 )?bits"):
-        read_picture(tmp_path / "a.png")
-
-
-def tiff_of_16_bits() -> bytes:
-    entries = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2)]
-    entries += [(273, 4, 1, 300), (277, 3, 1, 3), (278, 3, 1, 1), (279, 4, 1, 6)]
-    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    data = b"II*\x00\x08\x00\x00\x00" + struct.pack("<H", len(entries)) + table + bytes(4)
-    return (data.ljust(200, b"\x00") + struct.pack("<HHH", 16, 16, 16)).ljust(300, b"\x00") + bytes(6)
-
-
-def test_other_files_of_16_bits_are_refused(tmp_path):
-    (tmp_path / "a.tif").write_bytes(tiff_of_16_bits())
-    (tmp_path / "a.ppm").write_bytes(b"P6 1 1 65535\n" + bytes(6))
-    for name in ("a.tif", "a.ppm"):
-        with pytest.raises(UnsupportedPictureError, match="16 bits"):
-            read_picture(tmp_path / name)
-
-
-@pytest.mark.parametrize(
-    ("mode", "suffix"), [("CMYK", "jpg"), ("CMYK", "tif"), ("LAB", "tif"), ("F", "tif"), ("I", "tif")]
-)
-def test_other_modes_are_refused(tmp_path, mode, suffix):
-    path = saved(tmp_path / f"a.{suffix}", Image.new(mode, (4, 4)))
-    with pytest.raises(UnsupportedPictureError):
-        read_picture(path)
 
 
 # ------------------------------------------------------------------------------------- broken metadata

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib_upscaler.errors import PictureReadError, UnsupportedPictureError
+from lib_upscaler.errors import PictureReadError
 from lib_upscaler.geometry import Size
 from lib_upscaler.pictures.pixels import decompose
 from lib_upscaler.pictures.reading import PictureHeader, read_header, read_picture
@@ -82,9 +82,3 @@ def test_what_is_no_picture_is_said_in_the_same_words(content: bytes, tmp_path: 
 def test_what_is_missing_or_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureReadError, match="no file"):
         read_header(tmp_path / "none.png")
-    Image.new("I;16", (8, 8)).save(tmp_path / "deep.png")
-    with pytest.raises(UnsupportedPictureError):
-        read_header(tmp_path / "deep.png")
-    Image.new("CMYK", (8, 8)).save(tmp_path / "print.jpg")
-    with pytest.raises(UnsupportedPictureError, match="CMYK"):
-        read_header(tmp_path / "print.jpg")

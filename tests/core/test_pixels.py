@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib_upscaler.depths import rounded
 from lib_upscaler.errors import UnsupportedPictureError
-from lib_upscaler.pictures.pixels import (
-    bleed,
-    compose,
-    constant_alpha,
-    decompose,
-    flatten,
-    is_nearly_opaque,
-    quantise,
-    within_neighbours,
-)
+from lib_upscaler.pictures.alpha import bleed, constant_alpha, flatten, is_nearly_opaque, within_neighbours
+from lib_upscaler.pictures.pixels import compose, decompose
 
 
 def random(shape, seed=0) -> np.ndarray:
@@ -122,9 +115,9 @@ def test_quantise_rounds_halves_up_and_clips():
     for dtype in (np.float32, np.float64):
         levels = np.array([-1, 0, 0.25, 0.5, 1, 1.5, 254.5, 254.25, 255, 300], dtype=dtype)
         # Each level plus a hair: the division and product by 255 must not move a half down.
-        assert quantise((levels + 1e-4) / 255).tolist() == [0, 0, 0, 1, 1, 2, 255, 254, 255, 255]
+        assert rounded((levels + 1e-4) / 255, 8).tolist() == [0, 0, 0, 1, 1, 2, 255, 254, 255, 255]
     values = np.array([0.2], dtype=np.float32)
-    quantise(values)
+    rounded(values, 8)
     assert values[0] == np.float32(0.2)
 
 

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from container_files import no_readers
 from lib_upscaler.cli.commands import main
 from lib_upscaler.cli.files import destination_of, plan_batch
 from lib_upscaler.pictures.metadata import Metadata
 from lib_upscaler.pictures.origin import fingerprint, origin_of
+from lib_upscaler.pictures.plugins import advice
 from lib_upscaler.pictures.reading import read_picture
 from lib_upscaler.pictures.writing import write_picture
 from made_pictures import photo
@@ -27,6 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    no_readers(monkeypatch)
 
 
 def save(path: str, tone: int) -> Path:
@@ -172,10 +175,25 @@ def remainder(recursive: bool = False, out: str | None = None) -> str:
 
 def test_what_a_folder_holds_beside_pictures_is_counted_by_kind() -> None:
     touch("pics/a.png", "pics/b.HEIC", "pics/c.heic", "pics/d.avif", "pics/e.jxl", "pics/f.jp2", "pics/g.jpg_large")
-    touch("pics/h", "pics/i.txt", "pics/.hidden", "pics/._a.png", "pics/j.PSD")
-    assert remainder() == (
-        "left out: 9 files (2 HEIC, 1 .PSD, 1 .jpg_large, 1 .txt, 1 AVIF, 1 JPEG 2000, 1 JPEG XL, 1 without a suffix)"
-    )
+    touch("pics/h", "pics/i.txt", "pics/.hidden", "pics/._a.png", "pics/._b.heic", "pics/j.PSD")
+    counted = "8 files (2 HEIC, 1 .PSD, 1 .jpg_large, 1 .txt, 1 AVIF, 1 JPEG XL, 1 without a suffix)"
+    install = advice("pillow-heif", "pillow-avif-plugin", "pillow-jxl-plugin")
+    assert remainder() == f"left out: {counted}; to read HEIC, AVIF, JPEG XL: {install}"
+
+
+def test_pictures_whose_reader_is_there_are_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_readers(monkeypatch, but=("pillow_heif", "PIL._avif"))
+    touch("pics/a.HEIC", "pics/b.heif", "pics/c.avif", "pics/d.jxl", "pics/e.jp2", "pics/._f.heic")
+    folder = Path("pics")
+    plan = plan_batch([folder], destination_of([folder], None, None))
+    assert [task.source.name for task in plan.tasks] == ["a.HEIC", "b.heif", "c.avif", "e.jp2"]
+    assert plan.remainder() == f"left out: 1 file (1 JPEG XL); to read JPEG XL: {advice('pillow-jxl-plugin')}"
+
+
+def test_without_jpeg_2000_in_pillow_it_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Image.core, "jpeg2k_decoder")
+    touch("pics/a.png", "pics/b.jp2")
+    assert remainder() == "left out: 1 file (1 JPEG 2000)"
 
 
 def test_sub_folders_and_results_are_counted_and_the_destination_is_not() -> None:
@@ -184,7 +202,7 @@ def test_sub_folders_and_results_are_counted_and_the_destination_is_not() -> Non
         "left out: 2 results of earlier runs (named ...-upscaled), 2 sub-folders (--recursive looks into them)"
     )
     assert remainder(out="pics/out") == "left out: 1 sub-folder (--recursive looks into them)"
-    assert remainder(recursive=True, out="pics/out") == "left out: 1 file (1 HEIC)"
+    assert remainder(recursive=True, out="pics/out").startswith("left out: 1 file (1 HEIC); to read HEIC: ")
 
 
 def test_nothing_is_said_where_all_is_taken() -> None:
@@ -207,7 +225,8 @@ def test_the_line_is_a_warning_and_the_rest_is_done(
     save("pics/plain.png", 50)
     assert upscale(model, "pics", *out, "--quiet") == 0
     said = capsys.readouterr().err
-    assert said == "warning: left out: 3 files (1 .jpg_large, 1 HEIC, 1 without a suffix)\n"
+    install = advice("pillow-heif")
+    assert said == f"warning: left out: 3 files (1 .jpg_large, 1 HEIC, 1 without a suffix); to read HEIC: {install}\n"
 
 
 def test_a_folder_of_nothing_but_others_says_which(model: Path, capsys: pytest.CaptureFixture) -> None:

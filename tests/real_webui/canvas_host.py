@@ -14,7 +14,7 @@ from webui_process import Server
 __all__ = ["SCRIPT", "answered", "ask", "by_the_host", "off", "redraw"]
 
 SCRIPT = "TrueScale SD Upscale"
-FURTHER = [None] * 25  # the script has 26 arguments, and the host cuts its scripts' arguments out by their number
+FURTHER = [None] * 26  # the script has 26 arguments, and the host cuts its scripts' arguments out by their number
 
 
 def plain(image: Image.Image, **values: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from webui_http import Answer, Background, as_base64, picture
 from webui_process import Server
 
 SCRIPT = "TrueScale SD Upscale"
-FURTHER = [None] * 25  # the script has 26 arguments, and the host cuts its scripts' arguments out by their number
+FURTHER = [None] * 26  # the script has 26 arguments, and the host cuts its scripts' arguments out by their number
 SECONDS = 3  # a second where the processor is idle
 
 

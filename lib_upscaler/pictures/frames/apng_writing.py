@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
 
-import numpy as np
 from PIL import Image
 
 from ...errors import PictureWriteError
-from ..areas import Box, around, changed
+from ..areas import Box, cropped, difference
 from ..formats import PNG
 from ..keeping import Keeping
+from ..pixels import Pixels
 from ..writing import encode
 from .source import Frame
 from .timing import as_fraction
@@ -49,18 +49,18 @@ class _Writer:
         self._number = 0
         self._behind: list[bytes] = []
         self._is_open = self._has_still = False
-        self._before: Image.Image | None = None
+        self._before: Pixels | None = None
         self.is_exact = True
 
     def add(self, keeping: Keeping, frame: Frame) -> None:
-        image = frame.image
+        picture = keeping.pixels
         if not self._is_open:
             pixels = self._begin(keeping)
-            box = Box(0, 0, *image.size)
+            box = Box(0, 0, *picture.size)
         else:
             # A frame is drawn on what the one before has left; there is none when the first is drawn.
-            box = Box(0, 0, *image.size) if self._before is None else _difference(self._before, image)
-            pixels = _pixels(_packed(image.crop((box.left, box.top, box.right, box.bottom)), self._encoder))
+            box = Box(0, 0, *picture.size) if self._before is None else difference(self._before, picture) or _AT_REST
+            pixels = _pixels(_packed(cropped(picture, box), self._encoder))
         if not frame.shown:
             self._has_still = True
             for data in pixels:
@@ -72,7 +72,7 @@ class _Writer:
                 self._chunk(b"IDAT", data)
             else:
                 self._chunk(b"fdAT", struct.pack(">I", self._next()) + data)
-        self._before = image
+        self._before = picture
 
     def end(self) -> None:
         if self._before is None:
@@ -128,14 +128,3 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, kind = struct.unpack_from(">I4s", data, position)
         yield kind, data[position : position + 12 + length]
         position += 12 + length
-
-
-def _difference(before: Image.Image, now: Image.Image) -> Box:
-    if before is now:
-        return _AT_REST
-    return around(changed(_planes(before), _planes(now))) or _AT_REST
-
-
-def _planes(image: Image.Image) -> np.ndarray:
-    planes = np.asarray(image)
-    return planes if planes.ndim == 3 else planes[:, :, None]

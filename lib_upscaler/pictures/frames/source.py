@@ -16,11 +16,12 @@ from PIL import Image
 
 from ...errors import PictureError, PictureReadError, TrueScaleError, UnsupportedPictureError
 from ...geometry import Size
+from ..alpha import NEARLY_OPAQUE
 from ..formats import TIFF, OutputFormat
 from ..metadata import PARAMETERS, Metadata
 from ..opening import collected_warnings, opened_file
-from ..pixels import NEARLY_OPAQUE
-from ..reading import read_header, read_metadata, read_picture, upright
+from ..pixels import Pixels
+from ..reading import PictureHeader, read_header, read_metadata, read_picture, upright
 from ..stealth import hidden_text
 from .apng_reading import ApngFrames
 from .blocks import MAX_PIXELS, Layout, composed
@@ -29,7 +30,7 @@ from .kinds import kind_of_frames
 from .tiff_pages import page_places
 from .webp_reading import WebpFrames
 
-__all__ = ["Frame", "FrameSource", "frame_sizes", "read_frames"]
+__all__ = ["Frame", "FrameSource", "frame_headers", "read_frames"]
 
 _AGAIN = "download or export it again; its first frame alone may be sound"
 _Parsed = Union[GifFrames, ApngFrames, WebpFrames]
@@ -41,10 +42,11 @@ class Frame:
     """One frame as it is seen, or one page.
 
     duration: ms, exact; 0 of a page. repeats: it is the same picture as the one before. shown: False of a picture that
-    is no frame: an APNG can hold one, for readers that know no animation. metadata, warnings: of a page, its own.
+    is no frame: an APNG can hold one, for readers that know no animation. image: planes of a page of more than 8 bits.
+    metadata, warnings: of a page, its own.
     """
 
-    image: Image.Image
+    image: Image.Image | Pixels
     duration: Fraction = Fraction(0)
     repeats: bool = False
     shown: bool = True
@@ -57,19 +59,17 @@ class FrameSource:
     """A file with several frames or pages. It is read from the disk again each time that they are gone through.
 
     kind: TIFF has pages, which are pictures of their own; the others an animation, whose frames share size and mode.
-    sizes: of each, upright. durations: ms, exact. plays: how often all are shown, 0 without end. hidden: whether a
-    picture that is none of them comes first (``Frame.shown``). channels: of the colours, 1 or 3. alpha: whether
-    anything is transparent. repeats: which are the same picture as the one before. warnings: as of ``SourcePicture``.
+    headers: of each. durations: ms, exact. plays: how often all are shown, 0 without end. hidden: whether a picture
+    that is none of them comes first (``Frame.shown``). repeats: which are the same picture as the one before.
+    warnings: as of ``SourcePicture``.
     """
 
     path: Path
     kind: OutputFormat
-    sizes: tuple[Size, ...]
+    headers: tuple[PictureHeader, ...]
     durations: tuple[Fraction, ...]
     plays: int
     metadata: Metadata
-    channels: int
-    alpha: bool
     repeats: tuple[bool, ...]
     hidden: bool = False
     orientation: int = 1
@@ -77,7 +77,12 @@ class FrameSource:
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        return len(self.headers)
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Of each, upright."""
+        return tuple(header.size for header in self.headers)
 
     @property
     def is_animation(self) -> bool:
@@ -86,7 +91,8 @@ class FrameSource:
     @property
     def mode(self) -> str:
         """Of all frames of an animation."""
-        return ("L" if self.channels == 1 else "RGB") + ("A" if self.alpha else "")
+        header = self.headers[0]
+        return ("L" if header.channels == 1 else "RGB") + ("A" if header.alpha else "")
 
     def frames(self, hidden: bool = False) -> Iterator[Frame]:
         """One after the other; one is held, and the file. hidden: whether the picture that is no frame comes as well.
@@ -126,16 +132,16 @@ def read_frames(path: str | os.PathLike[str]) -> FrameSource | None:
     return _pages_of(path) if kind is TIFF else _animation(path, kind)
 
 
-def frame_sizes(path: str | os.PathLike[str]) -> tuple[Size, ...]:
-    """The sizes of all frames or pages that ``read_frames`` would give, without reading their pixels; () of one."""
+def frame_headers(path: str | os.PathLike[str]) -> tuple[PictureHeader, ...]:
+    """Those of all frames or pages that ``read_frames`` would give, without reading their pixels; () of one."""
     path = Path(path)
     kind = kind_of_frames(path)
     if kind is None:
         return ()
     if kind is TIFF:
-        return _pages_of(path).sizes
+        return _pages_of(path).headers
     _, layout = _parsed(path, kind)
-    return (read_header(path).size,) * len(layout.durations)
+    return (read_header(path),) * len(layout.durations)
 
 
 # -- animations --------------------------------------------------------------------------------------------------------
@@ -166,12 +172,11 @@ def _animation(path: Path, kind: OutputFormat) -> FrameSource:
     return FrameSource(
         path,
         kind,
-        (size,) * len(layout.durations),
+        (PictureHeader(size, 1 if layout.grey else 3, lowest < (255 if text is None else NEARLY_OPAQUE)),)
+        * len(layout.durations),
         layout.durations,
         layout.plays,
         replace(metadata, size=(size.width, size.height)),
-        1 if layout.grey else 3,
-        lowest < (255 if text is None else NEARLY_OPAQUE),
         tuple(repeats),
         layout.hidden,
         orientation,
@@ -195,7 +200,9 @@ def _parsed(path: Path, kind: OutputFormat) -> tuple[_Parsed, Layout]:
 
 def _check(what: str, parsed: _Parsed, layout: Layout) -> None:
     if isinstance(parsed, ApngFrames) and parsed.deep:
-        raise UnsupportedPictureError(what, "it is an animation of 16 bits per channel", "convert it to 8 bits first")
+        raise UnsupportedPictureError(
+            what, "it is an animation of 16 bits per channel", "convert it to 8 bits, or take its first frame alone"
+        )
     told = parsed.told if isinstance(parsed, ApngFrames) else parsed.count + parsed.cut
     if parsed.count < max(1, told):
         raise PictureReadError(what, f"frame {parsed.count + 1} is not in the file, or not all of it", _AGAIN)
@@ -247,12 +254,10 @@ def _pages_of(path: Path) -> FrameSource:
     return FrameSource(
         path,
         TIFF,
-        tuple(header.size for header in headers),
+        tuple(headers),
         (Fraction(0),) * count,
         1,
         metadata,
-        max(header.channels for header in headers),
-        any(header.alpha for header in headers),
         (False,) * count,
         places=pages.places,
         warnings=tuple(dict.fromkeys(notes)),

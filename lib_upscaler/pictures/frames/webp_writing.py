@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import Any, BinaryIO
 
-import numpy as np
 from PIL import Image
 
 from ...errors import PictureWriteError
-from ..areas import Box, around, changed
+from ..areas import Box, cropped, difference
 from ..formats import WEBP
 from ..keeping import Keeping
+from ..pixels import Pixels
 from ..writing import encode
 from .source import Frame
 from .timing import Clock
@@ -38,22 +38,22 @@ def write_webp(frames: Iterable[tuple[Keeping, Frame]], file: BinaryIO, encoder:
     Raises PictureWriteError, OSError.
     """
     clock = Clock(1, 1, _MOST)
-    before: Image.Image | None = None
+    before: Pixels | None = None
     behind, flags = b"", 0
     for keeping, frame in frames:
-        image = frame.image
+        picture = keeping.pixels
         if before is None:
             parts = _first(keeping, encoder)
-            flags = _flags(image, parts)
-            _begin(file, image, parts, flags, plays)
+            flags = _flags(picture, parts)
+            _begin(file, picture, parts, flags, plays)
             behind = b"".join(chunk(kind, parts[kind]) for kind in (b"EXIF", b"XMP ") if kind in parts)
-            box = Box(0, 0, *image.size)
+            box = Box(0, 0, *picture.size)
         else:
-            box = _difference(before, image)
-            parts = _parts(_packed(image.crop((box.left, box.top, box.right, box.bottom)), encoder))
+            box = _changed(before, picture)
+            parts = _parts(_packed(cropped(picture, box), encoder))
         inner = b"".join(chunk(kind, parts[kind]) for kind in _PIXELS if kind in parts)
         file.write(chunk(b"ANMF", _head(box, clock.units(frame.duration)) + inner))
-        before = image
+        before = picture
     if before is None:
         raise PictureWriteError("cannot write the result", "it has no frames")
     file.write(behind)
@@ -67,13 +67,13 @@ def _first(keeping: Keeping, encoder: dict[str, Any]) -> dict[bytes, bytes]:
     return _parts(buffer.getvalue())
 
 
-def _flags(image: Image.Image, parts: dict[bytes, bytes]) -> int:
-    flags = _ANIMATION | (_ALPHA if image.mode.endswith("A") else 0)
+def _flags(pixels: Pixels, parts: dict[bytes, bytes]) -> int:
+    flags = _ANIMATION | (_ALPHA if pixels.mode.endswith("A") else 0)
     return flags | sum(flag for kind, flag in ((b"ICCP", _PROFILE), (b"EXIF", _EXIF), (b"XMP ", _XMP)) if kind in parts)
 
 
-def _begin(file: BinaryIO, image: Image.Image, parts: dict[bytes, bytes], flags: int, plays: int) -> None:
-    sides = b"".join(struct.pack("<I", side - 1)[:3] for side in image.size)
+def _begin(file: BinaryIO, pixels: Pixels, parts: dict[bytes, bytes], flags: int, plays: int) -> None:
+    sides = b"".join(struct.pack("<I", side - 1)[:3] for side in pixels.size)
     file.write(b"RIFF\x00\x00\x00\x00WEBP" + chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sides))
     if b"ICCP" in parts:
         file.write(chunk(b"ICCP", parts[b"ICCP"]))
@@ -103,13 +103,9 @@ def _parts(data: bytes) -> dict[bytes, bytes]:
     return {kind: data[start : start + length] for kind, start, length in chunks_of(data, 12)}
 
 
-def _difference(before: Image.Image, now: Image.Image) -> Box:
+def _changed(before: Pixels, now: Pixels) -> Box:
     """The rectangle that has changed; its corner lies on even numbers, as the format wants it."""
-    found = None if before is now else around(changed(np.asarray(_color(before)), np.asarray(_color(now))))
+    found = difference(before, now)
     if found is None:
         return Box(0, 0, 1, 1)
     return Box(found.left // 2 * 2, found.top // 2 * 2, found.right, found.bottom)
-
-
-def _color(image: Image.Image) -> Image.Image:
-    return image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from ...errors import RequestError
@@ -16,8 +17,9 @@ from ..formats import GIF, PNG, TIFF, OutputFormat, check_format, output_format
 from ..gif_writing import write_gif
 from ..keeping import Keeping, kept
 from ..metadata import Metadata
+from ..pixels import Pixels, decompose
 from ..publishing import publishing
-from ..writing import check_quality, encoder_options
+from ..writing import check_quality, encoder_options, in_depth
 from .apng_writing import write_apng
 from .source import Frame
 from .tiff_writing import write_tiff
@@ -40,11 +42,12 @@ def write_frames(
     quality: int | None = None,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
-    """Write ``count`` frames (L, LA, RGB, RGBA) as GIF, APNG, animated WebP, or pages of a TIFF; return warnings.
+    """Write ``count`` frames as GIF, APNG, animated WebP, or pages of a TIFF; return warnings.
 
-    ``frames`` are taken one by one, as they are made: no more than two are held, none on the disk. Frames of an
-    animation have one size and mode. metadata: of the whole; pages may have their own. plays: 0 without end.
-    All else as ``writing.write_picture``, which see; what ``frames`` raises leaves no file either.
+    ``frames`` (L, LA, RGB, RGBA, or planes) are taken one by one, as they are made: no more than two are held, none on
+    the disk. Frames of an animation have one size and mode, and get 8 bits; pages keep their depth. metadata: of the
+    whole; pages may have their own. plays: 0 without end. All else as ``writing.write_picture``, which see; what
+    ``frames`` raises leaves no file either.
     Raises RequestError (suffix, format, quality), SizeError, PictureWriteError.
     """
     path = Path(path)
@@ -79,18 +82,22 @@ def _kept(
 
     What comes again is the same object again.
     """
-    image: Image.Image | None = None
+    image: Image.Image | Pixels | None = None
     keeping: Keeping | None = None
     for frame in frames:
         if image is not None and not target.pages and (image.size, image.mode) != (frame.image.size, frame.image.mode):
             raise ValueError("frames of an animation have one size and mode")
         if keeping is None or image is not frame.image:
-            check_format(Size(*frame.image.size), target.name, len(frame.image.getbands()))
+            lost: list[str] = []
+            pixels = in_depth(decompose(frame.image), target.of_frames, lost)
+            notes.update(dict.fromkeys(lost))
+            check_format(Size(*pixels.size), target.name, len(pixels.mode) * pixels.bits // 8)
             beside = metadata if frame.metadata is None else replace(frame.metadata, origin=metadata.origin)
             if keeping is not None:
                 beside = _of_page(frame, beside, notes) if target is TIFF else _colors_alone(beside)
-            image, keeping = frame.image, kept(frame.image, target, beside)
-        yield keeping, replace(frame, image=keeping.image)
+            image, keeping = frame.image, kept(pixels, target, beside)
+            del pixels  # it may have been converted, and what comes next needs the room
+        yield keeping, frame
         notes.update(dict.fromkeys(keeping.notes))
 
 
@@ -119,14 +126,14 @@ def _write_gif(frames: Iterator[tuple[Keeping, Frame]], file: object, plays: int
     first = next(frames, None)
     clock = Clock(10, 2, 65_535)
 
-    def timed() -> Iterator[tuple[Image.Image, int]]:
+    def timed() -> Iterator[tuple[Pixels, int]]:
         if first is not None:
-            yield first[1].image, clock.units(first[1].duration)
-        for _, frame in frames:
-            yield frame.image, clock.units(frame.duration)
+            yield first[0].pixels, clock.units(first[1].duration)
+        for keeping, frame in frames:
+            yield keeping.pixels, clock.units(frame.duration)
 
-    keeping = Keeping(Image.new("L", (1, 1))) if first is None else first[0]
-    write_gif(timed(), file, keeping, plays)  # type: ignore[arg-type]
-    notes.update(dict.fromkeys(keeping.notes))
+    of_first = Keeping(Pixels(np.zeros((1, 1, 1), np.uint8), None, "L")) if first is None else first[0]
+    write_gif(timed(), file, of_first, plays)  # type: ignore[arg-type]
+    notes.update(dict.fromkeys(of_first.notes))
     if not clock.is_exact:
         notes["GIF tells times in hundredths of a second; those of its frames were rounded"] = None

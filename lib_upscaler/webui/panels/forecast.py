@@ -60,7 +60,7 @@ def plan_html(size: Size | None, request: Callable[[], UpscaleRequest]) -> str:
 
 
 def _plan_html(size: Size, request: UpscaleRequest) -> str:
-    models = [model for stage in request.stages for model, _ in stage.weighted_models]
+    models = [model for stage in request.stages(8) for model, _ in stage.weighted_models]
     files = [one for model in models for one in (model if isinstance(model, tuple) else (model,))]
     blends = [one.parts if isinstance(one, BlendedEntry) else ((one, 1.0),) for one in files]
     entries = [one for parts in blends for one, _ in parts if isinstance(one, ModelEntry)]

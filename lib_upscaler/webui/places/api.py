@@ -258,7 +258,7 @@ def _one_picture(source_file: Path, result_file: Path, request: UpscaleRequest, 
 
     source = read_picture(source_file)
     result = service().upscale(source.image, request, progress)
-    notes = write_picture(result.image, result_file, source.metadata)
+    notes = write_picture(result.pixels, result_file, source.metadata)
     return result.report, (*source.warnings, *result.report.warnings, *notes)
 
 

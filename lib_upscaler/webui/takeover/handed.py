@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from ...errors import UnsupportedPictureError
+from ...pictures.alpha import is_nearly_opaque
 from ...pictures.colours import profile_to_srgb
 from ...pictures.metadata import Metadata
-from ...pictures.pixels import check_mode, is_nearly_opaque
+from ...pictures.pixels import check_mode
 from ...pictures.reading import as_srgb, picture_of
 from .. import host
 from ..host.callers import Caller

@@ -217,7 +217,7 @@ def _upscaled_now(source: Image.Image, values: Values, size: SizeRequest) -> tup
 
 def _key(source: Image.Image, values: Values, size: SizeRequest) -> str:
     picture = hashlib.sha256(source.tobytes()).hexdigest()
-    names = ("upscaler_1", "recipe", "upscaler_2", "visibility", "precision", "tta")
+    names = ("upscaler_1", "recipe", "upscaler_2", "visibility", "precision", "tta", "wrap")
     names += tuple(field.name for field in fields_of(PLACE) if field.group == "ldsr")
     what = (*(values[name] for name in names), size, service().fingerprint())
     return f"{picture} {source.size} {source.mode} {what}"

@@ -1,0 +1,64 @@
+"""Planes that lie in a file on the disk instead of in memory, for pictures larger than that."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import shutil
+import uuid
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["free_bytes", "in_memory", "let_go", "planes"]
+
+
+def planes(shape: Sequence[int], kind: np.dtype[Any], folder: Path | None) -> np.ndarray:
+    """An empty array: in memory, or in a file in this folder that is gone with the array. Raises OSError."""
+    if folder is None:
+        return np.empty(shape, kind)
+    name = folder / f".truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"  # as all that is unfinished
+    array = np.memmap(name, kind, "w+", shape=tuple(shape))
+    if os.name == "nt":  # a file that is open cannot be deleted there
+        weakref.finalize(array, _unlink, name)
+    else:
+        _unlink(name)
+    return array
+
+
+def in_memory(array: np.ndarray) -> bool:
+    """Whether it is not a part of such a file."""
+    return _mapping(array) is None
+
+
+def let_go(array: np.ndarray) -> None:
+    """Give back the memory that parts of the file which were looked at or written take; nothing of it is lost."""
+    mapping = _mapping(array)
+    advice = getattr(mmap, "MADV_DONTNEED", None)
+    if mapping is not None and advice is not None:
+        with contextlib.suppress(OSError, ValueError):
+            mapping.madvise(advice)
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk has left there; a lot where that cannot be told."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 1 << 62
+
+
+def _mapping(array: np.ndarray) -> mmap.mmap | None:
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _unlink(name: Path) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name)
