@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from ..geometry import Region
 from .grid import LATENT, RedrawGrid
 
-__all__ = ["Blend", "TileWeights"]
+__all__ = ["Blend", "TileWeights", "step"]
 
 _AROUND = 9
 """Cells of 8 px over which agreement is measured: enough for a firm value, few enough to follow the picture."""
@@ -139,13 +139,13 @@ def _along(edges: Sequence[int], length: int) -> list[np.ndarray]:
     weights = []
     for number, edge in enumerate(edges):
         position = np.arange(edge, edge + length) + 0.5
-        into = _step(position, edge, edges[number - 1] + length) if number else np.ones(length)
-        away = _step(position, edges[number + 1], edge + length) if number + 1 < len(edges) else np.zeros(length)
+        into = step(position, edge, edges[number - 1] + length) if number else np.ones(length)
+        away = step(position, edges[number + 1], edge + length) if number + 1 < len(edges) else np.zeros(length)
         weights.append(into - away)
     return weights
 
 
-def _step(position: np.ndarray, start: int, end: int) -> np.ndarray:
+def step(position: np.ndarray, start: int, end: int) -> np.ndarray:
     """0 before ``start``, 1 after ``end``, half a cosine wave in between; a jump where they are the same."""
     share = ((position - start) / max(1e-9, end - start)).clip(0, 1)
     return 0.5 - 0.5 * np.cos(np.pi * share)

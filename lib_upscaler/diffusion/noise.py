@@ -14,17 +14,19 @@ from torch import Tensor
 from ..geometry import Region
 from .grid import LATENT
 
-__all__ = ["NoiseField", "TileNoise", "TileTree"]
+__all__ = ["NoiseField", "TileNoise", "TileTree", "repeated"]
 
 
 class NoiseField:
     """The canvas's noises: the first one that sampling starts from, then one for each further draw.
 
-    draw: gives the next one, ``(1, C, H / 8, W / 8)``, from the user's seed.
+    draw: gives the next one, ``(1, C, H / 8, W / 8)``, from the user's seed. period: px after which a noise comes
+    again, across and down, multiples of 8; 0: it does not.
     """
 
-    def __init__(self, draw: Callable[[], Tensor]) -> None:
+    def __init__(self, draw: Callable[[], Tensor], period: tuple[int, int] = (0, 0)) -> None:
         self._draw = draw
+        self._period = period
         self._drawn: list[Tensor] = []
 
     def part(self, number: int, tiles: Sequence[Region]) -> Tensor:
@@ -34,7 +36,7 @@ class NoiseField:
     def whole(self, number: int) -> Tensor:
         """Noise ``number`` of the canvas, ``(1, C, H / 8, W / 8)``."""
         while len(self._drawn) <= number:
-            self._drawn.append(self._draw())
+            self._drawn.append(repeated(self._draw(), self._period))
         return self._drawn[number]
 
 
@@ -65,6 +67,16 @@ class TileTree:
 
     def __call__(self, sigma: object, sigma_next: object) -> Tensor:
         return cut(self._tree(sigma, sigma_next), self._tiles)
+
+
+def repeated(field: Tensor, period: tuple[int, int]) -> Tensor:
+    """``(1, C, H / 8, W / 8)`` with its beginning once more from so many px on, across and down; 0: not."""
+    for axis, length in ((3, period[0] // LATENT), (2, period[1] // LATENT)):
+        if length:
+            first = field.narrow(axis, 0, length)
+            further = field.narrow(axis, 0, field.shape[axis] - length)
+            field = torch.cat((first, further), axis)
+    return field
 
 
 def cut(field: Tensor, tiles: Sequence[Region]) -> Tensor:

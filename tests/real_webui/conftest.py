@@ -141,11 +141,18 @@ def photo(shared: Path) -> Callable[[int, int], Image.Image]:
 
 @pytest.fixture
 def true_levels(shared: Path, tmp_path: Path) -> Callable[..., np.ndarray]:
-    """``true_levels(image, model, size=None)``: the network's true output, ``(H, W, 3)`` in levels."""
+    """``true_levels(image, model, size=None)``: the network's true output, ``(H, W, 3)`` in levels.
 
-    def levels(image: Image.Image, model: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    image: of Pillow, or ``(H, W, 3)`` with values from 0 to 1.
+    """
+
+    def levels(image: Image.Image | np.ndarray, model: str, size: tuple[int, int] | None = None) -> np.ndarray:
         source, result = tmp_path / "true-source.png", tmp_path / "true.npy"
-        image.convert("RGB").save(source)
+        if isinstance(image, np.ndarray):
+            source = source.with_suffix(".npy")
+            np.save(source, image)
+        else:
+            image.convert("RGB").save(source)
         model_file = shared / "models" / f"{model}.safetensors"
         return true_output(model_file, source, result, *(size or ()))
 

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from lib_upscaler.pictures.reading import read_picture
+from made_pictures import png
 from model_names import VIDEO
 from webui_browser import Ui
 from webui_http import as_base64, picture
 from webui_process import Server
 
 Photo = Callable[[int, int], Image.Image]
+Levels = Callable[..., np.ndarray]
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 DEEP = re.compile("16( or 32)? bits")  # Pillow 10 and later know which
 ROUTE = "/sdapi/v1/extra-single-image"
@@ -61,19 +64,99 @@ def test_a_profile_is_kept_by_the_hosts_api(server: Server, photo: Photo) -> Non
     assert result.info.get("icc_profile") == PROFILE
 
 
-@pytest.mark.parametrize("door", ["panel", "accordion"])
-def test_an_upload_of_sixteen_bits_is_refused_in_words(
-    door: str, ui: Ui, server: Server, screenshots: Path, tmp_path: Path
-) -> None:
+# -- from files: every bit ---------------------------------------------------------------------------------------------
+
+
+def _fine(path: Path) -> np.ndarray:
+    """A PNG of 16 bits with steps too fine for 8; its values, white is 1."""
+    y, x = np.mgrid[0:40, 0:48]
+    planes = np.stack([(x * 97 + y * 311 + c * 9000 + 5) % 65536 for c in range(3)], axis=2).astype(np.uint16)
+    path.write_bytes(png(planes))
+    return planes / 65535
+
+
+def _sixteen(path: Path) -> np.ndarray:
+    """In levels of 255."""
+    assert path.read_bytes()[24] == 16, "bits of each channel, in the header"
+    return np.asarray(read_picture(path).image.color / 257)
+
+
+def _with_panel(ui: Ui, **chosen: str) -> None:
     ui.tab("extras")
+    ui.open_panel("truescale_extras")
+    ui.choose("truescale_extras_upscaler_1", VIDEO)
+    if chosen:
+        ui.open_panel("truescale_extras_advanced")
+    for name, value in chosen.items():
+        ui.choose(f"truescale_extras_{name}", value)
+
+
+@pytest.mark.parametrize("door", ["panel", "accordion"])
+def test_an_upload_of_sixteen_bits_keeps_them(
+    door: str, ui: Ui, server: Server, screenshots: Path, tmp_path: Path, true_levels: Levels
+) -> None:
     if door == "panel":
-        if server.host.has.upscaling_as_accordion:
-            ui.page.locator("#extras_upscale > .label-wrap").click()
-        ui.open_panel("truescale_extras")
-        ui.choose("truescale_extras_upscaler_1", VIDEO)
+        _with_panel(ui)
     else:
+        ui.tab("extras")
         ui.choose("extras_upscaler_1", VIDEO)
-    ui.upload("extras_image", _deep(tmp_path / "depth.png"))
+    before = set(server.data.outputs())
+    picture = _fine(tmp_path / "fine.png")
+    ui.upload("extras_image", tmp_path / "fine.png")
     ui.run("extras")
-    ui.page.locator("#tab_extras .error", has_text=DEEP).wait_for()
+
+    (saved,) = set(server.data.outputs()) - before
+    assert np.abs(_sixteen(saved) - true_levels(picture, VIDEO)).max() <= 2 / 257
+    assert "16" in ui.text("#tab_extras .truescale-statement")
     ui.shot(screenshots / f"deep-{door}.png")
+
+
+def test_a_folder_of_sixteen_bits(
+    ui: Ui, server: Server, screenshots: Path, tmp_path: Path, photo, true_levels
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = _fine(folder / "a.png")
+    photo(48, 40).save(folder / "b.png")
+    _with_panel(ui)
+    before = set(server.data.outputs())
+    ui.page.locator("#mode_extras button", has_text="Batch from Directory").first.click()
+    ui.page.locator("#extras_batch_input_dir textarea, #extras_batch_input_dir input").first.fill(str(folder))
+    ui.run("extras")
+
+    deep, flat = sorted(set(server.data.outputs()) - before)
+    assert np.abs(_sixteen(deep) - true_levels(picture, VIDEO)).max() <= 2 / 257
+    assert flat.read_bytes()[24] == 8
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png"]
+    ui.shot(screenshots / "deep-folder.png")
+
+
+def test_a_seamless_texture(
+    ui: Ui, server: Server, screenshots: Path, tmp_path: Path, photo: Photo, true_levels: Levels
+) -> None:
+    texture = photo(48, 40)
+    plane = Image.fromarray(np.tile(np.asarray(texture), (3, 3, 1)))
+    expected = true_levels(plane, VIDEO)[160:320, 192:384]
+    texture.save(tmp_path / "texture.png")
+    _with_panel(ui, wrap="xy", precision="exact")
+    before = set(server.data.outputs())
+    ui.upload("extras_image", tmp_path / "texture.png")
+    ui.run("extras")
+
+    (saved,) = set(server.data.outputs()) - before
+    with Image.open(saved) as image:
+        result = np.asarray(image.convert("RGB"))
+        assert "TrueScale seamless: xy" in image.info["postprocessing"]
+    assert np.abs(result - expected).max() <= 1
+    ui.page.locator("#truescale_extras_wrap").scroll_into_view_if_needed()
+    ui.shot(screenshots / "seamless.png")
+
+
+def test_depth_and_seamless_by_our_route(server: Server, tmp_path: Path, true_levels: Levels) -> None:
+    picture = _fine(tmp_path / "fine.png")
+    body = {"image": base64.b64encode((tmp_path / "fine.png").read_bytes()).decode(), "upscaler_1": VIDEO, "scale": 4}
+    answer = server.http.post("/truescale/v1/upscale", {**body, "wrap": "x"})
+    (tmp_path / "result.png").write_bytes(base64.b64decode(answer["image"]))
+    expected = true_levels(np.tile(picture, (1, 3, 1)), VIDEO)[:, 192:384]
+    assert np.abs(_sixteen(tmp_path / "result.png") - expected).max() <= 2 / 257
+    assert answer["report"]["bits"] == 16

@@ -2,8 +2,8 @@
 
     python true_network.py MODEL PICTURE RESULT.npy [WIDTH HEIGHT]
 
-RESULT: ``(H, W, 3)`` float64 in 8-bit levels, of the whole picture in RGB and float32; with a size, by Lanczos in
-float.
+PICTURE: a file for Pillow, or ``.npy`` of (H, W, 3) with values from 0 to 1. RESULT: ``(H, W, 3)`` float64 in 8-bit
+levels, of the whole picture in RGB and float32; with a size, by Lanczos in float.
 """
 
 import sys
@@ -17,7 +17,10 @@ from PIL import Image
 def main(model, picture, result, *size):
     descriptor = spandrel.ModelLoader("cpu").load_from_file(model).eval()
     descriptor.model.float()
-    pixels = np.asarray(Image.open(picture).convert("RGB"), np.float32) / 255
+    if picture.endswith(".npy"):
+        pixels = np.load(picture).astype(np.float32)
+    else:
+        pixels = np.asarray(Image.open(picture).convert("RGB"), np.float32) / 255
     with torch.inference_mode():
         output = descriptor(torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous())
     levels = output[0].permute(1, 2, 0).clamp(0, 1).numpy() * 255

@@ -14,7 +14,8 @@ from PIL import Image, PngImagePlugin
 
 from fake_host.older import as_1_6_0
 from fake_host.running import FakeHost
-from made_pictures import stealth
+from lib_upscaler.pictures.reading import read_picture
+from made_pictures import png, stealth
 from networks import PROFILE, STATES, encoded, off, picture, true_picture
 from reference import levels, true_output
 from types_of_fixtures import StartHost
@@ -51,23 +52,68 @@ def _deep(path: Path) -> Path:
     return path
 
 
+def _fine(path: Path) -> tuple[Path, np.ndarray]:
+    """Colours whose steps are too fine for 8 bits, and what the network makes of them, white is 1."""
+    y, x = np.mgrid[0:20, 0:30]
+    planes = np.stack([(x * 997 + y * 311 + c * 9000) % 65536 for c in range(3)], axis=2).astype(np.uint16)
+    path.write_bytes(png(planes))
+    return path, true_output(STATES["four"], planes / 257).clip(0, 255) / 255
+
+
+def _sixteen(path: Path) -> np.ndarray:
+    """The values of a PNG of 16 bits, white is 1; looked at without Pillow, which would drop half of each."""
+    assert path.read_bytes()[24] == 16, "bits of each channel, in the header"
+    return np.asarray(read_picture(path).image.color / 65535)
+
+
 @BOTH
 @pytest.mark.parametrize("way", ["batch", "folder"])
-def test_sixteen_bits_are_refused_in_words_and_the_others_go_on(
-    door: dict[str, Any], way: str, host: FakeHost, tmp_path: Path
-) -> None:
+def test_sixteen_bits_of_a_file_are_kept(door: dict[str, Any], way: str, host: FakeHost, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    deep = _deep(folder / "depth.png")
+    deep, expected = _fine(folder / "a deep.png")
     picture().save(folder / "plain.png")
+    before = deep.read_bytes()
     given = {"folder": folder} if way == "folder" else {"batch": [deep, folder / "plain.png"]}
     result = host.extras(**given, **door)
 
-    assert [image.size for image in result.pictures] == [(120, 80)]
-    assert off(result.pictures[0], true_picture("four", picture())) <= 1
-    told = " ".join([*host.warnings, result.error])
-    assert "depth" in told
-    assert "16 or 32 bits" in told
+    shown, plain = result.pictures
+    assert np.abs(np.asarray(shown) - expected * 255).max() <= 1
+    assert off(plain, true_picture("four", picture())) <= 1
+    saved, saved_plain = result.saved
+    assert np.abs(_sixteen(saved) - expected).max() <= 1 / 65535
+    assert saved_plain.read_bytes()[24] == 8
+    assert "Postprocess upscale" in _opened(saved).text["postprocessing"], "as the host's own file says it"
+    assert deep.read_bytes() == before
+    assert (host.warnings, result.error) == ([], "")
+
+
+def test_grey_of_sixteen_bits_is_not_white(host: FakeHost, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    _deep(tmp_path / "in" / "depth.png")
+    result = host.extras(folder=tmp_path / "in", **PANEL)
+    grey = picture(mode="L").convert("RGB")
+    expected = true_output(STATES["four"], np.asarray(grey)).clip(0, 255) @ (0.299, 0.587, 0.114)
+    assert result.pictures[0].mode == "RGB"
+    assert np.abs(np.asarray(result.pictures[0])[..., 0] - expected).max() <= 1
+    assert np.abs(_sixteen(result.saved[0])[..., 0] * 255 - expected).max() <= 1 / 128
+
+
+def test_where_the_host_saves_no_png_that_is_said(host: FakeHost, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    _fine(tmp_path / "in" / "deep.png")
+    host.module("shared").opts.samples_format = "jpg"
+    result = host.extras(folder=tmp_path / "in", **PANEL)
+    assert [path.suffix for path in result.saved] == [".jpg"]
+    assert any("8 bits per channel" in text for text in host.warnings)
+
+
+def test_a_step_behind_gets_eight_bits_and_its_result_stays(host: FakeHost, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    _fine(tmp_path / "in" / "deep.png")
+    result = host.extras(folder=tmp_path / "in", gfpgan={"gfpgan_visibility": 0.5}, **PANEL)
+    assert result.error == ""
+    assert result.saved[0].read_bytes()[24] == 8
 
 
 def test_sixteen_bits_are_refused_by_the_hosts_api(host: FakeHost, tmp_path: Path) -> None:
@@ -268,17 +314,21 @@ def _uploaded(host: FakeHost, path: Path, elem_id: str, image_mode: str = "RGBA"
 
 
 @BOTH
-def test_an_upload_of_sixteen_bits_is_refused_in_extras(door: dict[str, Any], host: FakeHost, tmp_path: Path) -> None:
-    result = host.extras(_uploaded(host, _deep(tmp_path / "depth.png"), "extras_image"), **door)
+def test_an_upload_of_sixteen_bits_keeps_them_in_extras(door: dict[str, Any], host: FakeHost, tmp_path: Path) -> None:
+    deep, expected = _fine(tmp_path / "deep.png")
+    result = host.extras(_uploaded(host, deep, "extras_image"), **door)
 
-    assert result.pictures == []
-    assert "16 or 32 bits" in result.error
+    assert np.abs(_sixteen(result.saved[0]) - expected).max() <= 1 / 65535
+    assert result.error == ""
 
 
 def test_the_hosts_component_is_watched(host: FakeHost, tmp_path: Path) -> None:
-    encoded_file = base64.b64encode(_deep(tmp_path / "depth.png").read_bytes()).decode()
+    deep, expected = _fine(tmp_path / "deep.png")
+    encoded_file = base64.b64encode(deep.read_bytes()).decode()
     image = host.component("extras_image").preprocess(f"data:image/png;base64,{encoded_file}")
-    assert "16 or 32 bits" in host.extras(image, **PANEL).error
+    result = host.extras(image, **PANEL)
+    assert np.abs(_sixteen(result.saved[0]) - expected).max() <= 1 / 65535
+    assert "bits per channel" in host.ours("takeover.results").latest_html()
 
 
 def test_an_upload_of_sixteen_bits_is_scaled_for_stable_diffusion(host: FakeHost, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal
 
+from .uploads import file_of
+
 __all__ = ["Caller", "find_caller"]
 
 _LARGEST_DEPTH = 80  # calls; gradio's and FastAPI's own lie below
@@ -31,6 +33,8 @@ class Caller:
     position: of the picture in its batch, from 1. picture: its name, "" where it has none.
     pictures: with "batch", all of them: (picture or path of its file, name). batch: tells one batch from another.
     source: in the Extras, the picture as it came, or the path of its file. image: the picture that the run began with.
+    file: in the Extras, the file that the picture was read from: its path, or what gradio got of an upload
+        (``uploads``); None where it cannot be reached.
     run: in the Extras, an object of the host's that is made anew for each run, and the same for all its pictures.
     """
 
@@ -43,6 +47,7 @@ class Caller:
     batch: int = 0
     source: Any = None
     image: Any = None
+    file: Any = None
     run: Any = None
 
 
@@ -69,11 +74,14 @@ def _in_extras(values: dict[str, Any], scripts: tuple[tuple[str, dict[str, Any]]
     source, run = values.get("image_placeholder", image), values.get("get_images", image)
     if values.get("extras_mode", 0) == 0 or "image_placeholder" not in values:
         name = str(values.get("name") or "")
-        return Caller("extras", scripts=scripts, position=1, picture=name, source=source, image=image, run=run)
+        told = {"position": 1, "picture": name, "file": file_of(source)}
+        return Caller("extras", scripts=scripts, source=source, image=image, run=run, **told)
     pictures, place = tuple(values.get("data_to_process") or ()), values["image_placeholder"]
     position = next((number for number, (one, _) in enumerate(pictures, 1) if one is place), len(pictures))
     name, batch = str(values.get("name") or ""), id(values.get("data_to_process"))
-    told = {"position": position, "picture": name, "pictures": pictures, "batch": batch}
+    listed = values.get("image_folder") or ()
+    file = file_of(source) or (file_of(listed[position - 1]) if 0 < position <= len(listed) else None)
+    told = {"position": position, "picture": name, "pictures": pictures, "batch": batch, "file": file}
     return Caller("batch", scripts=scripts, source=source, image=image, run=run, **told)
 
 

@@ -1,15 +1,20 @@
-"""What the host drops of a picture of the Extras comes back where it is saved: profile, EXIF, density, texts, alpha."""
+"""What the host drops of a picture of the Extras comes back where it is saved: profile, EXIF, density, texts, alpha,
+and what it cannot hold, more than 8 bits.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from .access import warn
 from .callers import Caller, find_caller
 
-__all__ = ["Kept", "before_saving", "keep", "keep_for_run"]
+__all__ = ["Kept", "after_saving", "before_saving", "keep", "keep_for_run"]
 
 _ATTRIBUTE = "truescale_kept"
 _WITH_ALPHA = ("PNG", "WEBP")
@@ -19,12 +24,14 @@ _WITH_ALPHA = ("PNG", "WEBP")
 class Kept:
     """options: of Pillow's ``save``: icc_profile, exif, dpi. text: for PNG, where the host has none of that name.
 
-    alpha: of the result, where a step behind ours takes none.
+    alpha: of the result, where a step behind ours takes none. rewrite: puts the whole result into the place of the
+    file that the host has saved; gets its path and the texts in it.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     text: dict[str, str] = field(default_factory=dict)
     alpha: Image.Image | None = None
+    rewrite: Callable[[Path, dict[str, str]], None] | None = None
 
 
 def keep(result: Image.Image, kept: Kept) -> None:
@@ -47,7 +54,8 @@ def keep(result: Image.Image, kept: Kept) -> None:
 def keep_for_run(caller: Caller, kept: Kept) -> None:
     """The same for what further steps of this run of the Extras, such as face restorers, make of the result."""
     if caller.image is not None:
-        setattr(caller.image, _ATTRIBUTE, kept)
+        # What further steps have changed is theirs: the whole result is not put into its place.
+        setattr(caller.image, _ATTRIBUTE, replace(kept, rewrite=None))
 
 
 def before_saving(parameters: Any) -> None:
@@ -68,6 +76,19 @@ def before_saving(parameters: Any) -> None:
     texts = getattr(parameters, "pnginfo", None)
     if isinstance(texts, dict):
         texts.update({key: text for key, text in kept.text.items() if key not in texts})
+
+
+def after_saving(parameters: Any) -> None:
+    """The host's callback after a picture was saved."""
+    kept = getattr(getattr(parameters, "image", None), _ATTRIBUTE, None)
+    if kept is None or kept.rewrite is None:
+        return
+    texts = getattr(parameters, "pnginfo", None) or {}
+    path = Path(parameters.filename)
+    try:
+        kept.rewrite(path, {key: text for key, text in texts.items() if isinstance(text, str)})
+    except Exception as error:  # noqa: BLE001 - the host's file is there, and stays as it is
+        warn(f"{path.name} keeps 8 bits per channel: {error}")
 
 
 def _lacks(image: Image.Image, alpha: Image.Image) -> bool:

@@ -1,8 +1,8 @@
 """What gradio drops of an uploaded picture before anybody sees it.
 
-Grey pictures of 16 bits: gradio and the host make them RGB by cutting off what is above 255, which gives white. In the
-Extras they are refused, as everywhere; Stable Diffusion, which works in 8 bits anyway, gets them scaled.
-Transparency in the Extras of older hosts: it is let in.
+Grey pictures of 16 bits: gradio and the host make them RGB by cutting off what is above 255, which gives white; of
+colours with 16 bits they keep 8. In the Extras the picture remembers its file; Stable Diffusion, which works in 8 bits
+anyway, gets grey ones scaled. Transparency in the Extras of older hosts: it is let in.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-__all__ = ["DEEP_MODES", "deep_mode", "in_eight_bits", "watch"]
+__all__ = ["DEEP_MODES", "bytes_of", "deep_mode", "file_of", "in_eight_bits", "watch"]
 
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 """Pillow's, of more than 8 bits per channel."""
 
-_ATTRIBUTE = "truescale_deep"
+_ATTRIBUTE, _FILE = "truescale_deep", "truescale_file"
 _EXTRAS, _IMG2IMG = "extras_image", "img2img_image"
 
 
@@ -33,6 +33,8 @@ def watch(component: Any, elem_id: str | None) -> None:
 
     def preprocess(payload: Any) -> Any:
         image, uploaded = plain(payload), _deep_upload(payload)
+        if elem_id == _EXTRAS and isinstance(image, Image.Image):
+            setattr(image, _FILE, payload if isinstance(payload, str) else getattr(payload, "path", None))
         if uploaded is None or not isinstance(image, Image.Image):
             return image
         if elem_id == _IMG2IMG and uploaded.size == image.size:
@@ -49,6 +51,22 @@ def deep_mode(image: Any) -> str | None:
     return mode if mode in DEEP_MODES else getattr(image, _ATTRIBUTE, None)
 
 
+def file_of(source: Any) -> str | None:
+    """The path of a picture's file, or its bytes as a data address; None where it cannot be reached.
+
+    source: a path, an uploaded file of gradio's, or a picture that came by ``watch``.
+    """
+    if isinstance(source, str):
+        return source
+    file = getattr(source, _FILE, None) or (None if isinstance(source, Image.Image) else getattr(source, "name", None))
+    return file if isinstance(file, str) else None
+
+
+def bytes_of(file: str) -> bytes | None:
+    """Those of a data address; None for a path. Raises ValueError."""
+    return base64.b64decode(file.split(",", 1)[1]) if file.startswith("data:") else None
+
+
 def in_eight_bits(image: Image.Image) -> Image.Image:
     """A deep grey picture as L: of 65535 levels each 257th is one; what has none above 255 stays."""
     values = np.asarray(image).astype(np.float64)
@@ -60,8 +78,8 @@ def in_eight_bits(image: Image.Image) -> Image.Image:
 def _deep_upload(payload: Any) -> Image.Image | None:
     """The uploaded file, where it is deep: a data address in gradio 3, a path in gradio 4."""
     try:
-        if isinstance(payload, str) and payload.startswith("data:"):
-            file: Any = io.BytesIO(base64.b64decode(payload.split(",", 1)[1]))
+        if isinstance(payload, str) and (content := bytes_of(payload)) is not None:
+            file: Any = io.BytesIO(content)
         else:
             file = getattr(payload, "path", None)
         if file is None:

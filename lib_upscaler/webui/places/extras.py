@@ -142,9 +142,9 @@ def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
         host.warn(text)
     results.made(caller, result.report)
     said = {key: value for key, value in pp.image.info.items() if key != "icc_profile" or metadata.icc_profile}
-    result.image.info.update(said)
+    result.image.info.update(said)  # made once
     pp.info.update(infotext(checked(PLACE, values), result.report))
-    pp.image = give_back(result.image, metadata, caller, pp.image)
+    pp.image = give_back(result, metadata, caller, pp.image)
 
 
 def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:

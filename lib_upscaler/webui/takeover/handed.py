@@ -5,23 +5,29 @@ The host has made it RGB or RGBA; what it said besides is in its ``info``, and i
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ...errors import UnsupportedPictureError
+from ...errors import PictureError, UnsupportedPictureError
 from ...pictures.alpha import is_nearly_opaque
 from ...pictures.colours import profile_to_srgb
 from ...pictures.metadata import Metadata
-from ...pictures.pixels import check_mode
-from ...pictures.reading import as_srgb, picture_of
+from ...pictures.pixels import Pixels, check_mode
+from ...pictures.reading import SourcePicture, as_srgb, picture_of, read_header, read_picture
+from ...pictures.writing import write_picture
+from ...request import UpscaleResult
 from .. import host
 from ..host.callers import Caller
 from ..host.saving import Kept, keep, keep_for_run
-from ..host.uploads import deep_mode, in_eight_bits
+from ..host.uploads import bytes_of, deep_mode, in_eight_bits
 
-__all__ = ["crops", "give_back", "received", "refuse_deep", "source_of"]
+__all__ = ["crops", "give_back", "received", "refuse_deep", "rewriting", "source_of"]
 
 _RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
 
@@ -65,16 +71,51 @@ def source_of(image: Image.Image) -> Image.Image:
     return converted
 
 
-def received(image: Image.Image, caller: Caller) -> tuple[Image.Image, Metadata]:
+def received(image: Image.Image, caller: Caller) -> tuple[Image.Image | Pixels, Metadata]:
     """The picture to enlarge, in sRGB where a tag alone tells its colours, and what it says besides.
 
-    Its transparency also where the host (before 1.9, Classic) has dropped that. Raises UnsupportedPictureError.
+    With more than 8 bits per channel where its file has them and can be reached; its transparency also where the host
+    (before 1.9, Classic) has dropped that. Raises UnsupportedPictureError.
     """
-    refuse_deep(caller.source)
-    picture = as_srgb(picture_of(_with_transparency(image, caller.image)))
+    deep = _deep_picture(image, caller)
+    if deep is None:
+        refuse_deep(caller.source)
+    picture = as_srgb(deep or picture_of(_with_transparency(image, caller.image)))
     for text in picture.warnings:
         host.warn(text)
     return picture.image, picture.metadata
+
+
+def _deep_picture(image: Image.Image, caller: Caller) -> SourcePicture | None:
+    """The file's, where it has more than 8 bits and no step before ours has changed what the host made of it."""
+    if caller.file is None or (image is not caller.image and image.tobytes() != caller.image.tobytes()):
+        return None
+    try:
+        with tempfile.TemporaryDirectory(prefix="truescale-") as folder:
+            path, content = Path(caller.file), bytes_of(caller.file)
+            if content is not None:
+                path = Path(folder) / "picture"
+                path.write_bytes(content)
+            return read_picture(path) if read_header(path).bits > 8 else None
+    except (OSError, ValueError, PictureError):
+        return None  # the host has read it, in whatever way
+
+
+def rewriting(result: UpscaleResult, metadata: Metadata) -> Callable[[Path, dict[str, str]], None] | None:
+    """Puts a result of more than 8 bits into the place of the file that the host has saved."""
+    if result.pixels.bits == 8:
+        return None
+
+    def rewrite(path: Path, texts: dict[str, str]) -> None:
+        if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+            host.warn(f"{path.name} holds 8 bits per channel; with png in the settings it would hold {depth}")
+            return
+        whole = replace(metadata, text={**metadata.text, **texts})
+        for note in write_picture(result.pixels, path, whole, overwrite=True):
+            host.warn(note)
+
+    depth = min(16, result.pixels.bits)
+    return rewrite
 
 
 def _with_transparency(image: Image.Image, original: Any) -> Image.Image:
@@ -88,21 +129,25 @@ def _with_transparency(image: Image.Image, original: Any) -> Image.Image:
     return whole
 
 
-def give_back(result: Image.Image, metadata: Metadata, caller: Caller, handed: Image.Image) -> Image.Image:
+def give_back(made: UpscaleResult, metadata: Metadata, caller: Caller, handed: Image.Image) -> Image.Image:
     """What the host goes on with: the result, or without its transparency where a step behind would fail on it.
 
-    handed: the picture that the host has given. Where that was RGB, all its steps expect that, so that transparency
-    comes back where the result is saved.
+    It has 8 bits per channel; where it was made with more, so will be the file that the host saves. handed: the
+    picture that the host has given. Where that was RGB, all its steps expect that, so that transparency comes back
+    where the result is saved.
     """
     options = {"icc_profile": metadata.icc_profile, "exif": metadata.exif, "dpi": metadata.dpi}
-    kept = Kept({name: value for name, value in options.items() if value}, dict(metadata.text))
+    result, rewrite = made.image, rewriting(made, metadata)
+    if result.mode in ("L", "LA"):  # of a grey file; the host has made it RGB, and its steps expect that
+        result = result.convert("RGBA" if result.mode == "LA" else "RGB")
+    kept = Kept({name: value for name, value in options.items() if value}, dict(metadata.text), rewrite=rewrite)
     restorer = _restorer_without_alpha(caller)
     if "A" in result.mode and (restorer is not None or handed.mode == "RGB"):
         alpha = result.getchannel("A")
         if restorer is not None and not is_nearly_opaque(np.asarray(alpha)):
             host.warn(f"{restorer} takes no transparency; it gets the colours, and the saved picture the transparency")
         opaque = alpha.getextrema() == (255, 255)
-        result, kept = result.convert("RGB"), Kept(kept.options, kept.text, None if opaque else alpha)
+        result, kept = result.convert("RGB"), replace(kept, alpha=None if opaque else alpha)
     keep(result, kept)
     keep_for_run(caller, kept)
     return result

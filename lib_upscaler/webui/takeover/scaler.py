@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ...pictures.metadata import Metadata
+    from ...pictures.pixels import Pixels
 
 __all__ = ["Scaler", "is_ours"]
 
@@ -100,13 +101,13 @@ class Scaler:
                     return result.image.convert("RGB")
                 from .handed import give_back
 
-                return give_back(result.image, metadata, caller, img)
+                return give_back(result, metadata, caller, img)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:
                 batch_ends(caller)
 
-    def _picture(self, img: Image.Image, caller: Caller) -> tuple[Image.Image, Metadata | None, Alpha]:
+    def _picture(self, img: Image.Image, caller: Caller) -> tuple[Image.Image | Pixels, Metadata | None, Alpha]:
         """What is enlarged, in the Extras what it says besides, and what becomes of its transparency."""
         if caller.kind not in ("extras", "batch"):
             return img.convert("RGB"), None, "drop"
@@ -114,7 +115,8 @@ class Scaler:
 
         image, metadata = received(img, caller)
         if image.mode not in ("RGBA", "LA") or not crops(caller):
-            return image if "A" in image.mode else image.convert("RGB"), metadata, "network"
+            fits = "A" in image.mode or not hasattr(image, "convert")  # planes of any kind do
+            return image if fits else image.convert("RGB"), metadata, "network"  # type: ignore[union-attr]
         host.warn("Crop to fit drops transparency: the picture was put on white. The panel TrueScale keeps it")
         return image, metadata, "drop"
 

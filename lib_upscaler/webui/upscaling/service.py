@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ...estimates import Estimate
     from ...geometry import Size
+    from ...pictures.pixels import Pixels
     from ...pipeline import Upscaler
     from ...request import UpscaleRequest, UpscaleResult
 
@@ -60,7 +61,9 @@ class Service:
 
     # -- pictures ------------------------------------------------------------------------------------------------------
 
-    def upscale(self, image: Image.Image, request: UpscaleRequest, progress: Progress = NO_PROGRESS) -> UpscaleResult:
+    def upscale(
+        self, image: Image.Image | Pixels, request: UpscaleRequest, progress: Progress = NO_PROGRESS
+    ) -> UpscaleResult:
         """Upscale on the host's device, undisturbed by what the host does to PyTorch. Raises what Upscaler does."""
         with host.plain_arithmetic():
             upscaler = self._ready()

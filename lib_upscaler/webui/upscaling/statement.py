@@ -39,6 +39,7 @@ WORDS = (
     "VAE in bands",
     "memory of the network in GB",
     "as a whole",
+    "bits per channel",
 )
 STRATEGIES = dict(
     zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI", "sampled", "sampled in tiles"), WORDS)
@@ -59,6 +60,8 @@ def _parts(report: UpscaleReport) -> list[tuple[str, str]]:
         parts.append(("seam error in levels", f"{report.seam_error:.2f}"))
     if report.precision != "unknown":
         parts.append(("", report.precision))
+    if report.bits > 8:
+        parts.append(("bits per channel", str(report.bits)))
     if report.precision_db is not None:
         parts.append(("match with float32 in dB", f"{report.precision_db:.1f}"))
     parts.append(("seconds", f"{report.seconds:.1f}"))

@@ -1,0 +1,54 @@
+"""A texture that goes on at its other side does so in every place of the WebUI."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fake_host.running import FakeHost
+from networks import encoded, off, picture, true_picture
+
+HIRES: dict[str, Any] = {"width": 64, "height": 48, "enable_hr": True, "hr_scale": 2.0, "hr_upscaler": "two"}
+
+
+def _on_the_plane(network: str, image: Image.Image, wrap: str) -> np.ndarray:
+    """The network's output on a plane tiled with the picture, of the picture in its middle."""
+    times = 3 if "x" in wrap else 1, 3 if "y" in wrap else 1
+    plane = Image.fromarray(np.tile(np.asarray(image.convert("RGB")), (times[1], times[0], 1)))
+    whole = true_picture(network, plane)
+    height, width = whole.shape[0] // times[1], whole.shape[1] // times[0]
+    top, left = height * (times[1] // 2), width * (times[0] // 2)
+    return whole[top : top + height, left : left + width]
+
+
+def test_in_the_extras_and_told_and_read_back(host: FakeHost) -> None:
+    ours = {"enabled": True, "upscaler_1": "four", "scale": 4, "wrap": "xy"}
+    result = host.extras(picture(), ours=ours)
+    assert off(result.pictures[0], _on_the_plane("four", picture(), "xy")) <= 1
+    with Image.open(result.saved[0]) as saved:
+        assert "TrueScale seamless: xy" in saved.info["postprocessing"]
+
+
+def test_in_our_route(host: FakeHost) -> None:
+    body = {"image": encoded(picture()), "upscaler_1": "two", "scale": 2, "wrap": "x"}
+    answer = host.client().post("/truescale/v1/upscale", json=body).json()
+    result = Image.open(io.BytesIO(base64.b64decode(answer["image"])))
+    assert off(result, _on_the_plane("two", picture(), "x")) <= 1
+
+
+def test_a_way_that_there_is_not_is_answered_in_words(host: FakeHost) -> None:
+    body = {"image": encoded(picture()), "upscaler_1": "two", "scale": 2, "wrap": "z"}
+    answer = host.client().post("/truescale/v1/upscale", json=body)
+    assert answer.status_code == 422
+    assert "xy" in answer.json()["detail"]
+
+
+def test_in_hires_fix(host: FakeHost) -> None:
+    made = host.txt2img(hires={"enabled": True, "wrap": "xy"}, **HIRES)
+    first = Image.fromarray(host.module("processing").first_pass(1, 64, 48))
+    assert off(made.images[0], _on_the_plane("two", first, "xy")) <= 1
+    assert "Hires upscaler seamless: xy" in made.info
