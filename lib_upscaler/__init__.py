@@ -32,6 +32,8 @@ _HOMES = {
     "UpscaleResult": "request",
     "Upscaler": "pipeline",
     "estimate": "estimates",
+    "read_frames": "pictures.frames.source",
+    "upscale_frames": "animation",
 }
 
 __all__ = [*errors.__all__, *_HOMES]

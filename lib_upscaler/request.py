@@ -179,6 +179,7 @@ class UpscaleReport:
     precision: "float32", "float16", "bfloat16"; "unknown" of an ``Enlarger``. precision_db: its measured PSNR against
         float32, None where exact or not measured.
     seconds: without loading. load_seconds: of the models loaded for this picture, 0.0 when they were there.
+    frames: of an animation, or pages; sizes are the first one's then.
     peak_bytes: memory taken above what was taken before. verify_max, verify_mean: difference from the untiled float32
         network in 8-bit levels, None where not asked for. bits: per channel of the result; 32: floating point.
     """
@@ -201,6 +202,7 @@ class UpscaleReport:
     verify_max: float | None = None
     verify_mean: float | None = None
     bits: Bits = 8
+    frames: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Plain values that JSON can hold; sizes as [width, height]."""

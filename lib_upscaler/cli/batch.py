@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from PIL import Image
 
-from ..depths import Bits, depth_of
+from ..animation import carries
 from ..errors import (
     Cancelled,
     DeviceError,
@@ -28,23 +28,27 @@ from ..geometry import Size
 from ..models.entry import SUFFIXES
 from ..pictures import exrs
 from ..pictures.alpha import NEARLY_OPAQUE, is_nearly_opaque
-from ..pictures.formats import EXR, PNG, TIFF, OutputFormat, check_format, is_picture_path, output_format
+from ..pictures.formats import EXR, OutputFormat, check_format, is_picture_path, output_format
+from ..pictures.frames.kinds import kind_of_frames
+from ..pictures.frames.source import read_frames
 from ..pictures.origin import fingerprint, is_anothers
 from ..pictures.pixels import Pixels
 from ..pictures.reading import read_picture
 from ..pictures.writing import write_picture
 from ..pipeline import Plan, Upscaler
-from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
+from ..request import UpscaleReport, UpscaleRequest
 from ..running.limits import is_out_of_memory
 from ..running.peak import PeakMeter, resident_bytes
 from .files import ANOTHERS, Task
+from .fitting import check_memory, in_depth_of
+from .frames import frames_written
 from .leftovers import remove_leftovers
 from .stopping import CANCELLED, FAILED, StopRequest, exit_code
 
 __all__ = ["BatchListener", "BatchOptions", "Outcome", "Record", "in_words", "run_batch"]
 
 _REPORT_FIELDS = (
-    *("input_size", "output_size", "models", "strategy", "tiles", "margin", "seam_error"),
+    *("input_size", "output_size", "frames", "models", "strategy", "tiles", "margin", "seam_error"),
     *("precision", "precision_db", "device", "bits"),
 )
 _VERIFY_FIELDS = ("verify_max", "verify_mean")
@@ -58,12 +62,14 @@ class BatchOptions:
     """How results are written.
 
     quality: 1 to 100, for formats that take one. existing: what to do about a file that is there already: "refuse",
-    "skip" or "overwrite". report: a file that gets a line of JSON for each picture.
+    "skip" or "overwrite". report: a file that gets a line of JSON for each picture. all_frames: of an animation, and
+    all pages, where the format of the result holds them; else the first alone.
     """
 
     quality: int | None = None
     existing: Existing = "refuse"
     report: Path | None = None
+    all_frames: bool = True
 
 
 @dataclass(frozen=True)
@@ -263,19 +269,26 @@ class _Batch:
     def _upscaled(self, task: Task) -> Record:
         started = time.perf_counter()
         with PeakMeter(self.upscaler.device, self.resting) as meter:
-            result, warnings = self._written(task)
+            report, warnings = self._written(task)
         # Loaded within the picture: only where a model's file has changed meanwhile.
-        seconds = time.perf_counter() - started - result.report.load_seconds
-        loading, self.load_seconds = self.load_seconds + result.report.load_seconds, 0.0
-        peak = max(meter.bytes, result.report.peak_bytes)
-        return Record(task, result.report, round(seconds, 3), round(loading, 3), peak, warnings)
+        seconds = time.perf_counter() - started - report.load_seconds
+        loading, self.load_seconds = self.load_seconds + report.load_seconds, 0.0
+        peak = max(meter.bytes, report.peak_bytes)
+        return Record(task, report, round(seconds, 3), round(loading, 3), peak, warnings)
 
-    def _written(self, task: Task) -> tuple[UpscaleResult, tuple[str, ...]]:
-        """Read, upscale and write one picture; the result, and all warnings."""
+    def _written(self, task: Task) -> tuple[UpscaleReport, tuple[str, ...]]:
+        """Read, upscale and write one picture, or all of its frames; what was done, and all warnings."""
+        target = output_format(task.output)
+        kind = kind_of_frames(task.source) if self.options.all_frames else None
+        if kind is not None and carries(target, kind) and (frames := read_frames(task.source)):
+            _make_folder(task.output)
+            progress, overwrite = _PictureProgress(self.listener, self.stop), self.options.existing == "overwrite"
+            return frames_written(
+                self.upscaler, self.request, task, frames, progress, self.options.quality, overwrite=overwrite
+            )
         source = read_picture(task.source)
         image, notes = source.image, list(source.warnings)
         metadata = replace(source.metadata, origin=fingerprint(task.source))
-        target = output_format(task.output)
         plan = self._planned(image, task, target, notes)
         del source
         progress = _PictureProgress(self.listener, self.stop)
@@ -286,7 +299,7 @@ class _Batch:
         quality = self.options.quality if target.quality else None
         overwrite = self.options.existing == "overwrite"
         notes += write_picture(result.pixels, task.output, metadata, quality=quality, overwrite=overwrite)
-        return result, tuple(dict.fromkeys(notes))
+        return result.report, tuple(dict.fromkeys(notes))
 
     def _planned(self, image: Image.Image | Pixels, task: Task, target: OutputFormat, notes: list[str]) -> Plan:
         """The plan, with what the format of the result asks for. Raises SizeError before any work."""
@@ -349,26 +362,6 @@ def _named(error: Exception) -> Exception:
     return MemoryLimitError(
         "the picture was not upscaled", "memory ran out", "allow less with --memory, or close other programs"
     )
-
-
-def in_depth_of(request: UpscaleRequest, target: OutputFormat, source_bits: Bits) -> tuple[UpscaleRequest, str]:
-    """The request for as many bits as the format of the result holds; and what is to be said of it, "" for nothing."""
-    wanted = depth_of(request.depth, source_bits)
-    bits = target.depth_for(wanted)
-    said = (
-        f"{target.name} holds at most {bits} bits per channel; the result was rounded to that" if bits < wanted else ""
-    )
-    return (request if bits == wanted else replace(request, depth=str(bits))), said  # type: ignore[arg-type]
-
-
-def check_memory(plan: Plan, target: OutputFormat) -> None:
-    """What is written piece by piece need not fit into memory; of other formats it must. Raises SizeError."""
-    if target not in (PNG, TIFF) and any(job.on_disk for _, job in plan.stages):
-        raise SizeError(
-            f"a {target.name} of {plan.output} px cannot be made",
-            "it is written as a whole, and does not fit into the memory that may be used",
-            "choose PNG or TIFF, which are written piece by piece, ask for a smaller size, or allow more memory",
-        )
 
 
 def _is_transparent(image: Image.Image | Pixels) -> bool:

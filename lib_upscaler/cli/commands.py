@@ -84,9 +84,11 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
     if options.plan:
         from .plan import tell_plan
 
-        return tell_plan(upscaler, request, plan.tasks, console, options.skip_existing) or unreadable
+        all_frames = options.frames == "all"
+        return tell_plan(upscaler, request, plan.tasks, console, options.skip_existing, all_frames) or unreadable
     existing: Existing = "skip" if options.skip_existing else "overwrite" if options.overwrite else "refuse"
-    files = BatchOptions(options.quality, existing, Path(options.report) if options.report else None)
+    report = Path(options.report) if options.report else None
+    files = BatchOptions(options.quality, existing, report, all_frames=options.frames == "all")
     outcome = run_batch(upscaler, request, plan.tasks, console, files, stop)
     console.ended(outcome, len(plan.tasks))
     return outcome.exit_code or unreadable
@@ -95,7 +97,7 @@ def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -
 def _plan(options: argparse.Namespace, console: Console) -> BatchPlan:
     """What to read and write; what is wrong with the inputs is told. Raises RequestError where nothing is left."""
     inputs = named_paths(options.inputs)
-    destination = destination_of(inputs, options.output, options.format)
+    destination = destination_of(inputs, options.output, options.format, options.frames == "all")
     plan = plan_batch(inputs, destination, options.recursive, recognise=options.skip_existing)
     for _, error in plan.unreadable:
         console.complain(str(error))

@@ -173,7 +173,7 @@ def result_line(record: Record) -> str:
     how.append(done.device)
     if done.verify_max is not None:
         how.append(f"verified: at most {done.verify_max:g}, on average {done.verify_mean:g} levels off")
-    sizes = f"{done.input_size} -> {done.output_size} px"
+    sizes = f"{done.input_size} -> {done.output_size} px{f', {done.frames} frames' if done.frames > 1 else ''}"
     return f"{record.task.source} -> {record.task.output}: {sizes}, {record.seconds:.1f} s, {', '.join(how)}"
 
 

@@ -12,7 +12,8 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import PictureReadError, RequestError
-from ..pictures.formats import is_picture_path, kind_by_name, output_format
+from ..pictures.formats import is_picture_path, kind_by_name, output_format, suffix_of
+from ..pictures.frames.kinds import kind_of_frames
 from ..pictures.origin import fingerprint, origin_of
 from ..pictures.plugins import KINDS, advice
 
@@ -37,12 +38,18 @@ class Task:
 class Destination:
     """Where results go: into one file, into a folder, or (neither given) beside the inputs.
 
-    suffix: of the files to write, with its dot.
+    suffix: of the files to write, with its dot. by_kind: files of several frames or pages stay what they are instead.
     """
 
     suffix: str
     file: Path | None = None
     folder: Path | None = None
+    by_kind: bool = False
+
+    def suffix_for(self, source: Path) -> str:
+        """Of the result of a picture; ``by_kind``, its first bytes are looked at."""
+        kind = kind_of_frames(source) if self.by_kind else None
+        return self.suffix if kind is None else suffix_of(kind)
 
 
 @dataclass
@@ -112,17 +119,20 @@ def named_paths(words: Sequence[str], expand: bool = os.name == "nt") -> list[Pa
     return list(paths.values())
 
 
-def destination_of(inputs: Sequence[Path], output: str | None, format: str | None) -> Destination:
+def destination_of(
+    inputs: Sequence[Path], output: str | None, format: str | None, all_frames: bool = True
+) -> Destination:
     """Where the results go. Raises RequestError.
 
     output: a folder where there are several inputs or a folder among them, where it is one, ends like one, or has no
-    suffix; else a file, whose suffix says the format. format: such as ``jpg``; PNG where nothing says one.
+    suffix; else a file, whose suffix says the format. format: such as ``jpg``; PNG where nothing says one, and for
+    several frames or pages (where ``all_frames`` are wanted) their own format.
     """
     if format is not None:
         output_format(f"x.{format}")
-    suffix = f".{(format or 'png').lower()}"
+    suffix, by_kind = f".{(format or 'png').lower()}", all_frames and format is None
     if output is None:
-        return Destination(suffix)
+        return Destination(suffix, by_kind=by_kind)
     if output in ("", "-"):
         raise RequestError(f"cannot write to '{output}'", "it is no name of a file or folder", "check -o")
     path = Path(output)
@@ -132,7 +142,7 @@ def destination_of(inputs: Sequence[Path], output: str | None, format: str | Non
         if os.path.lexists(path) and not path.is_dir():
             why = "there are several inputs, and this is a file" if several else "there is a file of that name"
             raise RequestError(f"cannot write into '{output}'", why, "name a folder with -o")
-        return Destination(suffix, folder=path)
+        return Destination(suffix, folder=path, by_kind=by_kind)
     try:
         output_format(path, format)
     except RequestError as error:
@@ -248,13 +258,13 @@ def _own_result(source: _Found, wanted: Path, taken: set[str]) -> Path | None:
 
 def _natural_output(source: _Found, destination: Destination) -> Path:
     """The file for the result as long as no other wants it."""
-    own_folder = source.path.parent
+    own_folder, suffix = source.path.parent, destination.suffix_for(source.path)
     if destination.folder is None:
-        return own_folder / f"{source.path.stem}{RESULT_SUFFIX}{destination.suffix}"
+        return own_folder / f"{source.path.stem}{RESULT_SUFFIX}{suffix}"
     below = own_folder.relative_to(source.root) if source.root is not None else Path()
     folder = destination.folder / below
     mark = RESULT_SUFFIX if _real(folder) == _real(own_folder) else ""
-    return folder / f"{source.path.stem}{mark}{destination.suffix}"
+    return folder / f"{source.path.stem}{mark}{suffix}"
 
 
 def _counted(number: int, thing: str) -> str:

@@ -103,13 +103,21 @@ def _add_output_options(parser: _Parser) -> None:
         "--output",
         metavar="OUT",
         help="the file to write; a folder where there are several inputs, where it is one, or has no suffix"
-        " (default: <name>-upscaled.png beside each input)",
+        " (default: <name>-upscaled.png beside each input, of an animation .gif, .webp ...)",
     )
     group.add_argument(
         "--format",
         type=str.lower,
         choices=[*output_formats(), "jpeg", "tif"],
-        help="of the results (default: what the suffix of -o says, else png)",
+        help="of the results (default: what the suffix of -o says; else png, and of animations and files of several"
+        " pages their own)",
+    )
+    group.add_argument(
+        "--frames",
+        choices=["all", "first"],
+        default="all",
+        help="of an animation, or the pages of a TIFF: each of them, where the format holds them, or the first alone"
+        " (default: all)",
     )
     group.add_argument("--quality", type=_quality, metavar="1-100", help="for jpg (default 95) and webp (lossless)")
     group.add_argument("--recursive", action="store_true", help="look into the sub-folders of folders; they are kept")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..depths import Bits
@@ -15,6 +15,7 @@ __all__ = [
     "BMP",
     "EXR",
     "FORMATS",
+    "GIF",
     "JPEG",
     "PNG",
     "READ_FORMATS",
@@ -27,6 +28,7 @@ __all__ = [
     "kind_by_name",
     "output_format",
     "output_formats",
+    "suffix_of",
 ]
 
 READ_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF", "PPM", "TGA")
@@ -45,12 +47,15 @@ class OutputFormat:
 
     name: Pillow's name. alpha: whether it stores transparency. quality: whether it takes a quality, 1 to 100.
     depths: bits per channel that it can hold; 32: floating point.
+    frames: whether it holds the frames of an animation (a TIFF: as pages). pages: whether pages of different sizes.
     """
 
     name: str
     alpha: bool
     quality: bool
     depths: tuple[Bits, ...] = (8,)
+    frames: bool = False
+    pages: bool = False
 
     def depth_for(self, bits: Bits) -> Bits:
         """The bits that a picture of so many is stored with: as many, else what comes closest."""
@@ -58,11 +63,17 @@ class OutputFormat:
             self.depths, key=lambda depth: (depth < bits, abs(depth - bits)) if bits <= max(self.depths) else -depth
         )
 
+    @property
+    def of_frames(self) -> OutputFormat:
+        """What it holds of each frame, with a name for words: those of an animation have 8 bits here, not so pages."""
+        return self if self.pages else replace(self, name=f"an animation in {self.name}", depths=(8,))
 
-PNG = OutputFormat("PNG", alpha=True, quality=False, depths=(8, 16))
+
+PNG = OutputFormat("PNG", alpha=True, quality=False, depths=(8, 16), frames=True)
 JPEG = OutputFormat("JPEG", alpha=False, quality=True)
-WEBP = OutputFormat("WEBP", alpha=True, quality=True)
-TIFF = OutputFormat("TIFF", alpha=True, quality=False, depths=(8, 16, 32))
+WEBP = OutputFormat("WEBP", alpha=True, quality=True, frames=True)
+TIFF = OutputFormat("TIFF", alpha=True, quality=False, depths=(8, 16, 32), frames=True, pages=True)
+GIF = OutputFormat("GIF", alpha=True, quality=False, frames=True)
 EXR = OutputFormat("EXR", alpha=True, quality=False, depths=(16, 32))
 BMP = OutputFormat("BMP", alpha=False, quality=False)
 
@@ -73,6 +84,7 @@ FORMATS = {
     ".webp": WEBP,
     ".tif": TIFF,
     ".tiff": TIFF,
+    ".gif": GIF,
     ".bmp": BMP,
     ".exr": EXR,
 }
@@ -99,7 +111,12 @@ def kind_by_name(path: str | os.PathLike[str]) -> str:
 
 def output_formats() -> tuple[str, ...]:
     """The formats that can be asked for, as suffixes without a dot, one each."""
-    return ("png", "jpg", "webp", "tiff", "bmp", "exr")
+    return ("png", "jpg", "webp", "tiff", "gif", "bmp", "exr")
+
+
+def suffix_of(target: OutputFormat) -> str:
+    """The usual one, with its dot."""
+    return next(f".{name}" for name in output_formats() if FORMATS[f".{name}"] is target)
 
 
 def output_format(path: str | os.PathLike[str], format: str | None = None) -> OutputFormat:
@@ -122,7 +139,10 @@ def output_format(path: str | os.PathLike[str], format: str | None = None) -> Ou
 
 
 # Longest side in px: what the format's own fields can say; JPEG: what libjpeg allows.
-_FORMAT_SIDE = {name: 2**31 - 1 for name in ("PNG", "TIFF", "BMP", "EXR")} | {"JPEG": 65_500, "WEBP": 16_383}
+_FORMAT_SIDE = {
+    **{name: 2**31 - 1 for name in ("PNG", "TIFF", "BMP", "EXR")},
+    **{"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535},
+}
 
 # Bytes of pixels: offsets of 32 bits, less 64 MiB for headers. TIFF beyond that is BigTIFF.
 _FORMAT_BYTES = {"BMP": 2**32 - 2**26}
@@ -131,7 +151,7 @@ _FORMAT_BYTES = {"BMP": 2**32 - 2**26}
 def check_format(size: Size, format_name: str, channels: int = 4) -> None:
     """Refuse, before any work, a size that the file format cannot hold.
 
-    format_name: Pillow's name (JPEG, WEBP, PNG, TIFF, BMP, EXR). channels: bytes per pixel. Raises SizeError.
+    format_name: Pillow's name (JPEG, WEBP, PNG, TIFF, GIF, BMP, EXR). channels: bytes per pixel. Raises SizeError.
     """
     name = format_name.upper()
     what = f"cannot store {size} px as {name}"

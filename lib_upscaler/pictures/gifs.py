@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .gif_parts import table_bytes
 from .metadata import Found
 
 __all__ = ["Gif", "look_into"]
@@ -26,15 +27,11 @@ def look_into(data: bytes) -> Gif:
     if len(data) >= 13:
         if data[12]:  # the shape of a pixel, width by height, in sixty-fourths
             gif.found.add_density(64, data[12] + 15, None)
-        position = 13 + _table_bytes(data[10])
+        position = 13 + table_bytes(data[10])
         while (following := _block(data, position, gif)) is not None:
             position = following
     gif.found.frames = max(1, gif.found.frames)
     return gif
-
-
-def _table_bytes(flags: int) -> int:
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 def _block(data: bytes, position: int, gif: Gif) -> int | None:
@@ -47,7 +44,7 @@ def _block(data: bytes, position: int, gif: Gif) -> int | None:
         gif.found.frames += 1
         if gif.box is None:
             gif.box = left, top, left + width, top + height
-        return _behind(data, position + 11 + _table_bytes(data[position + 9]))
+        return _behind(data, position + 11 + table_bytes(data[position + 9]))
     if kind != b"!":
         return None
     label = data[position + 1 : position + 2]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo, iTXt
 
-from . import iptc, origin, xmp
+from . import gif_parts, iptc, origin, xmp
 from .colours import is_srgb, profile_to_srgb, tags_to_srgb
 from .exif import with_size, with_text, with_user_comment
-from .formats import BMP, EXR, JPEG, PNG, TIFF, WEBP, OutputFormat
+from .formats import BMP, EXR, GIF, JPEG, PNG, TIFF, WEBP, OutputFormat
 from .metadata import COMMENT, PARAMETERS, Metadata
 from .pixels import Pixels, compose, decompose
 
@@ -31,7 +31,8 @@ _RESOLUTION_UNIT, _X_RESOLUTION, _Y_RESOLUTION, _XMP_TAG, _IPTC_TAG = 296, 282, 
 class Keeping:
     """What a file of a result is made of.
 
-    pixels: in colours that the format can tell. options: for Pillow's writer. chunks: of a PNG, behind its header.
+    pixels: in colours that the format can tell. options: for Pillow's writer (of a GIF: for ours). chunks: of a PNG or
+    GIF, behind its header.
     aspect: of a JPEG, told where Pillow's writer cannot. trailer: behind the end of a BMP. notes: for people.
     """
 
@@ -50,9 +51,8 @@ def kept(pixels: Pixels, target: OutputFormat, metadata: Metadata) -> Keeping:
     text = _texts_of_this_size(metadata, pixels.size, keeping.notes)
     _keep_colors(keeping, target, metadata)
     _keep_density(keeping, target, metadata, lost)
-    {PNG: _for_png, JPEG: _for_jpeg, WEBP: _for_webp, TIFF: _for_tiff, BMP: _for_bmp, EXR: _for_exr}[target](
-        keeping, metadata, text, lost
-    )
+    by_format = {PNG: _for_png, JPEG: _for_jpeg, WEBP: _for_webp, TIFF: _for_tiff, GIF: _for_gif, BMP: _for_bmp}
+    {**by_format, EXR: _for_exr}[target](keeping, metadata, text, lost)
     if lost:
         keeping.notes.append(f"{target.name} cannot keep {', '.join(lost)}; left out")
     return keeping
@@ -93,7 +93,7 @@ def _keep_colors(keeping: Keeping, target: OutputFormat, metadata: Metadata) -> 
                 f"{target.name} cannot tell its colours ({tags.names()}), and they cannot be converted here:"
                 " they will look different; choose PNG"
             )
-    if target not in (BMP, EXR):
+    if target not in (BMP, GIF, EXR):
         keeping.options["icc_profile"] = profile or b""
     elif profile is not None:
         pixels = keeping.pixels
@@ -118,7 +118,7 @@ def _fitting_profile(profile: bytes | None, mode: str, target: OutputFormat, not
 
 def _keep_density(keeping: Keeping, target: OutputFormat, metadata: Metadata, lost: list[str]) -> None:
     if metadata.dpi:
-        if target in (WEBP, EXR):
+        if target in (WEBP, GIF, EXR):
             lost.append(f"its density of {metadata.dpi[0]:.4g} x {metadata.dpi[1]:.4g} dpi")
         else:
             keeping.options["dpi"] = metadata.dpi
@@ -134,6 +134,8 @@ def _keep_density(keeping: Keeping, target: OutputFormat, metadata: Metadata, lo
         elif target is TIFF:
             tags = {_RESOLUTION_UNIT: 1, _X_RESOLUTION: float(x), _Y_RESOLUTION: float(y)}
             keeping.options["tiffinfo"] = tags
+        elif target is GIF and (told := gif_parts.aspect(x, y)):
+            keeping.options["aspect"] = told
         else:
             lost.append(f"that its pixels are not square ({x} to {y})")
 
@@ -205,6 +207,20 @@ def _for_tiff(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: 
     else:
         keeping.options["tiffinfo"] = tags
     _lose_texts(text, (PARAMETERS, xmp.PNG_KEY), lost)
+
+
+def _for_gif(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: list[str]) -> None:
+    """A GIF's comment holds ``parameters``, as the WebUI writes them, or else the comment."""
+    told = PARAMETERS if PARAMETERS in text else COMMENT
+    if told in text:
+        keeping.chunks += gif_parts.comment(text[told].encode("utf-8", "replace"))
+    if xmp.PNG_KEY in text:
+        keeping.chunks += gif_parts.xmp_block(text[xmp.PNG_KEY].encode())
+    if metadata.origin:
+        keeping.chunks += gif_parts.application(origin.GIF_BLOCK, origin.mark(metadata.origin))
+    lost += ["EXIF"] if metadata.exif else []
+    lost += ["IPTC"] if metadata.iptc else []
+    _lose_texts(text, (told, xmp.PNG_KEY), lost)
 
 
 def _for_bmp(keeping: Keeping, metadata: Metadata, text: dict[str, str], lost: list[str]) -> None:

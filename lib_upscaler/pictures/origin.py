@@ -12,13 +12,16 @@ from pathlib import Path
 
 from .exif import without_value
 
-__all__ = ["KEY", "TAG", "fingerprint", "is_anothers", "mark", "origin_of", "without_mark"]
+__all__ = ["GIF_BLOCK", "KEY", "TAG", "fingerprint", "is_anothers", "mark", "origin_of", "without_mark"]
 
 KEY = "TrueScale source"
 """The name of the mark: of a PNG's text, elsewhere what a segment or a tag begins with."""
 
 TAG = 0x000B
 """Of EXIF and TIFF, "ProcessingSoftware", where the mark is in formats without comments."""
+
+GIF_BLOCK = b"TRUESCALE10"
+"""Of a GIF, the application whose block holds the mark: viewers pass over it, and would show a comment."""
 
 _END = 65_536  # bytes at both ends of a source that count
 _SEARCHED = 4 * _END  # bytes from the start of a result: JPEG's mark follows EXIF, XMP and IPTC

@@ -25,6 +25,7 @@ from .alpha import NEARLY_OPAQUE
 from .colours import is_srgb, tags_to_srgb
 from .deep import bits_told, deep_modes, is_deep, read_deep
 from .formats import READ_FORMATS
+from .frames.tiff_pages import view_from
 from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
@@ -41,7 +42,9 @@ __all__ = [
     "as_srgb",
     "picture_of",
     "read_header",
+    "read_metadata",
     "read_picture",
+    "upright",
 ]
 
 _OTHER_KIND = re.compile("unsupported|not supported|cannot handle", re.IGNORECASE)
@@ -85,9 +88,10 @@ class PictureHeader:
     bits: Bits = 8
 
 
-def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
+def read_picture(path: str | os.PathLike[str], page: int | None = None) -> SourcePicture:
     """Read a picture file whole: its first frame upright, its metadata, and warnings.
 
+    page: of a TIFF, where the directory of the one to read lies (``frames.tiff_pages``).
     Broken metadata costs a warning, broken or missing pixels the picture. Raises PictureReadError (missing, a folder,
     empty, truncated, no picture, larger than memory) and UnsupportedPictureError (a kind that is not read here, no
     reader ...).
@@ -99,12 +103,29 @@ def read_picture(path: str | os.PathLike[str]) -> SourcePicture:
         with opened_file(path, what):
             pixels, metadata = exrs.read(path, what, notes)
         return SourcePicture(pixels, metadata, "EXR", tuple(notes))
-    with _opening(path, what, notes, whole=True) as opened:
-        if opened.found.frames > 1:
+    with _opening(path, what, notes, whole=True, page=page) as opened:
+        if opened.found.frames > 1 and page is None:
             notes.append(f"{path.name} has {opened.found.frames} frames; only the first is upscaled")
         image = _pixels(opened, what, notes)
         upright, metadata = _settled(image, opened, notes)
     return SourcePicture(upright, metadata, opened.image.format or "", tuple(dict.fromkeys(notes)))
+
+
+def read_metadata(path: str | os.PathLike[str]) -> tuple[Metadata, int, tuple[str, ...]]:
+    """What stands beside the pixels, the orientation that is still to be applied, and warnings.
+
+    Raises what ``read_picture`` does, as far as it shows without the pixels.
+    """
+    path = Path(path)
+    notes: list[str] = []
+    with _opening(path, f"cannot read {path.name!r}", notes, whole=True) as opened:
+        metadata, orientation = settled(opened.found, opened.image.size, notes)
+    return metadata, orientation, tuple(dict.fromkeys(notes))
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The picture with its orientation, as EXIF counts them, applied."""
+    return _turned(image, orientation) if orientation in _TRANSPOSE else image
 
 
 def picture_of(image: Image.Image, turn: bool = False) -> SourcePicture:
@@ -147,7 +168,7 @@ def as_srgb(picture: SourcePicture) -> SourcePicture:
     return replace(picture, image=image, metadata=metadata, warnings=(*picture.warnings, note))
 
 
-def read_header(path: str | os.PathLike[str]) -> PictureHeader:
+def read_header(path: str | os.PathLike[str], page: int | None = None) -> PictureHeader:
     """The size and kind of the picture that ``read_picture`` would give, without reading its pixels.
 
     An orientation that stands behind the pixels is not seen. Raises what ``read_picture`` does, as far as it shows.
@@ -159,7 +180,7 @@ def read_header(path: str | os.PathLike[str]) -> PictureHeader:
         with opened_file(path, what):
             size, channels, alpha = exrs.header(path, what)
         return PictureHeader(size, channels, alpha, 32)
-    with _opening(path, what, notes, whole=False) as opened:
+    with _opening(path, what, notes, whole=False, page=page) as opened:
         image, mode = opened.image, opened.mode
         alpha = (mode.endswith(("A", "a")) and fourth.declared_alpha(opened.tiff)) or "transparency" in image.info
         outside = opened.box is not None and not _covers(opened.box, image.size)
@@ -182,11 +203,11 @@ def _upright_size(opened: Opened, notes: list[str]) -> Size:
 
 
 @contextlib.contextmanager
-def _opening(path: Path, what: str, notes: list[str], whole: bool) -> Iterator[Opened]:
+def _opening(path: Path, what: str, notes: list[str], whole: bool, page: int | None = None) -> Iterator[Opened]:
     """The picture, checked and not loaded; whatever Pillow raises on it comes out in words."""
     try:
         with opened_file(path, what) as file, collected_warnings(notes):
-            opened = open_picture(file, what, whole)
+            opened = open_picture(file if page is None else view_from(file, page), what, whole)
             with opened.image:
                 _check(opened, what)
                 yield opened

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import struct
-import uuid
 import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,14 +15,16 @@ from .. import scratch
 from ..errors import PictureWriteError, RequestError
 from ..geometry import Size
 from . import exrs
-from .formats import EXR, JPEG, PNG, TIFF, WEBP, OutputFormat, check_format, output_format
+from .formats import EXR, GIF, JPEG, PNG, TIFF, WEBP, OutputFormat, check_format, output_format
+from .gif_writing import write_gif
 from .keeping import Keeping, kept
 from .metadata import Metadata
 from .pixels import Pixels, compose, decompose
 from .png_writer import Rows, write_png
+from .publishing import publishing
 from .tiff_writer import CLASSIC_BYTES, write_tiff
 
-__all__ = ["DEFAULT_JPEG_QUALITY", "write_picture"]
+__all__ = ["DEFAULT_JPEG_QUALITY", "check_quality", "encode", "encoder_options", "write_picture"]
 
 DEFAULT_JPEG_QUALITY = 95
 
@@ -56,41 +55,29 @@ def write_picture(
 
     What each format keeps of ``metadata`` is in docs/formats.md, and what it does not is in the warnings. JPEG has a
     quality of 95 unless one is given, and 4:4:4; WebP is lossless unless a quality is given. The PNG text
-    ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. Colours that the format cannot tell become sRGB.
-    ``quality`` is ignored by lossless formats. On any error, Ctrl-C included, nothing is left behind.
+    ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. Colours that the format cannot tell become sRGB;
+    a GIF has 256 of them (``gif_writing``). ``quality`` is ignored by lossless formats. On any error, Ctrl-C included,
+    nothing is left behind.
 
     Raises RequestError (suffix, format, quality, alpha in JPEG or BMP), SizeError, PictureWriteError.
     """
     path = Path(path)
     target = output_format(path, format)
     _check_request(image, path, target, quality)
-    pixels = decompose(image)
     notes: list[str] = []
-    if target.depth_for(pixels.bits) != pixels.bits:
-        if pixels.bits > max(target.depths):
-            notes.append(f"{target.name} holds at most {max(target.depths)} bits per channel; rounded to that")
-        pixels = pixels.at(target.depth_for(pixels.bits))
-    what = f"cannot write {path.name!r}"
-    if not overwrite and os.path.lexists(path):
-        raise _exists(what)
-    keeping = kept(pixels, target, metadata)
-    encoder = _encoder_options(target, quality, with_exif="exif" in keeping.options)
-    # A short name of its own, hidden, so that neither a folder scan nor a limit on lengths trips over it.
-    unfinished = path.with_name(f".truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        _save(keeping, unfinished, target, encoder)
-        if overwrite:
-            os.replace(unfinished, path)
-        else:
-            _publish_new(unfinished, path)
-    except FileExistsError as error:
-        raise _exists(what) from error
-    except OSError as error:
-        raise PictureWriteError(what, *_why_not_written(error, path)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+    pixels = in_depth(decompose(image), target, notes)
+    with publishing(path, overwrite) as file:
+        keeping = kept(pixels, target, metadata)
+        encode(keeping, file, target, encoder_options(target, quality, with_exif="exif" in keeping.options))
     return (*notes, *keeping.notes)
+
+
+def in_depth(pixels: Pixels, target: OutputFormat, notes: list[str]) -> Pixels:
+    """The picture at the depth that the format stores it with. notes: get a sentence where bits are lost."""
+    bits = target.depth_for(pixels.bits)
+    if bits < pixels.bits:
+        notes.append(f"{target.name} holds at most {bits} bits per channel; rounded to that")
+    return pixels.at(bits)
 
 
 def _check_request(image: Image.Image | Pixels, path: Path, target: OutputFormat, quality: int | None) -> None:
@@ -100,14 +87,20 @@ def _check_request(image: Image.Image | Pixels, path: Path, target: OutputFormat
         raise RequestError(
             f"cannot write {path.name!r}", f"{target.name} stores no transparency", "use PNG, or put it on a background"
         )
-    if quality is not None and (isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100):
-        raise RequestError(f"the quality {quality!r} is not possible", "it is a whole number from 1 to 100")
+    check_quality(quality)
     check_format(Size(*image.size), target.name, len(image.mode))
     if target is EXR:
         exrs.check_writer()
 
 
-def _encoder_options(target: OutputFormat, quality: int | None, with_exif: bool) -> dict[str, object]:
+def check_quality(quality: int | None) -> None:
+    """Raises RequestError."""
+    if quality is not None and (isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100):
+        raise RequestError(f"the quality {quality!r} is not possible", "it is a whole number from 1 to 100")
+
+
+def encoder_options(target: OutputFormat, quality: int | None, with_exif: bool) -> dict[str, object]:
+    """For Pillow's writer."""
     if target is PNG:
         return dict(_PNG_EFFORT)
     if target is JPEG:
@@ -122,22 +115,27 @@ def _encoder_options(target: OutputFormat, quality: int | None, with_exif: bool)
     return {}
 
 
-def _save(keeping: Keeping, path: Path, target: OutputFormat, encoder: dict[str, object]) -> None:
-    """Encode into a new file; once more without the metadata, where the encoder chokes on it."""
-    if target is EXR:
-        exrs.write(path, keeping.pixels)
+def encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dict[str, Any]) -> None:
+    """Encode into an empty file; once more without the metadata, where the encoder chokes on it.
+
+    file: for EXR, one with a name. encoder: of ``encoder_options``. Raises PictureWriteError, OSError.
+    """
+    if target is GIF:
+        write_gif([(keeping.pixels, 0)], file, keeping)
         return
-    with path.open("xb") as file:
+    if target is EXR:
+        exrs.write(Path(file.name), keeping.pixels)  # its libraries write by name
+        return
+    try:
+        _encode(keeping, file, target, encoder)
+    except (ValueError, TypeError, KeyError, struct.error, RuntimeError, zlib.error):
+        file.seek(0)
+        file.truncate()
         try:
-            _encode(keeping, file, target, encoder)
-        except (ValueError, TypeError, KeyError, struct.error, RuntimeError, zlib.error):
-            file.seek(0)
-            file.truncate()
-            try:
-                _encode(Keeping(keeping.pixels), file, target, encoder)
-            except (ValueError, RuntimeError) as error:
-                raise PictureWriteError("cannot write the result", f"{target.name} failed ({error})") from error
-            keeping.notes.append(f"its metadata could not be written as {target.name} and was left out")
+            _encode(Keeping(keeping.pixels), file, target, encoder)
+        except (ValueError, RuntimeError) as error:
+            raise PictureWriteError("cannot write the result", f"{target.name} failed ({error})") from error
+        keeping.notes.append(f"its metadata could not be written as {target.name} and was left out")
 
 
 def _encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dict[str, Any]) -> None:
@@ -203,39 +201,3 @@ class _BehindHeader:
 
     def flush(self) -> None:
         self._file.flush()
-
-
-def _publish_new(unfinished: Path, path: Path) -> None:
-    """Give the finished file its name; FileExistsError if somebody else has taken it meanwhile."""
-    if os.name == "nt":
-        os.rename(unfinished, path)  # refuses to overwrite, there
-        return
-    try:
-        os.link(unfinished, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links (FAT, some network drives): take the name, then fill it.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        os.replace(unfinished, path)
-
-
-def _exists(what: str) -> PictureWriteError:
-    return PictureWriteError(what, "there is a file of that name already", "choose another name, or allow overwriting")
-
-
-def _why_not_written(error: OSError, path: Path) -> tuple[str, str]:
-    """Reason and advice, in words."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return "the disk is full", "free some space, or choose another folder"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return "writing there is not permitted", "choose another folder"
-    if error.errno == errno.EISDIR:
-        return "there is a folder of that name", "choose another name"
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"there is no folder {str(path.parent)!r}", "create it first"
-    if error.errno == errno.EFBIG:
-        return "the file is larger than the disk allows", "choose another folder or a smaller size"
-    if error.errno is None:  # an encoder of Pillow; it tells no reason
-        return f"the file could not be finished ({error})", "check that the disk is not full"
-    return error.strerror or str(error), ""

@@ -13,7 +13,7 @@ from serving import Server
 from tools.test_setup.browser import NoBrowserError, find_browser
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Playwright
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +74,12 @@ class Chromium:
             self._driver.stop()
         self._driver = self._browser = None
         self._windows.clear()
+
+    def blank(self, address: str) -> Page:
+        """A page of nothing of ours."""
+        page = self._browser.new_page()
+        page.goto(address)
+        return page
 
     def open(
         self, address: str, width: int = 1280, height: int = 900, stays: bool = False, **options: Any

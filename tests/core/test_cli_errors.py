@@ -49,7 +49,7 @@ def test_a_bad_picture_is_named_and_the_others_go_on(capsys: pytest.CaptureFixtu
         (("--memory", "much"), "2GB"),
         (("--precision", "int8"), "int8"),
         (("--alpha", "keep"), "keep"),
-        (("--format", "gif"), "gif"),
+        (("--format", "tga"), "tga"),
         (("--quality", 0), "1 to 100"),
         (("--quality", 101), "1 to 100"),
         (("--visibility", 0.5), "second model"),

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("at_a_console")
 
 
 REPORT_FIELDS = [
-    *("input", "output", "input_size", "output_size", "models", "strategy", "tiles", "margin", "seam_error"),
-    *("precision", "precision_db", "device", "seconds", "load_seconds", "peak_bytes", "warnings"),
+    *("input", "output", "input_size", "output_size", "frames", "models", "strategy", "tiles", "margin", "seam_error"),
+    *("precision", "precision_db", "device", "bits", "seconds", "load_seconds", "peak_bytes", "warnings"),
 ]
 
 

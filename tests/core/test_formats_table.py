@@ -17,8 +17,12 @@ import pytest
 from PIL import Image, ImageCms
 
 from container_files import box, jp2
+from lib_upscaler.animation import carries
 from lib_upscaler.errors import PictureError
 from lib_upscaler.pictures.formats import output_format
+from lib_upscaler.pictures.frames.kinds import kind_of_frames
+from lib_upscaler.pictures.frames.source import read_frames
+from lib_upscaler.pictures.frames.writing import write_frames
 from lib_upscaler.pictures.reading import read_picture
 from lib_upscaler.pictures.writing import write_picture
 from made_pictures import (
@@ -116,6 +120,8 @@ def has_density(path: Path, _: Told) -> bool:
 
 
 def is_tall(path: Path, _: Told) -> bool:
+    if path.suffix == ".gif":  # twice as wide as high, by the byte that Pillow does not tell
+        return (path.read_bytes()[12] + 15) / 64 == 2
     info = info_of(path)
     x, y = info.get("aspect") or info.get("jfif_density") or info.get("resolution") or (1, 1)
     return int(y) == 2 * int(x) and info.get("jfif_unit", 0) == 0
@@ -135,7 +141,8 @@ def has_16_bits(path: Path, _: Told) -> bool:
 
 
 def has_alpha(path: Path, _: Told) -> bool:
-    return info_of(path)["mode"] in ("RGBA", "LA")
+    info = info_of(path)
+    return info["mode"] in ("RGBA", "LA") or (path.suffix == ".gif" and "transparency" in info)
 
 
 def looks_right(path: Path, _: Told) -> bool:
@@ -144,6 +151,11 @@ def looks_right(path: Path, _: Told) -> bool:
         gamma = image.info.get("gamma")
         middle = np.asarray(image.convert("RGB")).astype(float).mean()
     return gamma == 1.0 or abs(middle - LIGHT) < 1.5
+
+
+def has_frames(path: Path, _: Told) -> bool:
+    with Image.open(path) as image:
+        return getattr(image, "n_frames", 1) == 2
 
 
 def is_there(path: Path, _: Told) -> bool:
@@ -169,7 +181,8 @@ LIGHT = 255 * np.where(LINEAR <= 0.0031308, LINEAR * 12.92, 1.055 * LINEAR ** (1
 
 # -- what files can hold -----------------------------------------------------------------------------------------------
 
-FRAMES = dict(save_all=True, append_images=[Image.fromarray(PHOTO[::-1].copy())])
+FRAMES = dict(save_all=True, append_images=[Image.fromarray(PHOTO[::-1].copy())], duration=70)
+FRAMES_ROW = "Frames, pages"
 READ = ("PNG", "JPEG", "WebP", "TIFF", "GIF", "BMP", "TGA", "PPM", "JP2")
 
 THINGS: dict[str, tuple[Sign, str, dict[str, bytes]]] = {
@@ -321,9 +334,9 @@ THINGS: dict[str, tuple[Sign, str, dict[str, bytes]]] = {
         "kept",
         {"TIFF": tiff(ALPHA, 2, (0,)), "TGA": tga(ALPHA, 8, attribute=2), "JP2": jp2(ALPHA, header=SPOT)},
     ),
-    "Frames, pages": (
-        is_there,
-        "the first, said",
+    FRAMES_ROW: (
+        has_frames,
+        "kept",
         {
             "PNG": encoded(PHOTO, "PNG", **FRAMES),
             "WebP": encoded(PHOTO, "WEBP", **FRAMES),
@@ -397,11 +410,13 @@ THINGS: dict[str, tuple[Sign, str, dict[str, bytes]]] = {
     ),
 }
 
-INTO = ("PNG", "JPEG", "WebP", "TIFF", "BMP")
-SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "TIFF": "tif", "BMP": "bmp"}
+INTO = ("PNG", "JPEG", "WebP", "TIFF", "GIF", "BMP")
+SUFFIXES = {"PNG": "png", "JPEG": "jpg", "WebP": "webp", "TIFF": "tif", "GIF": "gif", "BMP": "bmp"}
+FEWER_COLORS = "256 colours"  # said of nearly any GIF, and of nothing that is tried here
 WRITTEN = [
     *("EXIF", "Colour profile (ICC)", "Colours told by gAMA, cHRM, cICP", "Transparency", "`parameters` of the WebUI"),
     *("16 bits", "Other texts", "Comment", "XMP", "Captions (IPTC)", "Density (dpi)", "Pixels that are not square"),
+    FRAMES_ROW,
 ]
 
 
@@ -411,6 +426,8 @@ def outcome(thing: str, data: bytes, target: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder) / "source", Path(folder) / f"result.{SUFFIXES[target]}"
         source.write_bytes(data)
+        if thing == FRAMES_ROW:
+            return outcome_of_frames(source, result)
         try:
             picture = read_picture(source)
         except PictureError:
@@ -421,13 +438,32 @@ def outcome(thing: str, data: bytes, target: str) -> str:
         if image.mode == "RGBA" and thing != "Transparency" and image.getextrema()[3] == (255, 255):
             image = image.convert("RGB")
         warnings = (*picture.warnings, *write_picture(image, result, picture.metadata))
+        warnings = tuple(warning for warning in warnings if FEWER_COLORS not in warning)
         there = sign(result, warnings)
     if any("converted to sRGB" in warning for warning in warnings) and not word.startswith("converted"):
         return "converted to sRGB, said"
+    if there and any("transparency in between" in warning for warning in warnings):
+        return "wholly or not at all, said"
     if there:
         said = bool(warnings) and "said" not in word and word.startswith(("read", "converted"))
         return f"{word}, said" if said else word
     return "left out, said" if warnings else "LOST IN SILENCE"
+
+
+def outcome_of_frames(source: Path, result: Path) -> str:
+    """As the command line and the API go about it."""
+    target, kind = output_format(result), kind_of_frames(source)
+    if kind is None or not carries(target, kind):
+        picture = read_picture(source)
+        write_picture(picture.image, result, picture.metadata)
+        said = any("only the first" in warning for warning in picture.warnings)
+        return "the first, said" if said and not has_frames(result, ()) else "LOST IN SILENCE"
+    frames = read_frames(source)
+    assert frames is not None
+    warnings = write_frames(frames.frames(), result, frames.metadata, count=len(frames), plays=frames.plays)
+    if not has_frames(result, warnings):
+        return "LOST IN SILENCE"
+    return "as pages, said" if any("no time" in warning for warning in warnings) else "kept"
 
 
 def table(head: tuple[str, ...], rows: list[list[str]]) -> str:
@@ -437,7 +473,14 @@ def table(head: tuple[str, ...], rows: list[list[str]]) -> str:
 
 def tables() -> str:
     read = [
-        [thing, *(outcome(thing, files[name], "PNG") if name in files else "" for name in READ)]
+        [
+            thing,
+            # Frames stay in their own format; of all else the result is a PNG.
+            *(
+                outcome(thing, files[name], name if thing == FRAMES_ROW else "PNG") if name in files else ""
+                for name in READ
+            ),
+        ]
         for thing, (_, _, files) in THINGS.items()
     ]
     written = [[thing, *(outcome(thing, THINGS[thing][2]["PNG"], target) for target in INTO)] for thing in WRITTEN]

@@ -426,7 +426,7 @@ def test_a_missing_folder_and_a_folder_in_the_way_are_said_in_words(tmp_path):
     [
         ("a.xyz", {}),
         ("a", {}),
-        ("a.gif", {}),
+        ("a.tga", {}),
         ("a.png", {"format": "tga"}),
         ("a.png", {"format": "jpg"}),
         ("a.jpg", {"quality": 0}),

@@ -48,7 +48,7 @@ def sources_of(folder: str) -> dict[str, str]:
     return {path.name: origin_of(path) or "" for path in Path(folder).iterdir()}
 
 
-FORMATS = ["png", "jpg", "webp", "tif", "bmp"]
+FORMATS = ["png", "jpg", "webp", "tif", "gif", "bmp"]
 
 
 @pytest.mark.parametrize("format", FORMATS)

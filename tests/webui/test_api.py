@@ -187,7 +187,8 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"fit": "squeeze", "width": 10}, 422, "crop"),
     ({"precision": "double"}, 422, "exact"),
     ({"alpha": "keep"}, 422, "drop"),
-    ({"format": "gif"}, 422, "webp"),
+    ({"format": "tga"}, 422, "webp"),
+    ({"frames": "some"}, 422, "first"),
     ({"tile": -1}, 422, "tile"),
     ({"memory_gb": -1}, 422, "memory"),
     ({"memory_gb": 0.00001}, 422, "memory"),
@@ -334,3 +335,71 @@ def test_it_waits_for_the_hosts_own_job(host: FakeHost, engine: Engine) -> None:
     thread.join(30)
 
     assert answers[0].status_code == 200
+
+
+# -- animations --------------------------------------------------------------------------------------------------------
+
+
+def _animation(kind: str, count: int = 3) -> tuple[str, list[Image.Image]]:
+    """In base64, and its frames as they are seen."""
+    frames = [Image.fromarray(np.roll(np.asarray(picture()), 5 * number, axis=1)) for number in range(count)]
+    options = {"lossless": True} if kind == "webp" else {}
+    buffer = io.BytesIO()
+    frames[0].save(buffer, kind, save_all=True, append_images=frames[1:], duration=[70, 120, 40], loop=0, **options)
+    return base64.b64encode(buffer.getvalue()).decode(), [frame for frame, _ in _shown(Image.open(buffer))]
+
+
+def _shown(image: Image.Image) -> list[tuple[Image.Image, float]]:
+    """Frames as Pillow shows them, with their times."""
+    found = []
+    for number in range(image.n_frames):
+        image.seek(number)
+        image.load()
+        found.append((image.convert("RGB"), image.info.get("duration", 0)))
+    return found
+
+
+def _upscaled(host: FakeHost, image: str, **values: Any) -> tuple[dict, Image.Image]:
+    answer = host.client().post("/truescale/v1/upscale", json={"image": image, "upscaler_1": "four", **values})
+    assert answer.status_code == 200, answer.text
+    return answer.json(), Image.open(io.BytesIO(base64.b64decode(answer.json()["image"])))
+
+
+@pytest.mark.parametrize(("kind", "named"), [("gif", "gif"), ("png", "png"), ("webp", "webp"), ("tiff", "tiff")])
+def test_an_animation_gives_one_of_its_own_kind(kind: str, named: str, host: FakeHost) -> None:
+    data, frames = _animation(kind)
+    told, image = _upscaled(host, data)
+
+    assert (told["format"], told["report"]["frames"], image.n_frames) == (named, 3, 3)
+    found = _shown(image)
+    for (shown, _), frame in zip(found, frames):
+        true = true_picture("four", frame)
+        if kind == "gif":  # by Pillow's own choice of 256 colours
+            own = np.asarray(Image.fromarray(np.uint8(true)).quantize(255).convert("RGB"))
+            assert (
+                np.abs(np.asarray(shown) - true.astype(float)).mean() <= 1.2 * np.abs(own - true.astype(float)).mean()
+            )
+        else:
+            assert off(shown, true) <= 1
+    if kind != "tiff":
+        assert [time for _, time in found] == [70, 120, 40]
+
+
+@pytest.mark.parametrize(
+    ("values", "frames"), [({"format": "webp"}, 3), ({"format": "jpg"}, 1), ({"frames": "first"}, 1)]
+)
+def test_frames_as_they_are_asked_for(values: dict[str, Any], frames: int, host: FakeHost) -> None:
+    told, image = _upscaled(host, _animation("gif")[0], **values)
+
+    assert told["format"] == values.get("format", "png")
+    assert getattr(image, "n_frames", 1) == frames
+    assert any("only the first" in warning for warning in told["warnings"]) == (frames == 1)
+
+
+def test_a_damaged_frame_is_named(host: FakeHost) -> None:
+    data = base64.b64decode(_animation("gif")[0])[:-300]
+    body = {"image": base64.b64encode(data).decode(), "upscaler_1": "four"}
+    answer = host.client().post("/truescale/v1/upscale", json=body)
+
+    assert answer.status_code == 422
+    assert "frame 3" in answer.json()["detail"]

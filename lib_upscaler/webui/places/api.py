@@ -16,7 +16,8 @@ from pydantic import BaseModel, Field, create_model
 from ... import __version__
 from ...errors import PictureReadError, RequestError
 from ...fields import Place, by_key, checked, default_of, fields_of, size_of, ways_given
-from ...request import UpscaleRequest
+from ...progress import Progress
+from ...request import UpscaleReport, UpscaleRequest, UpscaleResult
 from .. import host
 from ..host import health, hooks
 from ..host.origins import is_foreign
@@ -31,10 +32,12 @@ __all__ = ["mount"]
 
 # Annotations are evaluated here: FastAPI reads them, and the oldest hosts' Python knows no ``X | None``.
 
-_FORMATS = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
-
+_FORMATS = ("png", "jpg", "webp", "tiff", "gif")
+_FRAMES = ("all", "first")
 
 PLACE: Place = "api"
+Done = tuple[UpscaleReport, tuple[str, ...]]
+"""What was done, and warnings."""
 
 
 def _body() -> type[BaseModel]:
@@ -49,8 +52,17 @@ def _body() -> type[BaseModel]:
             default=field.default_at(PLACE), title=field.label, description=field.about_at(PLACE) or field.unit
         )
         parts[field.at[PLACE].key] = (Optional[kind], about)
-    formats = Field(default="png", title="Format of the result", description=", ".join(_FORMATS))
-    return create_model("UpscaleBody", **parts, format=(str, formats))
+    formats = Field(
+        default=None,
+        title="Format of the result",
+        description=f"{', '.join(_FORMATS)}; without it png, and of animations and files of several pages their own",
+    )
+    frames = Field(
+        default="all",
+        title="Frames",
+        description="all of an animation, or all pages of a TIFF, where the format holds them; or the first",
+    )
+    return create_model("UpscaleBody", **parts, format=(Optional[str], formats), frames=(str, frames))
 
 
 class UpscaleAnswer(BaseModel):
@@ -169,15 +181,21 @@ def _answer(given: dict[str, Any]) -> Any:
     name = given["upscaler_1"] or choices.default_name()
     try:
         health.check()
-        if given["format"] not in _FORMATS:
-            raise RequestError(f"there is no format '{given['format']}'", "", f"use one of {', '.join(_FORMATS)}")
+        _check("format", given["format"], (None, *_FORMATS))
+        _check("choice of frames", given["frames"], _FRAMES)
         request, data = _request(given), _decoded(given["image"])
         with host.queue_lock(), _as_job():
-            return _upscaled(data, request, name, given["format"])
+            return _upscaled(data, request, name, given["format"], given["frames"] == "all")
     except Exception as error:  # noqa: BLE001 - a client gets words, whatever it is
         known = as_error(error, name)
         content = {"error": type(known).__name__, "detail": str(known)}
         return JSONResponse(status_code=status_code(known), content=content)
+
+
+def _check(name: str, value: Any, choices: tuple) -> None:
+    """Raises RequestError."""
+    if value not in choices:
+        raise RequestError(f"there is no {name} '{value}'", "", f"use one of {', '.join(filter(None, choices))}")
 
 
 def _request(given: dict[str, Any]) -> UpscaleRequest:
@@ -212,21 +230,45 @@ def _as_job() -> Any:
         state.end()
 
 
-def _upscaled(data: bytes, request: UpscaleRequest, name: str, format_name: str) -> dict:
-    from ...pictures.reading import read_picture
-    from ...pictures.writing import write_picture
+def _upscaled(data: bytes, request: UpscaleRequest, name: str, format_name: Optional[str], all_frames: bool) -> dict:
+    from ...animation import carries
+    from ...pictures.formats import output_format, suffix_of
+    from ...pictures.frames.kinds import kind_of_frames
 
     with tempfile.TemporaryDirectory(prefix="truescale-") as folder, shown_as_job(name) as progress:
-        source_file, result_file = Path(folder) / "picture", Path(folder) / f"result.{format_name}"
-        source_file.write_bytes(data)
-        source = read_picture(source_file)
-        result = service().upscale(source.image, request, progress)
-        notes = write_picture(result.pixels, result_file, source.metadata)
-        written = result_file.read_bytes()
-    warnings = [*source.warnings, *result.report.warnings, *notes]
+        source = Path(folder) / "picture"
+        source.write_bytes(data)
+        kind = kind_of_frames(source) if all_frames else None
+        format_name = format_name or ("png" if kind is None else suffix_of(kind)[1:])
+        result = Path(folder) / f"result.{format_name}"
+        several = kind is not None and carries(output_format(result), kind)
+        report, warnings = (_all_frames if several else _one_picture)(source, result, request, progress)
+        written = result.read_bytes()
     return {
         "image": base64.b64encode(written).decode("ascii"),
         "format": format_name,
-        "report": result.report.to_json(),
-        "warnings": warnings,
+        "report": report.to_json(),
+        "warnings": list(warnings),
     }
+
+
+def _one_picture(source_file: Path, result_file: Path, request: UpscaleRequest, progress: Progress) -> Done:
+    from ...pictures.reading import read_picture
+    from ...pictures.writing import write_picture
+
+    source = read_picture(source_file)
+    result = service().upscale(source.image, request, progress)
+    notes = write_picture(result.pixels, result_file, source.metadata)
+    return result.report, (*source.warnings, *result.report.warnings, *notes)
+
+
+def _all_frames(source_file: Path, result_file: Path, request: UpscaleRequest, progress: Progress) -> Done:
+    """Of an animation, or all pages."""
+    from ...animation import upscale_frames
+    from ...pictures.frames.source import read_frames
+
+    def enlarge(image: Any, progress: Progress) -> UpscaleResult:
+        return service().upscale(image, request, progress)
+
+    frames = read_frames(source_file)
+    return upscale_frames(frames, enlarge, result_file, progress)
