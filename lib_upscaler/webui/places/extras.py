@@ -23,7 +23,6 @@ from ..panels.widgets import Widgets
 from ..takeover import cache, choices, results
 from ..takeover.failing import HIRES_NOTE, answer, as_error, batch_begins, batch_ends
 from ..takeover.requests import Find, request_of
-from ..upscaling.service import service
 
 __all__ = ["first_pass", "process", "ui"]
 
@@ -131,20 +130,20 @@ def _upscale(pp: Any, values: dict[str, Any], caller: Caller) -> None:
         try:
             health.check()
             from ..panels.extras_text import infotext
-            from ..takeover.handed import give_back, received
+            from ..takeover.moving import enlarged
 
-            image, metadata = received(pp.image, caller)
-            result = service().upscale(image, _request(values), progress)
+            asked = checked(PLACE, values)
+            made = enlarged(pp.image, caller, _request(values), progress, lambda report: infotext(asked, report))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
             _failed(pp, as_error(error, name), caller, name)
             return
-    for text in result.report.warnings:
+    for text in made.report.warnings:
         host.warn(text)
-    results.made(caller, result.report)
-    said = {key: value for key, value in pp.image.info.items() if key != "icc_profile" or metadata.icc_profile}
-    result.image.info.update(said)  # made once
-    pp.info.update(infotext(checked(PLACE, values), result.report))
-    pp.image = give_back(result, metadata, caller, pp.image)
+    results.made(caller, made.report)
+    said = {key: value for key, value in pp.image.info.items() if key != "icc_profile" or made.metadata.icc_profile}
+    made.first.image.info.update(said)  # made once
+    pp.info.update(infotext(asked, made.report))
+    pp.image = made.given_back(pp.image, caller)
 
 
 def _failed(pp: Any, error: TrueScaleError, caller: Caller, name: str) -> None:

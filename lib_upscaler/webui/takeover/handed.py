@@ -6,7 +6,6 @@ The host has made it RGB or RGBA; what it said besides is in its ``info``, and i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,10 @@ from ...pictures.writing import write_picture
 from ...request import UpscaleResult
 from .. import host
 from ..host.callers import Caller
-from ..host.saving import Kept, keep, keep_for_run
+from ..host.saving import Kept, Rewrite, keep, keep_for_run
 from ..host.uploads import bytes_of, deep_mode, in_eight_bits
 
-__all__ = ["crops", "give_back", "received", "refuse_deep", "rewriting", "source_of"]
+__all__ = ["crops", "give_back", "is_as_it_was", "received", "refuse_deep", "rewriting", "source_of"]
 
 _RESTORERS = {"GFPGAN": "gfpgan_visibility", "CodeFormer": "codeformer_visibility"}
 
@@ -88,7 +87,7 @@ def received(image: Image.Image, caller: Caller) -> tuple[Image.Image | Pixels, 
 
 def _deep_picture(image: Image.Image, caller: Caller) -> SourcePicture | None:
     """The file's, where it has more than 8 bits and no step before ours has changed what the host made of it."""
-    if caller.file is None or (image is not caller.image and image.tobytes() != caller.image.tobytes()):
+    if caller.file is None or not is_as_it_was(image, caller):
         return None
     try:
         with tempfile.TemporaryDirectory(prefix="truescale-") as folder:
@@ -101,18 +100,24 @@ def _deep_picture(image: Image.Image, caller: Caller) -> SourcePicture | None:
         return None  # the host has read it, in whatever way
 
 
-def rewriting(result: UpscaleResult, metadata: Metadata) -> Callable[[Path, dict[str, str]], None] | None:
+def is_as_it_was(image: Image.Image, caller: Caller) -> bool:
+    """Whether no step before ours has changed what the host made of the file."""
+    return image is caller.image or (image.size == caller.image.size and image.tobytes() == caller.image.tobytes())
+
+
+def rewriting(result: UpscaleResult, metadata: Metadata) -> Rewrite | None:
     """Puts a result of more than 8 bits into the place of the file that the host has saved."""
     if result.pixels.bits == 8:
         return None
 
-    def rewrite(path: Path, texts: dict[str, str]) -> None:
+    def rewrite(path: Path, texts: dict[str, str]) -> Path | None:
         if path.suffix.lower() not in (".png", ".tif", ".tiff"):
             host.warn(f"{path.name} holds 8 bits per channel; with png in the settings it would hold {depth}")
-            return
+            return None
         whole = replace(metadata, text={**metadata.text, **texts})
         for note in write_picture(result.pixels, path, whole, overwrite=True):
             host.warn(note)
+        return None
 
     depth = min(16, result.pixels.bits)
     return rewrite
@@ -129,18 +134,21 @@ def _with_transparency(image: Image.Image, original: Any) -> Image.Image:
     return whole
 
 
-def give_back(made: UpscaleResult, metadata: Metadata, caller: Caller, handed: Image.Image) -> Image.Image:
+def give_back(
+    made: UpscaleResult, metadata: Metadata, caller: Caller, handed: Image.Image, rewrite: Rewrite | None = None
+) -> Image.Image:
     """What the host goes on with: the result, or without its transparency where a step behind would fail on it.
 
     It has 8 bits per channel; where it was made with more, so will be the file that the host saves. handed: the
     picture that the host has given. Where that was RGB, all its steps expect that, so that transparency comes back
-    where the result is saved.
+    where the result is saved. rewrite: of more than the result's first frame (``moving``).
     """
     options = {"icc_profile": metadata.icc_profile, "exif": metadata.exif, "dpi": metadata.dpi}
-    result, rewrite = made.image, rewriting(made, metadata)
+    result, lost = made.image, "has its first frame alone" if rewrite is not None else "has 8 bits per channel"
+    rewrite = rewrite or rewriting(made, metadata)
     if result.mode in ("L", "LA"):  # of a grey file; the host has made it RGB, and its steps expect that
         result = result.convert("RGBA" if result.mode == "LA" else "RGB")
-    kept = Kept({name: value for name, value in options.items() if value}, dict(metadata.text), rewrite=rewrite)
+    kept = Kept({name: value for name, value in options.items() if value}, dict(metadata.text), None, rewrite, lost)
     restorer = _restorer_without_alpha(caller)
     if "A" in result.mode and (restorer is not None or handed.mode == "RGB"):
         alpha = result.getchannel("A")

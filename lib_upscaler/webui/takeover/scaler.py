@@ -24,8 +24,6 @@ from .hires_options import options_of
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ...pictures.metadata import Metadata
-    from ...pictures.pixels import Pixels
 
 __all__ = ["Scaler", "is_ours"]
 
@@ -89,36 +87,36 @@ class Scaler:
         with shown_as_job(self.name, bar=caller.kind in ("extras", "batch")) as progress:
             try:
                 health.check()
-                image, metadata, alpha = self._picture(img, caller)
+                in_extras = caller.kind in ("extras", "batch")
                 entry = entry_of(Path(self.file(selected)), self.name)
                 asked = {"visibility": 0.0, **options_of(caller.processing), "upscaler_1": entry}
-                more = {"precision": current.precision, "memory": current.memory, "alpha": alpha, "always": always}
+                more: dict[str, Any] = {"precision": current.precision, "memory": current.memory, "always": always}
+                more["alpha"] = self._alpha(img, caller) if in_extras else "drop"
                 more["ldsr_steps"] = ldsr_steps()
                 request = as_request(asked, size(), lambda model: model, **more)
-                result = service().upscale(image, request, progress)
-                results.made(caller, result.report)
-                if metadata is None:
+                if not in_extras:
+                    result = service().upscale(img.convert("RGB"), request, progress)
+                    results.made(caller, result.report)
                     return result.image.convert("RGB")
-                from .handed import give_back
+                from .moving import enlarged  # not at the WebUI's start: it brings all that reads pictures
 
-                return give_back(result, metadata, caller, img)
+                made = enlarged(img, caller, request, progress)
+                results.made(caller, made.report)
+                return made.given_back(img, caller)
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller decides what is kept
                 return answer(as_error(error, self.name), caller, img, scale, self.name)
             finally:
                 batch_ends(caller)
 
-    def _picture(self, img: Image.Image, caller: Caller) -> tuple[Image.Image | Pixels, Metadata | None, Alpha]:
-        """What is enlarged, in the Extras what it says besides, and what becomes of its transparency."""
-        if caller.kind not in ("extras", "batch"):
-            return img.convert("RGB"), None, "drop"
-        from .handed import crops, received  # not at the WebUI's start: it brings all that reads pictures
+    def _alpha(self, img: Image.Image, caller: Caller) -> Alpha:
+        """What becomes of its transparency."""
+        from .handed import crops
 
-        image, metadata = received(img, caller)
-        if image.mode not in ("RGBA", "LA") or not crops(caller):
-            fits = "A" in image.mode or not hasattr(image, "convert")  # planes of any kind do
-            return image if fits else image.convert("RGB"), metadata, "network"  # type: ignore[union-attr]
+        given = img, caller.image  # before 1.9 the host drops it between the two
+        if not any(getattr(one, "mode", "").endswith("A") for one in given) or not crops(caller):
+            return "network"
         host.warn("Crop to fit drops transparency: the picture was put on white. The panel TrueScale keeps it")
-        return image, metadata, "drop"
+        return "drop"
 
 
 def is_ours(scaler: Any) -> bool:

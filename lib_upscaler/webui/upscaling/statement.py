@@ -40,6 +40,7 @@ WORDS = (
     "memory of the network in GB",
     "as a whole",
     "bits per channel",
+    "frames",
 )
 STRATEGIES = dict(
     zip(("whole", "whole, in bands", "tiles", "resampled", "by the WebUI", "sampled", "sampled in tiles"), WORDS)
@@ -60,6 +61,8 @@ def _parts(report: UpscaleReport) -> list[tuple[str, str]]:
         parts.append(("seam error in levels", f"{report.seam_error:.2f}"))
     if report.precision != "unknown":
         parts.append(("", report.precision))
+    if report.frames > 1:
+        parts.append(("frames", str(report.frames)))
     if report.bits > 8:
         parts.append(("bits per channel", str(report.bits)))
     if report.precision_db is not None:
