@@ -15,10 +15,10 @@ from typing import Any
 from PIL import Image
 
 from ...animation import upscale_frames
-from ...pictures.formats import TIFF, suffix_of
+from ...pictures.formats import GIF, TIFF, suffix_of
 from ...pictures.frames.kinds import kind_of_frames
 from ...pictures.frames.source import FrameSource, read_frames
-from ...pictures.metadata import Metadata
+from ...pictures.metadata import COMMENT, Metadata
 from ...progress import Progress
 from ...request import UpscaleReport, UpscaleRequest, UpscaleResult
 from .. import host
@@ -98,7 +98,8 @@ def _all_frames(frames: Frames, request: UpscaleRequest, progress: Progress, tex
     source, folder = frames.source, frames.folder
     first = next(source.frames())
     firsts.append(service().upscale(first.image, request, progress))
-    metadata = _with_text(source.metadata, texts(firsts[0].report))
+    key = COMMENT if source.kind is GIF else "postprocessing"  # the only text that a GIF has
+    metadata = _with_text(source.metadata, key, texts(firsts[0].report))
     made = Path(folder.name) / f"made{suffix_of(source.kind)}"
     report, warnings = upscale_frames(source, enlarge, made, progress, metadata=metadata)
 
@@ -117,8 +118,8 @@ def _all_frames(frames: Frames, request: UpscaleRequest, progress: Progress, tex
     return Enlarged(firsts[0], replace(report, warnings=warnings), metadata, rewrite)
 
 
-def _with_text(metadata: Metadata, said: Mapping[str, Any]) -> Metadata:
-    """With the host's text of what the Extras did, in its form."""
+def _with_text(metadata: Metadata, key: str, said: Mapping[str, Any]) -> Metadata:
+    """With the host's text of what the Extras did, in its form; a text of that name that is there stays."""
     quote = next(
         (
             found
@@ -130,7 +131,7 @@ def _with_text(metadata: Metadata, said: Mapping[str, Any]) -> Metadata:
     line = ", ".join(
         key if key == value else f"{key}: {quote(value)}" for key, value in said.items() if value is not None
     )
-    return replace(metadata, text={**metadata.text, "postprocessing": line}) if line else metadata
+    return replace(metadata, text={key: line, **metadata.text}) if line else metadata
 
 
 def _free(path: Path) -> Path:
