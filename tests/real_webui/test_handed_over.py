@@ -160,3 +160,32 @@ def test_depth_and_seamless_by_our_route(server: Server, tmp_path: Path, true_le
     expected = true_levels(np.tile(picture, (1, 3, 1)), VIDEO)[:, 192:384]
     assert np.abs(_sixteen(tmp_path / "result.png") - expected).max() <= 2 / 257
     assert answer["report"]["bits"] == 16
+
+
+def test_a_gif_of_a_folder(ui: Ui, server: Server, screenshots: Path, tmp_path: Path, photo: Photo) -> None:
+    """All its frames, in a GIF that takes the place of the picture that the WebUI has saved."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    sources = [photo(48 + number, 40).crop((number, 0, 48 + number, 40)).quantize(200) for number in range(3)]
+    sources[0].save(folder / "a.gif", save_all=True, append_images=sources[1:], duration=[100, 200, 70], loop=0)
+    _with_panel(ui)
+    before = set(_saved(server))
+    ui.page.locator("#mode_extras button", has_text="Batch from Directory").first.click()
+    ui.page.locator("#extras_batch_input_dir textarea, #extras_batch_input_dir input").first.fill(str(folder))
+    ui.run("extras")
+
+    (saved,) = set(_saved(server)) - before
+    assert saved.suffix == ".gif"
+    with Image.open(saved) as image:
+        assert (image.n_frames, image.size) == (3, (192, 160))
+        times = []
+        for number in range(3):
+            image.seek(number)
+            times.append(image.info["duration"])
+    assert times == [100, 200, 70]
+    assert "3" in ui.text("#tab_extras .truescale-statement")
+    ui.shot(screenshots / "gif.png")
+
+
+def _saved(server: Server) -> list[Path]:
+    return [file for file in (server.data.path / "outputs").rglob("*") if file.is_file()]
