@@ -95,9 +95,15 @@ def _deep_picture(image: Image.Image, caller: Caller) -> SourcePicture | None:
             if content is not None:
                 path = Path(folder) / "picture"
                 path.write_bytes(content)
-            return read_picture(path) if read_header(path).bits > 8 else None
+            if read_header(path).bits == 8:
+                return None
+            try:
+                return read_picture(path)
+            except PictureError as error:
+                host.warn(f"The picture has more than 8 bits per channel, of which 8 were taken: {error}")
     except (OSError, ValueError, PictureError):
-        return None  # the host has read it, in whatever way
+        pass  # the host has read it, in whatever way
+    return None
 
 
 def is_as_it_was(image: Image.Image, caller: Caller) -> bool:
