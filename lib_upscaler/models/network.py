@@ -211,18 +211,18 @@ class _Copy:
             stack.enter_context(self.watched(on_work))
             if faster is not None:
                 stack.enter_context(faster.in_place(on_work))
-            stack.enter_context(self._in_bands(bands, size, sink))
+            stack.enter_context(self._in_bands(bands, size, sink, on_work))
             yield
 
     @contextmanager
-    def _in_bands(self, bands: BandPlan, size: Size, sink: Sink) -> Iterator[None]:
-        """Replace the forward of blocks and head for the time of one pass."""
+    def _in_bands(self, bands: BandPlan, size: Size, sink: Sink, on_work: Callable[[float], None]) -> Iterator[None]:
+        """Replace the forward of blocks and head for the time of one pass. on_work: also asked between two bands."""
         model = self.descriptor.model
         with ExitStack() as stack:
             if bands.block_rows is not None:
                 for block in self._facts.blocks:
                     module = model.get_submodule(block.name)
-                    module.forward = banded_forward(module, block.radius, bands.block_rows)
+                    module.forward = banded_forward(module, block.radius, bands.block_rows, lambda: on_work(0.0))
                     stack.callback(module.__dict__.pop, "forward", None)
             if bands.head_rows is not None and self._facts.head:
                 modules = [model.get_submodule(name) for name in self._facts.head]
