@@ -21,7 +21,7 @@ from .analysis import leaf_work
 from .bands import banded_forward, bands_of
 from .card import ModelCard
 from .facts import BandPlan, NetworkFacts
-from .faster import Chain, Checked, Faster, Parts, faster_for, parts_of, sound_parts
+from .faster import Chain, Checked, Faster, Parts, faster_for, is_possible, parts_of, sound_parts
 from .layouts import best_layout, converted
 
 __all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
@@ -144,14 +144,14 @@ class _Copy:
         """What of it runs otherwise than its modules say; found out with the first call."""
         if not self._is_prepared:
             self._is_prepared = True
-            if self.layout == torch.channels_last:
-                with torch.inference_mode(False), torch.no_grad():
-                    checked = Checked(self.device, self.dtype)
-                    self._faster = faster_for(self._parts(), self.device, self.dtype, checked)
+            with torch.inference_mode(False), torch.no_grad():
+                checked = Checked(self.device, self.dtype)
+                self._faster = faster_for(self._parts(), self.device, self.dtype, checked)
         return self._faster
 
     def _parts(self) -> Parts:
         found = parts_of(self.descriptor.model)
+        found = tuple(part for part in found if is_possible(part, self.device, self.dtype, self.layout))
         if not found or not self._sound_parts():
             return ()
         head = self.descriptor.model.get_submodule(self._facts.head[0]) if self._facts.head else None
