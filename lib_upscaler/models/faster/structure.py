@@ -11,6 +11,7 @@ from torch import nn
 from .dat import ChannelAttention, GatedLayers, SpatialAttention, dat_part
 from .hat import HybridBlock, OverlapBlock, hat_block
 from .swin import SwinBlock, swin_block
+from .swin2 import AngleBlock, angle_block
 
 __all__ = [
     *("AttentionPart", "Chain", "DenseBlock", "Part", "Parts"),
@@ -59,7 +60,7 @@ class Chain:
         return tuple(module for module in all_of_them if module is not None)
 
 
-AttentionPart = Union[SwinBlock, HybridBlock, OverlapBlock, SpatialAttention, ChannelAttention, GatedLayers]
+AttentionPart = Union[SwinBlock, AngleBlock, HybridBlock, OverlapBlock, SpatialAttention, ChannelAttention, GatedLayers]
 Part = Union[DenseBlock, Chain, AttentionPart]
 Parts = tuple[Part, ...]
 
@@ -89,7 +90,8 @@ def parts_of(network: nn.Module) -> Parts:
 
 
 def _attention_part(name: str, module: nn.Module) -> AttentionPart | None:
-    return swin_block(name, module) or hat_block(name, module) or dat_part(name, module)
+    found = swin_block(name, module) or angle_block(name, module)
+    return found or hat_block(name, module) or dat_part(name, module)
 
 
 def has_other_forward(part: Part) -> bool:
