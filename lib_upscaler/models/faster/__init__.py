@@ -1,8 +1,8 @@
 """The same numbers sooner: parts of a network whose operations can be put together otherwise.
 
 ``structure`` finds them in the module tree: dense blocks (RRDB), convolutions with what surrounds them, and the blocks
-of networks of attention (``swin``, ``swin2``, ``hat``, ``dat``). ``weights`` lays their weights out anew. ``onednn`` (CPU) and
-``jit`` (CUDA) do several operations in one, ``attention`` keeps what it needs in the processor's cache (CPU);
+of networks of attention (``swin``, ``swin2``, ``hat``, ``dat``). ``weights`` lays their weights out anew. ``onednn``
+(CPU) and ``jit`` (CUDA) do several operations in one, ``attention`` keeps what it needs in the processor's cache (CPU);
 ``forwards`` puts that in the place of the modules' own forward for the time of a run. ``checking`` compares it with the
 modules themselves: what gives other numbers is left as it is.
 """
