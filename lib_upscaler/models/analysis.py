@@ -131,8 +131,10 @@ def _analyse(descriptor: Any) -> NetworkFacts:
 
 def _with_bands(facts: NetworkFacts, dry: Any, record: _Recorder) -> NetworkFacts:
     """Add what can run in bands: the blocks with large insides, and the head."""
-    blocks = record.banded_blocks()
     head, radius, divisor = record.head_chain()
+    blocks = record.banded_blocks()
+    if blocks:
+        blocks += record.lone_convolutions(blocks, head)
     if not blocks and not head:
         return facts
     area = LARGE * LARGE
@@ -276,7 +278,7 @@ class _Recorder(TorchDispatchMode):
         call = self.stack.pop()
         call.last = self.operations
         call.result = _Shape.of(output)
-        if not list(module.children()):
+        if not list(module.children()) and call.name not in self.skip:
             work = leaf_work(module, output)
             self.work += work
             self.largest_work = max(self.largest_work, work)
@@ -391,6 +393,25 @@ class _Recorder(TorchDispatchMode):
             self.inside[call.name] = inside
             self.sizes[call.name] = call.source.shape[-1] * call.source.shape[-2]
         return list(found.values())
+
+    def lone_convolutions(self, blocks: list[LocalBlock], head: tuple[str, ...]) -> list[LocalBlock]:
+        """Convolutions outside of blocks and head that keep the size. They would gain no memory in bands; but as a
+        whole each is one long operation, in which a cancel is not heard, and that would limit the size of a tile.
+        """
+        elsewhere = [call for call in self.calls if call.name in {*head, *(block.name for block in blocks)}]
+        counts = Counter(call.name for call in self.calls)
+        found = []
+        for call in self.calls:
+            source, result = call.source.shape, call.result.shape
+            is_one = call.convolutions == 1 and isinstance(self.model.get_submodule(call.name), nn.Conv2d)
+            if not is_one or source != result or len(source) != 4 or call.unbounded or counts[call.name] > 1:
+                continue
+            radius = int(call.reach * source[-1] / self.side + 0.999)
+            if radius > MAX_BLOCK_RADIUS or any(_within(call, outer) for outer in elsewhere):
+                continue
+            found.append(LocalBlock(call.name, radius))
+            self.inside[call.name], self.sizes[call.name] = call.peak - call.live_before, source[-1] * source[-2]
+        return found
 
     def head_chain(self) -> tuple[tuple[str, ...], int, int]:
         """Names of the modules at the end that hand one tensor on, their radius, and the input px per px before them.

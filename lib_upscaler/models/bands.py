@@ -22,7 +22,10 @@ def bands_of(
         yield top * scale, y[:, :, (top - first) * scale : (bottom - first) * scale]
 
 
-def banded_forward(module: nn.Module, radius: int, rows: int) -> Callable[[Tensor], Tensor]:
+def banded_forward(
+    module: nn.Module, radius: int, rows: int, on_band: Callable[[], None] = lambda: None
+) -> Callable[[Tensor], Tensor]:
+    """The module's forward in bands of so many rows. on_band: called after each; may raise."""
     plain = module.forward
 
     def forward(x: Tensor) -> Tensor:
@@ -31,6 +34,7 @@ def banded_forward(module: nn.Module, radius: int, rows: int) -> Callable[[Tenso
         result = torch.empty_like(x)
         for top, y in bands_of(x, rows, radius, 1, plain):
             result[:, :, top : top + y.shape[2]] = y
+            on_band()
         return result
 
     return forward

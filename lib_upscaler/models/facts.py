@@ -11,7 +11,7 @@ from .spandrels import versions_in_use
 
 __all__ = ["BandPlan", "LocalBlock", "NetworkFacts", "facts_from_json", "keep_facts", "known_facts"]
 
-_FACTS_VERSION = 5  # raise it when the analysis changes: what is cached on the disk is then found anew
+_FACTS_VERSION = 7  # raise it when the analysis changes: what is cached on the disk is then found anew
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class NetworkFacts:
     elements_per_pixel: live tensor elements at the peak per input pixel, network run whole.
     largest_elements_per_pixel: those of the largest single tensor.
     dense_share: share of the work done in dense convolutions with kernels larger than 1x1.
-    blocks, block_elements: modules that can run in bands, and their elements per px of a band.
+    blocks, block_elements: modules that can run in bands, and the elements per px of a band of the largest.
     trunk_elements: live elements per input pixel while blocks run in bands and the head not yet.
     trunk_largest_work, trunk_largest_elements: the two largest figures above, for what remains outside of bands.
     head, head_radius, head_elements: paths of the modules at the end that can run in bands together, their context in

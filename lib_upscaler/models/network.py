@@ -21,7 +21,7 @@ from .analysis import leaf_work
 from .bands import banded_forward, bands_of
 from .card import ModelCard
 from .facts import BandPlan, NetworkFacts
-from .faster import Chain, Checked, Faster, Parts, faster_for, parts_of, sound_parts
+from .faster import Chain, Checked, Faster, Parts, faster_for, is_possible, parts_of, sound_parts
 from .layouts import best_layout, converted
 
 __all__ = ["KnownModel", "NonFiniteOutput", "Sink", "UpscaleModel"]
@@ -144,14 +144,14 @@ class _Copy:
         """What of it runs otherwise than its modules say; found out with the first call."""
         if not self._is_prepared:
             self._is_prepared = True
-            if self.layout == torch.channels_last:
-                with torch.inference_mode(False), torch.no_grad():
-                    checked = Checked(self.device, self.dtype)
-                    self._faster = faster_for(self._parts(), self.device, self.dtype, checked)
+            with torch.inference_mode(False), torch.no_grad():
+                checked = Checked(self.device, self.dtype)
+                self._faster = faster_for(self._parts(), self.device, self.dtype, checked)
         return self._faster
 
     def _parts(self) -> Parts:
         found = parts_of(self.descriptor.model)
+        found = tuple(part for part in found if is_possible(part, self.device, self.dtype, self.layout))
         if not found or not self._sound_parts():
             return ()
         head = self.descriptor.model.get_submodule(self._facts.head[0]) if self._facts.head else None
@@ -211,18 +211,18 @@ class _Copy:
             stack.enter_context(self.watched(on_work))
             if faster is not None:
                 stack.enter_context(faster.in_place(on_work))
-            stack.enter_context(self._in_bands(bands, size, sink))
+            stack.enter_context(self._in_bands(bands, size, sink, on_work))
             yield
 
     @contextmanager
-    def _in_bands(self, bands: BandPlan, size: Size, sink: Sink) -> Iterator[None]:
-        """Replace the forward of blocks and head for the time of one pass."""
+    def _in_bands(self, bands: BandPlan, size: Size, sink: Sink, on_work: Callable[[float], None]) -> Iterator[None]:
+        """Replace the forward of blocks and head for the time of one pass. on_work: also asked between two bands."""
         model = self.descriptor.model
         with ExitStack() as stack:
             if bands.block_rows is not None:
                 for block in self._facts.blocks:
                     module = model.get_submodule(block.name)
-                    module.forward = banded_forward(module, block.radius, bands.block_rows)
+                    module.forward = banded_forward(module, block.radius, bands.block_rows, lambda: on_work(0.0))
                     stack.callback(module.__dict__.pop, "forward", None)
             if bands.head_rows is not None and self._facts.head:
                 modules = [model.get_submodule(name) for name in self._facts.head]

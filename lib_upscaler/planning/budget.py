@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ..errors import MemoryLimitError
 from ..geometry import Region, Size
 from ..models.facts import BandPlan, NetworkFacts
-from .tiling import SMALLEST_CORE, TileGrid, plan_fixed, plan_within
+from .tiling import SMALLEST_CORE, TileGrid, plan_fixed, plan_within, region_of
 
 __all__ = [
     "Limits",
@@ -32,19 +32,22 @@ STEADY_TRUNK_OVERHEAD = 1.6
 """The like for what stays while blocks run in bands. Without it an RRDB network at 1024x1024 went beyond 2 GB
 by a fifth."""
 
-BLOCK_BAND_AREAS, HEAD_BAND_AREAS = (1 << 17, 350_000), (24 * 1024, 64 * 1024)
+BLOCK_BAND_AREAS, HEAD_BAND_AREAS = (1 << 17, 1 << 19), (24 * 1024, 64 * 1024)
 """px of a band: the first, or as many as take no more memory than what stays besides, up to the second. Measured on an
 RRDB network at 448x640: twice the first takes 1.8 times the memory for 1% of the time, and half of it costs 5%. The
-second keeps a single operation to half a second."""
+second keeps a single operation to half a second: of a dense block that is computed by its sources (``faster``), a
+convolution of 64 channels; 350,000 px would add 7% of context to a picture of 2500x2500."""
 
 CUDA_BLOCK_BAND_AREAS, CUDA_HEAD_BAND_AREAS = (1 << 18, 1 << 19), (1 << 16, 1 << 17)
 """The like on CUDA, where small bands leave the device idle and their context is computed twice."""
 
 SMALLEST_BLOCK_BAND, SMALLEST_HEAD_BAND = 16, 4
+LITTLE_CONTEXT = (0.14, 0.2, math.inf)  # share of the work of bands, from little to any
 LARGEST_TENSOR = 2**31 - 1  # elements; many kernels count them in 32 bits
 
-LATENCY_ELEMENTS = 1 << 27
-"""Elements of one tensor; to go through them once takes a fraction of a second on a slow machine."""
+LATENCY_ELEMENTS = 1 << 28
+"""Elements of one tensor; to add it to another takes 0.2 s on two CPU cores, and a fraction of a second on a slow
+machine. Half of it would cut a picture of 1500x1500 px in three for RRDB networks, at a fifth more work."""
 
 KNOWN_MARGIN = 64
 """px. RRDB networks with a theoretical radius of 349 deviate by 0.1 levels beside a cut at this margin; what the
@@ -234,10 +237,34 @@ def _tiles(facts: NetworkFacts, size: Size, limits: Limits, margin: int, align: 
 
 
 def _best_grid(facts: NetworkFacts, size: Size, side: int, margin: int, align: int, limits: Limits) -> TileGrid | None:
+    """The grid with the least work: few large tiles leave less memory for bands, which are then mostly context."""
     if not limits.square:
-        return plan_within(size, lambda region: bands_for(facts, region, limits) is not None, margin, align)
+
+        def within(context: float) -> TileGrid | None:
+            return plan_within(size, lambda region: _context(facts, region, limits) <= context, margin, align)
+
+        def work(grid: TileGrid) -> float:
+            regions = [region_of(core, margin, size, align).size for core in grid.cores]
+            return sum(region.area * (1 + _context(facts, region, limits)) for region in regions)
+
+        grids = [grid for grid in map(within, LITTLE_CONTEXT) if grid is not None]
+        return min(grids, key=work, default=None)
     core = (side - 2 * margin) // align * align  # anything but a square would be padded to one
     return plan_fixed(size, core, margin, align) if core >= SMALLEST_CORE else None
+
+
+def _context(facts: NetworkFacts, region: Size, limits: Limits) -> float:
+    """Share of the region's work that bands do twice, as context of each other; NaN where none fit."""
+    bands = bands_for(facts, region, limits)
+    if bands is None:
+        return math.nan  # which is not less than anything
+
+    def share(radius: int, rows: int | None, height: int) -> float:
+        return 0.0 if rows is None or rows >= height else 2 * radius / rows
+
+    blocks = share(max((block.radius for block in facts.blocks), default=0), bands.block_rows, region.height)
+    head = share(facts.head_radius, bands.head_rows, math.ceil(region.height / facts.head_divisor))
+    return 0.75 * blocks + 0.25 * head  # the head does about a quarter of an RRDB network's work
 
 
 def _largest_side(facts: NetworkFacts, limits: Limits) -> int:

@@ -194,7 +194,7 @@ def _loaded(model: KnownModel) -> UpscaleModel:
 
 def _key(what: str, model: KnownModel, device: torch.device, dtype: torch.dtype) -> str:
     versions = str(torch.__version__), *versions_in_use()
-    return json.dumps([4, what, model.card.sha256, _device_name(device), str(dtype), *versions])
+    return json.dumps([5, what, model.card.sha256, _device_name(device), str(dtype), *versions])
 
 
 def _measure(model: UpscaleModel, device: torch.device, dtype: torch.dtype, check: Callable[[], None]) -> _Probe:

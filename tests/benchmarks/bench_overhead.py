@@ -3,12 +3,15 @@
     python tests/benchmarks/bench_overhead.py [--count 50] [--size 512x512] [--precision auto]
 
 Once through ``Upscaler.upscale`` and once through the bare network (same precision, channels last, whole, same heap
-settings, tensors ready), each in a process of its own. Reading and writing files is measured apart.
+settings, tensors ready), each in a process of its own. Reading and writing files is measured apart. So is the first
+picture after a start, beside the second: with what earlier starts have left on the disk, in a process that has imported
+torch and torchvision, as a WebUI has.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import tempfile
@@ -43,7 +46,7 @@ WARM_UP = 2
 
 @dataclass(frozen=True)
 class Job:
-    """kind: "ours" or "bare". precision: asked for, or for the bare network that which ours ran in."""
+    """kind: "ours", "bare" or "first". precision: asked for, or for the bare network that which ours ran in."""
 
     kind: str
     model: str
@@ -103,10 +106,56 @@ def bare(job: Job) -> dict[str, Any]:
     return {name: values[WARM_UP:] for name, values in times.items()}
 
 
+def first(job: Job) -> dict[str, Any]:
+    """Wall and processor time of our imports, and of the first and the second picture; and of parts of the first."""
+    with contextlib.suppress(ImportError):
+        import torchvision  # noqa: F401
+    image = Image.open(min(Path(job.folder).glob("*.png"))).convert("RGB")
+    marks = [(time.perf_counter(), time.process_time())]
+    from lib_upscaler import ModelLibrary, Upscaler, UpscaleRequest
+
+    marks.append((time.perf_counter(), time.process_time()))
+    from lib_upscaler.models import build, loader, network, spandrels
+
+    upscaler = Upscaler(ModelLibrary([]), "cpu")
+    request = UpscaleRequest(job.model, precision=job.precision)
+    parts: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        for module, name in (
+            (spandrels, "_ours"),
+            (loader, "read_model"),
+            (build, "construct"),
+            (loader, "facts_of"),
+            (network, "sound_parts"),
+            (network, "faster_for"),
+        ):
+            counted = _counted(getattr(module, name), name, parts)
+            stack.enter_context(mock.patch.object(module, name, counted))
+        for _ in range(2):
+            upscaler.upscale(image, request)
+            marks.append((time.perf_counter(), time.process_time()))
+    names = ("imports", "first picture", "second picture")
+    spent = {name: [b - a for a, b in zip(*pair)] for name, pair in zip(names, zip(marks, marks[1:]))}
+    return {"spent": spent, "parts": parts}
+
+
+def _counted(function: Any, name: str, parts: dict[str, float]) -> Any:
+    """The function; its processor time is added up under ``name``."""
+
+    def timed(*given: Any, **named: Any) -> Any:
+        started = time.process_time()
+        try:
+            return function(*given, **named)
+        finally:
+            parts[name] = parts.get(name, 0.0) + time.process_time() - started
+
+    return timed
+
+
 def child(text: str) -> None:
     job = Job(**json.loads(text))
     use_threads(job.threads)
-    answer({"ours": ours, "bare": bare}[job.kind](job))
+    answer({"ours": ours, "bare": bare, "first": first}[job.kind](job))
 
 
 # -- in the parent -----------------------------------------------------------------------------------------------------
@@ -130,7 +179,10 @@ def compare(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     plain = in_child(__file__, asdict(Job(kind="bare", precision=found["report"]["precision"], **common)), cache)
     if "error" in plain:
         raise SystemExit(f"the bare network: {plain['error']}")
-    return {"machine": machine(), "model": Path(model).stem, "ours": found, "bare": plain}
+    start = in_child(__file__, asdict(Job(kind="first", precision=options.precision, **common)), cache)
+    if "error" in start:
+        raise SystemExit(f"the first picture: {start['error']}")
+    return {"machine": machine(), "model": Path(model).stem, "ours": found, "bare": plain, "start": start}
 
 
 def rows(measured: dict[str, Any]) -> list[dict[str, str]]:
@@ -174,6 +226,11 @@ def main() -> None:
     print(table(rows(measured)))
     read, write = (statistics.mean(ours[name]) for name in ("read", "write"))
     print(f"\nfiles, not in the above: reading {read:.3f} s and writing {write:.3f} s per picture (PNG)")
+    print("\nafter a start, seconds by the clock / of processor time:")
+    for name, (wall, cpu) in measured["start"]["spent"].items():
+        print(f"  {name}: {wall:.2f} / {cpu:.2f}")
+    within = ", ".join(f"{name} {seconds:.3f}" for name, seconds in measured["start"]["parts"].items())
+    print(f"  processor time within the first: {within}")
     write_json(options.json, measured)
 
 

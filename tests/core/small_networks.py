@@ -27,6 +27,7 @@ __all__ = [
     "SmallNetwork",
     "available",
     "compact",
+    "network_state",
     "registered",
     "rrdb",
     "save_pth",
@@ -280,6 +281,14 @@ def _filled(parameter: Tensor, value: float, run: Callable[[], Tensor]) -> Tenso
     """What ``run`` gives with all of ``parameter`` set to ``value``; it stays so."""
     parameter.fill_(value)
     return run()
+
+
+def network_state(architecture: str, hyperparameters: Mapping[str, object], name: str = "") -> StateDict:
+    """The state dict of a network made with these; its weights are random, and fit to upscale with.
+
+    architecture: spandrel's id. name: of the module class, where the architecture has several.
+    """
+    return _state(architecture, hyperparameters, name)
 
 
 def _outline(architecture: str, hyperparameters: Mapping[str, object], prefix: str = "") -> StateDict:

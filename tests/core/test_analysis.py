@@ -129,9 +129,11 @@ def test_the_analysis_leaves_the_network_as_it_was() -> None:
 def test_parts_of_an_rrdb_network_that_run_in_bands() -> None:
     facts = _facts(rrdb(scale=4, blocks=2))
 
-    # The dense blocks: 2 x 3, each 5 convolutions of 3x3.
-    assert len(facts.blocks) == 6
-    assert {block.radius for block in facts.blocks} == {5}
+    # The dense blocks: 2 x 3, each 5 convolutions of 3x3; and the trunk's last convolution.
+    assert [block.radius for block in facts.blocks] == [5] * 6 + [1]
+    assert facts.blocks[-1].name == "model.1.sub.2"
+    # What is left to run over a whole tile in one go is the first convolution, of 3 to 16 channels.
+    assert facts.trunk_largest_work == 16 * (3 * 9 + 8)
     # The head: two upscalings and two convolutions; 1/2 + 1/4 + 1/4 + 1/4 + what lies before, at least 2 whole px.
     assert 2 <= facts.head_radius <= 4
     assert facts.head_divisor == 1

@@ -12,6 +12,7 @@ import torch
 
 from engine_runs import EXACT, Recorder, assert_unpatched, off
 from lib_upscaler.errors import Cancelled, MemoryLimitError
+from lib_upscaler.models.facts import BandPlan
 from lib_upscaler.models.network import UpscaleModel
 from lib_upscaler.planning import budget as strategy
 from lib_upscaler.running.engine import PassOptions, run
@@ -165,3 +166,17 @@ def test_a_failure_in_the_middle_leaves_the_network_as_it_was(tmp_path: Path, mo
 
     assert_unpatched(model)
     assert off(run(model, picture, CPU, EXACT), true_output(state, picture)) <= 1
+
+
+def test_a_convolution_of_the_trunk_that_runs_in_bands_lets_a_cancel_through(tmp_path: Path) -> None:
+    model = load(rrdb(blocks=1), tmp_path)
+    last = model.facts.blocks[-1]
+    assert last.radius == 1
+    heard: list[float] = []
+    calls = {"before": 0, "within": 0}
+    module = model._base.descriptor.model.get_submodule(last.name)
+    module.register_forward_pre_hook(lambda *_: calls.update(before=len(heard)))
+    module.register_forward_hook(lambda *_: calls.update(within=len(heard) - calls["before"]))
+    picture = torch.rand(1, 3, 40, 20)
+    model._base.run(picture, BandPlan(block_rows=8), lambda *_: None, heard.append)
+    assert calls["within"] >= 40 / 8

@@ -14,7 +14,7 @@ from lib_upscaler.geometry import Region, Size
 from lib_upscaler.models.analysis import LocalBlock, NetworkFacts
 from lib_upscaler.models.card import ModelCard
 from lib_upscaler.models.network import BandPlan
-from lib_upscaler.planning.budget import Limits, bands_for, make_plan, region_bytes, starting_margin
+from lib_upscaler.planning.budget import Limits, TilePlan, bands_for, make_plan, region_bytes, starting_margin
 from lib_upscaler.planning.passes import limits_for
 from lib_upscaler.planning.tiling import region_of
 
@@ -211,3 +211,36 @@ def test_the_smallest_side_of_a_network_counts() -> None:
     for core in plan.cores:
         region = region_of(core, plan.margin, Size(60_000, 1))
         assert region_bytes(PLAIN, Size(max(256, region.width), 256), BandPlan(), 4) <= 10**9
+
+
+def test_large_tiles_are_not_paid_for_with_bands_that_are_mostly_context() -> None:
+    """Of 8 GB picture and result take a part; two tiles would fit the rest, in bands of 13 rows with 4 of context."""
+    facts = NetworkFacts(
+        radius=94,
+        work_per_pixel=5.8e6,
+        blocks=tuple(LocalBlock(f"block {number}", 5) for number in range(18)),
+        block_elements=384.0,
+        trunk_elements=323.0,
+        trunk_largest_work=2240.0,
+        trunk_largest_elements=64.0,
+        head=("head",),
+        head_radius=2,
+        head_elements=1984.0,
+    )
+    size, limits = Size(2500, 2500), Limits(8 * 10**9 - 16 * 2500**2 * 3 - 2500**2 * 3, 4, steady=True)
+
+    def work(plan: TilePlan) -> float:
+        """px of blocks, four fifths of the work, and of the head, with all context, for each px of the picture."""
+        total = 0.0
+        for core in plan.cores:
+            region = core.grown(plan.margin, size)
+            bands = bands_for(facts, region.size, limits)
+            for share, rows, radius in ((0.8, bands.block_rows, 5), (0.2, bands.head_rows, 2)):
+                tops = range(0, region.height, rows)
+                computed = sum(min(region.height, t + rows + radius) - max(0, t - radius) for t in tops)
+                total += share * computed * region.width
+        return total / size.area
+
+    assert work(make_plan(facts, size, "auto", limits)) < 1.2
+    two = TilePlan((Region(0, 0, 2500, 1250), Region(0, 1250, 2500, 1250)), 64, 0)
+    assert work(two) > 1.3

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .forwards import Way
-from .structure import RESIDUAL_SHARE, Chain, Part, Parts, parts_of
+from .structure import RESIDUAL_SHARE, Chain, DenseBlock, Part, Parts, parts_of
+from .ways import Way
 
 __all__ = ["ACCEPTED", "ACCEPTED_SMALL", "Checked", "gives_the_same", "sound_parts"]
 
@@ -53,6 +53,8 @@ class Checked:
 
 def _kind(part: Part) -> Any:
     """The same for parts that differ in their weights alone."""
+    if not isinstance(part, (Chain, DenseBlock)):
+        return type(part), part.kind
     convolutions = (part.convolution,) if isinstance(part, Chain) else part.convolutions
     shapes = tuple((tuple(each.weight.shape), each.bias is None) for each in convolutions)
     rest = (str(part.upsample), str(part.activation)) if isinstance(part, Chain) else (part.slope,)
@@ -61,14 +63,21 @@ def _kind(part: Part) -> Any:
 
 def gives_the_same(way: Way, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether this way does on this device what the part's own modules do."""
-    x = _noise(_channels(way.part), _SIDE).to(device, dtype).contiguous(memory_format=torch.channels_last)
+    given = [_moved(each, device, dtype) for each in _example(way.part)]
     accepted = ACCEPTED if dtype == torch.float32 else ACCEPTED_SMALL
-    return _same(lambda: way.forward(lambda _: None)(x), lambda: _own(way.part, x), accepted)
+    return _same(lambda: way.forward(lambda _: None)(*given), lambda: _own(way.part, *given), accepted)
+
+
+def _moved(given: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    if not isinstance(given, Tensor):
+        return given
+    moved = given.to(device, dtype if given.is_floating_point() else given.dtype)
+    return moved.contiguous(memory_format=torch.channels_last) if moved.dim() == 4 else moved
 
 
 def _is_as_read(part: Part) -> bool:
-    x = _noise(_channels(part), _SIDE)
-    return _same(lambda: _written_out(part, x), lambda: _own(part, x), ACCEPTED)
+    given = _example(part)
+    return _same(lambda: _written_out(part, *given), lambda: _own(part, *given), ACCEPTED)
 
 
 def _same_as_a_whole(descriptor: Any, parts: Parts) -> bool:
@@ -78,7 +87,7 @@ def _same_as_a_whole(descriptor: Any, parts: Parts) -> bool:
         with ExitStack() as stack:
             for part in parts:
                 first, *others = part.modules
-                first.forward = lambda x, part=part: _written_out(part, x)
+                first.forward = lambda *given, part=part, **named: _written_out(part, *given, **named)
                 for other in others:
                     other.forward = lambda x: x
                 for module in part.modules:
@@ -98,14 +107,19 @@ def _same(one: Callable[[], Tensor], other: Callable[[], Tensor], accepted: floa
         return False  # what does not run here is not used
 
 
-def _own(part: Part, x: Tensor) -> Tensor:
-    for module in part.modules:
+def _own(part: Part, *given: Any) -> Tensor:
+    first, *others = part.modules
+    x = first(*given)
+    for module in others:
         x = module(x)
     return x
 
 
-def _written_out(part: Part, x: Tensor) -> Tensor:
+def _written_out(part: Part, *given: Any, **named: Any) -> Tensor:
     """What the part is taken for, in PyTorch's plain operations."""
+    if not isinstance(part, (Chain, DenseBlock)):
+        return part.way().forward(lambda _: None)(*given, **named)
+    (x,) = given
     if isinstance(part, Chain):
         if part.upsample is not None:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -128,13 +142,12 @@ def _activated(activation: nn.Module | None, x: Tensor) -> Tensor:
     return x if activation is None else F.relu(x)
 
 
-def _channels(part: Part) -> int:
-    return part.convolution.in_channels if isinstance(part, Chain) else part.convolutions[0].in_channels
-
-
-def _noise(channels: int, side: int) -> Tensor:
-    """``(1, channels, side, side + 2)``, the same at every call."""
-    return torch.randn(1, channels, side, side + 2, generator=_generator())
+def _example(part: Part) -> tuple[Any, ...]:
+    """What the part could be called with, the same at every call."""
+    if not isinstance(part, (Chain, DenseBlock)):
+        return part.example(_generator())
+    channels = part.convolution.in_channels if isinstance(part, Chain) else part.convolutions[0].in_channels
+    return (torch.randn(1, channels, _SIDE, _SIDE + 2, generator=_generator()),)
 
 
 def _generator() -> torch.Generator:

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import jit, onednn
-from .structure import Chain, DenseBlock, Part, Parts, has_other_forward, slope_of
+from .structure import Chain, DenseBlock, Part, Parts, has_other_forward, is_attention, slope_of
+from .ways import Forward, OnWork, Way
 from .weights import bias_of, doubled, last_of, slices_of, widened
+from .windows import forget_orders
 
-__all__ = ["Faster", "Way", "faster_for", "way_for"]
-
-Forward = Callable[[Tensor], Tensor]
-OnWork = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Way:
-    """One part's other way. bytes: of the weights that were laid out for it. forward: makes the forward for a run,
-    which tells of the work that no module does itself."""
-
-    part: Part
-    bytes: int
-    forward: Callable[[OnWork], Forward]
+__all__ = ["Faster", "Way", "faster_for", "is_possible", "way_for"]
 
 
 class Faster:
@@ -44,6 +32,7 @@ class Faster:
         on_work: told of multiply-accumulates; may raise.
         """
         with ExitStack() as stack:
+            stack.callback(forget_orders)
             for way in self._ways:
                 if has_other_forward(way.part):
                     continue
@@ -61,7 +50,7 @@ def _handed_on(x: Tensor) -> Tensor:
 
 
 def faster_for(parts: Parts, device: torch.device, dtype: torch.dtype, accepts: Callable[[Way], bool]) -> Faster | None:
-    """For a copy of the network with its channels last on this device in this precision; None where there is nothing.
+    """For a copy of the network on this device in this precision; None where there is nothing.
 
     accepts: whether a way gives the numbers that it should.
     """
@@ -69,8 +58,19 @@ def faster_for(parts: Parts, device: torch.device, dtype: torch.dtype, accepts: 
     return Faster(ways) if ways else None
 
 
+def is_possible(part: Part, device: torch.device, dtype: torch.dtype, layout: torch.memory_format) -> bool:
+    """Whether there may be another way for it in a copy of this layout."""
+    return _runs_attention(device, dtype) if is_attention(part) else layout == torch.channels_last
+
+
+def _runs_attention(device: torch.device, dtype: torch.dtype) -> bool:
+    return device.type == "cpu" and dtype == torch.float32
+
+
 def way_for(part: Part, device: torch.device, dtype: torch.dtype) -> Way | None:
     """The quickest one that there is; None where the modules' own is."""
+    if not isinstance(part, (Chain, DenseBlock)):
+        return part.way() if _runs_attention(device, dtype) else None
     if device.type == "cpu" and dtype in (torch.float32, torch.bfloat16) and onednn.is_here():
         if isinstance(part, Chain):
             return _chain_on_cpu(part)
@@ -108,11 +108,13 @@ def _dense_on_cpu(block: DenseBlock) -> Way:
                 own = block.slope if number == 0 else None
                 y = onednn.convolution(sources[0], _last(sliced[number][0]), biases[number], padding, own)
                 for source, weight in zip(sources[1:], sliced[number][1:]):
+                    on_work(0.0)  # a convolution of a large band takes a while: a cancel is heard between its parts
                     onednn.add_convolution(y, source, _last(weight), padding)
                 sources.append(y if number == 0 else F.leaky_relu_(y, block.slope))
                 on_work(_work(convolution, x))
             y = onednn.convolution_added(sources[0], _last(sliced[-1][0]), last_bias, padding, sources[0])
             for source, weight in zip(sources[1:], sliced[-1][1:]):
+                on_work(0.0)
                 onednn.add_convolution(y, source, _last(weight), padding)
             on_work(_work(convolutions[-1], x))
             return y

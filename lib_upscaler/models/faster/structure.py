@@ -8,7 +8,15 @@ from typing import Union
 
 from torch import nn
 
-__all__ = ["Chain", "DenseBlock", "Part", "Parts", "has_other_forward", "parts_of", "slope_of"]
+from .dat import ChannelAttention, GatedLayers, SpatialAttention, dat_part
+from .hat import HybridBlock, OverlapBlock, hat_block
+from .swin import SwinBlock, swin_block
+from .swin2 import AngleBlock, angle_block
+
+__all__ = [
+    *("AttentionPart", "Chain", "DenseBlock", "Part", "Parts"),
+    *("has_other_forward", "is_attention", "parts_of", "slope_of"),
+]
 
 RESIDUAL_SHARE = 0.2
 """Of a dense block's last convolution in its result (ESRGAN, Wang et al. 2018)."""
@@ -52,8 +60,14 @@ class Chain:
         return tuple(module for module in all_of_them if module is not None)
 
 
-Part = Union[DenseBlock, Chain]
+AttentionPart = Union[SwinBlock, AngleBlock, HybridBlock, OverlapBlock, SpatialAttention, ChannelAttention, GatedLayers]
+Part = Union[DenseBlock, Chain, AttentionPart]
 Parts = tuple[Part, ...]
+
+
+def is_attention(part: Part) -> bool:
+    """Whether it is a part of a network of attention: these run in any layout."""
+    return not isinstance(part, (DenseBlock, Chain))
 
 
 def parts_of(network: nn.Module) -> Parts:
@@ -63,7 +77,7 @@ def parts_of(network: nn.Module) -> Parts:
     for name, module in network.named_modules():
         if module in within:
             continue
-        block = _dense_block(name, module)
+        block = _dense_block(name, module) or _attention_part(name, module)
         if block is not None:
             found.append(block)
             within.update(module.modules())
@@ -73,6 +87,11 @@ def parts_of(network: nn.Module) -> Parts:
                 found.append(chain)
                 within.update(chain.modules)
     return tuple(part for part in found if not has_other_forward(part))
+
+
+def _attention_part(name: str, module: nn.Module) -> AttentionPart | None:
+    found = swin_block(name, module) or angle_block(name, module)
+    return found or hat_block(name, module) or dat_part(name, module)
 
 
 def has_other_forward(part: Part) -> bool:
