@@ -3,13 +3,15 @@
     python tests/benchmarks/bench_memory.py [--only MODEL] [--case 1024x1024@2 ...]
 
 Each case in a process of its own: the model is loaded, then the picture is read, upscaled (exact) and written as PNG.
-The peak is that of the whole process above its state after loading, so canvas and codec are in it.
+The peak is that of the whole process above its state after loading, so canvas and codec are in it. What does not fit
+lies on the disk, as on the command line.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import tempfile
 import time
 from dataclasses import asdict, dataclass
@@ -62,7 +64,7 @@ class Job:
 
 
 def measure(job: Job) -> dict[str, Any]:
-    from lib_upscaler import ModelLibrary, Upscaler, UpscaleRequest
+    from lib_upscaler import ModelLibrary, Size, Upscaler, UpscaleRequest
     from lib_upscaler.pictures.reading import read_picture
     from lib_upscaler.pictures.writing import write_picture
 
@@ -74,12 +76,16 @@ def measure(job: Job) -> dict[str, Any]:
     started = time.perf_counter()
     source = read_picture(job.picture)
     peaks = {"read": memory.look()}
-    result = upscaler.upscale(source.image, request)
+    plan = upscaler.plan(Size(*source.image.size), request, scratch=Path(job.picture).parent)
+    result = upscaler.upscale(source.image, request, plan=plan)
     peaks["upscaled"] = memory.look()
     memory.restart()
-    write_picture(result.image, Path(job.picture).with_suffix(".out.png"), source.metadata, overwrite=True)
+    write_picture(result.pixels, Path(job.picture).with_suffix(".out.png"), source.metadata, overwrite=True)
     peaks["written"] = memory.look()
-    return {"seconds": time.perf_counter() - started, "peaks": peaks, "report": result.report.to_json()}
+    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    seconds, on_disk = time.perf_counter() - started, plan.stages[-1][1].on_disk
+    report = result.report.to_json()
+    return {"seconds": seconds, "peaks": peaks, "report": report, "process": process, "on_disk": on_disk}
 
 
 def compare(options: argparse.Namespace, scratch: Path) -> list[dict[str, Any]]:
@@ -116,6 +122,8 @@ def row(result: dict[str, Any]) -> dict[str, str]:
         "share": f"{peak / (result['limit'] * GIGABYTE):.0%}",
         "kept": "yes" if peak <= result["limit"] * GIGABYTE else "NO",
         "engine says MB": f"{report['peak_bytes'] / 1e6:.0f}",
+        "process MB": f"{result['process'] / 1e6:.0f}",
+        "on disk": "yes" if result["on_disk"] else "",
         "time s": f"{result['seconds']:.1f}",
         "how": f"{report['strategy']}, {report['tiles']} tile(s), margin {report['margin']}",
         "seam": f"{report['seam_error']:.2f}",
