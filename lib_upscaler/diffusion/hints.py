@@ -28,17 +28,20 @@ def fitted(hint: Tensor, canvas: Size) -> Tensor:
 
 
 def cut_hint(hint: Tensor, rows: int, parts: Sequence[Part]) -> Tensor:
-    """Of ``(1, C, 8 H, 8 W)`` what lies over the parts, to the pixel.
+    """Of ``(N, C, 8 H, 8 W)`` what lies over the parts, to the pixel. N: 1, or pictures of the batch, whose rows come
+    in this order as often as there are prompts.
 
-    One part: ``(1, C, 8 h, 8 w)``, for all rows of the batch. More: ``(parts * rows, C, 8 h, 8 w)``, the rows of the
-    first part first. A part that is shrunk gets the mean of as many px.
+    One part of one hint: ``(1, C, 8 h, 8 w)``, for all rows of the batch. More: ``(parts * rows, C, 8 h, 8 w)``, the
+    rows of the first part first. A part that is shrunk gets the mean of as many px.
     """
     planes = []
     for part in parts:
         box = part.region
         here = hint[:, :, box.y * LATENT : box.bottom * LATENT, box.x * LATENT : box.right * LATENT]
         planes.append(shrunk(here, part.shrink, _STEP))
-    return planes[0] if len(planes) == 1 else torch.cat([each.expand(rows, -1, -1, -1) for each in planes])
+    if len(planes) == len(hint) == 1:
+        return planes[0]
+    return torch.cat([each.repeat(rows // len(hint), 1, 1, 1) for each in planes])
 
 
 def cut_rows(latent: Tensor, rows: int, parts: Sequence[Part]) -> Tensor:

@@ -33,6 +33,15 @@ def test_several_parts_have_a_row_for_each_of_the_batch() -> None:
     assert latents[:, 0, 0, 0].tolist() == [0, 0, 3, 3]
 
 
+def test_each_picture_of_a_batch_has_its_own_hint() -> None:
+    """Rows: both pictures with the prompt, both with the negative one; then the same of the next part."""
+    both = torch.cat([_hint(96, 64), 1000 + _hint(96, 64)])
+    one = [0, 1000, 0, 1000]
+    parts = [Part(Region(x, 0, 4, 4)) for x in (0, 3)]
+    assert cut_hint(both, 4, parts[:1])[:, 0, 0, 0].tolist() == one
+    assert cut_hint(both, 4, parts)[:, 0, 0, 0].tolist() == [*one, *(24 + row for row in one)]
+
+
 def test_a_shrunk_part_is_the_mean_of_as_many_px() -> None:
     """120 px, to the next multiple of 64 by reflection: 128 that become 64."""
     canvas = _hint(120, 128)
