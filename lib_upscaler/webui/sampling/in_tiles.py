@@ -16,7 +16,7 @@ from ...errors import RequestError, TrueScaleError
 from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
-from .control import on_canvas
+from .control import chain_on_canvas, on_canvas
 from .guests import INSTEAD
 from .levels import levels_of
 from .replaced import Replaced
@@ -55,8 +55,10 @@ def in_tiles(p: Any, grid: CanvasGrid, batch: int, composition: bool = False) ->
     hints = on_canvas(p, grid.size, grid.tile**2)
     if hints is not None:
         batch = hints.at_once(batch)
-    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole, None if hints is None else hints.sees)
-    hook = UnetHook(p.sampler, canvas) if has_unet(p.sampler) else SamplerHook(p.sampler, canvas)
+    chain = chain_on_canvas(p, grid.size) if has_unet(p.sampler) else None
+    sees = hints or chain
+    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole, None if sees is None else sees.sees)
+    hook = SamplerHook(p.sampler, canvas) if chain is None else UnetHook(p.sampler, canvas, chain)
     steps: list[None] = []
     each_call = _each_call(p.sampler.model_wrap_cfg, lambda: steps.append(None))
     with _words_of_the_bar(), hints or nullcontext(), hook, each_call:

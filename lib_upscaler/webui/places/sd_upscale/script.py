@@ -24,7 +24,7 @@ from ...host.lives import SCRIPTS
 from ...host.progress import shown_as_job, stop_kind
 from ...panels.pasting import noted
 from ...sampling.checkpoint import network_memory, tile_for_checkpoint
-from ...sampling.control import ControlledTiles
+from ...sampling.control import tile_control
 from ...sampling.guests import one_tile_at_once
 from ...takeover import choices, results
 from ...takeover.failing import as_error
@@ -181,7 +181,7 @@ def _engine(
     mask, prompt = canvas_mask(base, enlarged.size), values["prompt"]
     if values["engine"] != ONE_CANVAS:
         job = Redraw(enlarged, redraw_settings(values), mask)
-        control = ControlledTiles(base, job.grid, lambda: job.canvas)
+        control = tile_control(base, job.grid, lambda: job.canvas)
         return job, TileSampler(base, job.grid, seed, subseed, prompt, control)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)
     how = tile_of(values), values["batch"], values["composition"]
