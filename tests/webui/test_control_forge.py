@@ -277,6 +277,7 @@ def test_a_picture_that_is_padded(engine: dict[str, Any], host: FakeHost, units)
         (Unit(module="inpaint_only+lama"), "inpaint_only.lama changes the noise"),
         (Unit(module="InsightFace (InstantID)"), "InstantID"),
         (Unit(model="instant_id_sdxl"), "InstantID"),
+        (Unit(model="inpaint_v26.fooocus.patch"), "Fooocus"),
     ],
 )
 def test_what_tiles_cannot_have(unit: Unit, words: str, engine: dict[str, Any], host: FakeHost, units, wide) -> None:
@@ -292,7 +293,6 @@ def test_what_tiles_cannot_have(unit: Unit, words: str, engine: dict[str, Any], 
         (Unit(module="reference_only", model="None"), "recorded from the whole picture"),
         (Unit(module="tile_colorfix"), "mends the colours of the whole"),
         (Unit(model="kohya_controllllite_xl"), "LLLite"),
-        (Unit(model="inpaint_v26.fooocus.patch"), "Fooocus"),
         (Unit(module="of_another_extension"), "its preprocessor of_another_extension is not known"),
     ],
 )
@@ -385,7 +385,11 @@ def test_a_unit_for_the_first_pass_only(host: FakeHost, units, own: Image.Image)
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_hires_fix_of_what_tiles_cannot_have_is_whole(host: FakeHost, units, own: Image.Image) -> None:
-    units(Unit(own, "tile_colorfix"), img2img=False)
+@pytest.mark.parametrize("unit", [{"module": "tile_colorfix"}, {"model": "cascade"}, {"model": "of_another_name"}])
+def test_hires_fix_of_what_tiles_cannot_have_is_whole(
+    unit: dict[str, str], host: FakeHost, units, own: Image.Image
+) -> None:
+    units(Unit(own, **unit), img2img=False)
     _hires(host)
+    assert all(latent is None or latent.shape[2:] == (40, 50) for latent, *_ in SEEN)
     assert any("The second pass runs as a whole" in words for words in host.warnings)

@@ -52,14 +52,16 @@ def options_of_parts(told: Any, parts: Sequence[Any]) -> Any:
 class UnetHook:
     """Within ``with``, what the sampler denoises goes through ``canvas``.
 
-    sampler: of the host, just made. controls: asked for what each call sees; those that cannot be make the sampling
-    fail. Raises TrueScaleError where the sampler is of no known shape.
+    sampler: of the host, just made. controls: asked for what each call sees; those that cannot be, and
+    come later, make the sampling fail. Raises TrueScaleError where the sampler is of no known shape, or for controls.
     """
 
     def __init__(self, sampler: Any, canvas: CanvasDenoiser, controls: ControlChain) -> None:
         self._sampler, self._canvas, self._controls = sampler, canvas, controls
         self._cfg = sampler.model_wrap_cfg
-        self._unet()
+        unet = self._unet()
+        if not canvas.grid.is_whole:
+            controls.look(unet)
         self._replaced: list[Replaced] = []
         self._there: tuple[Any, Any, Any] | None = None
         """The checkpoint, its objects as they were, and those that are there now."""

@@ -172,7 +172,6 @@ MODELS = {
     "of_another_name": ControlLLLitePatcher,
     "None": ControlModelPatcher,
     "kohya_controllllite_xl": ControlModelPatcher,
-    "inpaint_v26.fooocus.patch": ControlModelPatcher,
 }
 
 

@@ -8,7 +8,7 @@ large as the latent it is asked for (``cond_hint`` out of ``cond_hint_original``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from ....diffusion.canvas_conditioning import Part
 from ....diffusion.hints import cut_hint, fitted
 from ....geometry import Size
-from .refusing import not_possible
+from .refusing import not_possible, not_set_up
 
 __all__ = ["ControlChain", "controls_of"]
 
@@ -39,30 +39,34 @@ def controls_of(unet: Any) -> list[Any]:
 
 
 class ControlChain:
-    """Of one sampling. check: is given the controls, and raises TrueScaleError for what is not as it was asked for.
+    """Of one sampling. canvas: px of the latent. expected: how many controls there must be when it begins."""
 
-    canvas: px of the latent.
-    """
-
-    def __init__(self, canvas: Size, check: Callable[[Sequence[Any]], None]) -> None:
-        self._canvas, self._check, self._checked = canvas, check, False
+    def __init__(self, canvas: Size, expected: int = 0) -> None:
+        self._canvas, self._expected = canvas, expected
         self._put_off: _PutOff | None = None
         self._hints: list[_CutHint] = []
 
+    def look(self, unet: Any) -> None:
+        """Raises TrueScaleError for controls that are there already, and cannot be cut, or are not known."""
+        self._cut(unet)
+
     def take(self, unet: Any) -> None:
-        """From a patcher that is ours: from now on it asks for nothing of the whole canvas. Raises TrueScaleError for
-        controls that cannot be cut, or are not known."""
+        """From a patcher that is ours: from now on it asks for nothing of the whole canvas. Raises as ``look``, and
+        where there are too few."""
         self.give_back()
+        hints = self._cut(unet)
+        if len(hints) < self._expected:
+            raise not_set_up()
+        self._expected = 0  # a refiner's patcher, which comes later, has none
+        if hints:
+            self._hints, self._put_off = hints, _PutOff(hints[0].control)
+            unet.controlnet_linked_list = self._put_off
+
+    def _cut(self, unet: Any) -> list[_CutHint]:
         controls = controls_of(unet)
-        if not self._checked:  # a refiner's patcher, which comes later, has none
-            self._check(controls)
-            self._checked = True
-        if not controls:
-            return
-        _check_options(unet.model_options)
-        self._hints = [_CutHint(control, self._canvas) for control in controls]
-        self._put_off = _PutOff(controls[0])
-        unet.controlnet_linked_list = self._put_off
+        if controls:
+            _check_options(unet.model_options)
+        return [_CutHint(control, self._canvas) for control in controls]
 
     def give_back(self) -> None:
         """The controls are those of the canvas again."""

@@ -8,7 +8,7 @@ puts controls into the checkpoint's patcher before each sampling. What it raises
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
@@ -68,25 +68,20 @@ def is_set_up(p: Any) -> bool:
 
 
 def chain_on_canvas(p: Any, canvas: Size) -> ControlChain:
-    """The controls of the sampling that begins. canvas: px of the latent."""
-    script = script_of(p)
-
-    def check(controls: Sequence[Any]) -> None:
-        if script is None:
-            return
-        expected = 0
-        for unit, params in prepared(script, p):
-            kind = type(params.model)
-            kinds = {each.__name__ for each in kind.__mro__}
-            if kinds.isdisjoint(_FIT) and kind.__name__ != _NO_MODEL:
-                raise not_possible(f"tiles are not known to work with a model of the kind {kind.__name__}")
-            if "IPAdapterPatcher" in kinds and params.control_mask is not None:
-                raise not_possible("an IP-Adapter's mask is for the picture as a whole")
-            expected += "ControlNetPatcher" in kinds and _in_this_pass(unit, p)
-        if len(controls) < expected:
-            raise not_set_up()
-
-    return ControlChain(canvas, check)
+    """The controls of the sampling that is to begin. canvas: px of the latent. Raises TrueScaleError for units that
+    tiles cannot have, or that could not be set up."""
+    script, expected = script_of(p), 0
+    for unit, params in () if script is None else prepared(script, p):
+        if not _in_this_pass(unit, p):
+            continue
+        kind = type(params.model)
+        kinds = {each.__name__ for each in kind.__mro__}
+        if kinds.isdisjoint(_FIT) and kind.__name__ != _NO_MODEL:
+            raise not_possible(f"tiles are not known to work with a model of the kind {kind.__name__}")
+        if "IPAdapterPatcher" in kinds and params.control_mask is not None:
+            raise not_possible("an IP-Adapter's mask is for the picture as a whole")
+        expected += "ControlNetPatcher" in kinds
+    return ControlChain(canvas, expected)
 
 
 @contextmanager

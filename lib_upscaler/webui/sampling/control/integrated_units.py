@@ -15,6 +15,7 @@ _NEVER = {
     "instantid": "InstantID is not known to work with tiles",
     "instant_id": "InstantID is not known to work with tiles",
     "instant-id": "InstantID is not known to work with tiles",
+    "fooocus": "Fooocus's inpainting is not known to work with tiles",
 }
 """By words in the name of a unit's preprocessor or model."""
 
@@ -22,7 +23,6 @@ _NOT_ON_CANVAS = {
     "reference": "its reference is recorded from the whole picture at once",
     "tile_colorfix": "tile_colorfix mends the colours of the whole picture inside of the network",
     "lllite": "ControlNet-LLLite holds the picture as a whole",
-    "fooocus": "Fooocus's inpainting adds to the whole picture inside of the network",
 }
 """The same where the network gets tiles: what is put into it at the canvas's size."""
 
