@@ -216,9 +216,9 @@ def test_the_canvas_is_prepared_once(host: FakeHost, units, wide, own, monkeypat
     script, sizes = units(Unit(own)), []
     plain = type(script).process_unit_after_click_generate
 
-    def noted(self: Any, p: Any, *given: Any) -> None:
+    def noted(self: Any, p: Any, *given: Any) -> bool:
         sizes.append((p.width, p.height))
-        plain(self, p, *given)
+        return plain(self, p, *given)
 
     monkeypatch.setattr(type(script), "process_unit_after_click_generate", noted)
     _redraw(host, wide, TILES)

@@ -221,8 +221,8 @@ class Script:
         self.current_params = {}
         for number, unit in enumerate(self.get_enabled_units(units)):
             params = SimpleNamespace(model=None, preprocessor=None)
-            self.process_unit_after_click_generate(p, unit, params)
-            self.current_params[number] = params
+            if self.process_unit_after_click_generate(p, unit, params):  # that it is only Classic asks
+                self.current_params[number] = params
 
     def process_unit_after_click_generate(self, p, unit, params):
         params.preprocessor = PREPROCESSORS[unit.module]
@@ -239,6 +239,7 @@ class Script:
         params.control_cond, params.control_cond_for_hr_fix = conds[0], conds[-1]
         params.control_mask, params.control_mask_for_hr_fix = masks[0], masks[-1]
         params.model = MODELS[unit.model]()
+        return True
 
     @staticmethod
     def resized(picture, size, count):

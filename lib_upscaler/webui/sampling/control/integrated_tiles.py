@@ -41,8 +41,8 @@ class IntegratedTiles:
         self._grid, self._make_canvas = grid, canvas
         self._canvas: Canvas | None = None
         self._failed = False
-        self._made: list[dict[str, Any]] = []
-        """What the script has made of each unit, of the canvas."""
+        self._made: list[tuple[Any, dict[str, Any]]] = []
+        """Of each unit what the script has said, and made of the canvas."""
 
     @contextmanager
     def generation(self, p: Any) -> Iterator[None]:
@@ -54,13 +54,15 @@ class IntegratedTiles:
             begun: list[None] = []
             self._failed = False
 
-            def enter(p: Any, unit: Any, params: Any, *more: Any, **named: Any) -> None:
+            def enter(p: Any, unit: Any, params: Any, *more: Any, **named: Any) -> Any:
                 number = len(begun)
                 begun.append(None)
                 if number == len(self._made):
-                    replaced.plain(self._view(p), unit, params, *more, **named)
-                    self._made.append(dict(vars(params)))
-                vars(params).update(self._made[number])
+                    said = replaced.plain(self._view(p), unit, params, *more, **named)  # in Classic, whether it is
+                    self._made.append((said, dict(vars(params))))
+                said, made = self._made[number]
+                vars(params).update(made)
+                return said
 
             def hand_on(*given: Any, **named: Any) -> None:
                 try:
