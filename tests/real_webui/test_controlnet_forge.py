@@ -263,7 +263,7 @@ def test_what_is_put_into_the_network(
     (without,), _ = redraw(server, image, tiles, steps=2)
     (with_it,), _ = redraw(server, image, tiles, steps=2, **unit)
     measured(f"changes {off(with_it, without)} levels")
-    assert off(with_it, without) > 4
+    assert off(with_it, without) > 1
 
 
 # -- Hires Fix ---------------------------------------------------------------------------------------------------------
