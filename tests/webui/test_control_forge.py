@@ -169,7 +169,7 @@ def test_after_an_error_nothing_is_left(engine: dict[str, Any], host: FakeHost, 
     assert _off(before, _redraw(host, wide, engine)) == 0
 
 
-@pytest.mark.parametrize("engine", [CANVAS, TILES])
+@pytest.mark.parametrize("engine", [CANVAS, WHOLE, TILES])
 @pytest.mark.parametrize(
     "unit", [Unit(model="missing"), Unit(module="inpaint_global_harmonious")], ids=["model", "mask"]
 )

@@ -116,7 +116,9 @@ class UnetHook:
     def _put(self) -> None:
         checkpoint, unet = _checkpoint(self._sampler), self._unet().clone()
         before = checkpoint.forge_objects
-        if not self._canvas.grid.is_whole:
+        if self._canvas.grid.is_whole:
+            self._controls.count(unet)
+        else:
             self._controls.take(unet)
         now, options = before.shallow_copy(), unet.model_options
         options[_WRAPPER] = self._wrapper(options.get(_WRAPPER))

@@ -50,14 +50,18 @@ class ControlChain:
         """Raises TrueScaleError for controls that are there already, and cannot be cut, or are not known."""
         self._cut(unet)
 
-    def take(self, unet: Any) -> None:
-        """From a patcher that is ours: from now on it asks for nothing of the whole canvas. Raises as ``look``, and
-        where there are too few."""
-        self.give_back()
-        hints = self._cut(unet)
-        if len(hints) < self._expected:
+    def count(self, unet: Any) -> None:
+        """Raises TrueScaleError where there are too few when the sampling begins."""
+        if len(controls_of(unet)) < self._expected:
             raise not_set_up()
         self._expected = 0  # a refiner's patcher, which comes later, has none
+
+    def take(self, unet: Any) -> None:
+        """From a patcher that is ours: from now on it asks for nothing of the whole canvas. Raises as ``look`` and
+        ``count``."""
+        self.give_back()
+        self.count(unet)
+        hints = self._cut(unet)
         if hints:
             self._hints, self._put_off = hints, _PutOff(hints[0].control)
             unet.controlnet_linked_list = self._put_off
