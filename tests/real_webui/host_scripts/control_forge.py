@@ -30,7 +30,7 @@ WIDTH = 320
 
 SHAPE = {
     **{"image_size": 32, "in_channels": 4, "model_channels": WIDTH, "hint_channels": 3, "num_res_blocks": [1] * 4},
-    **{"channel_mult": [1] * 4, "num_heads": 8, "context_dim": 768, "use_spatial_transformer": True},
+    **{"channel_mult": [1] * 4, "num_heads": 8, "context_dim": 768, "use_spatial_transformer": True, "hint_width": 16},
     **{"transformer_depth": [1, 1, 1, 0], "transformer_depth_middle": 1},
 }
 LITE = "lllite_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q"
