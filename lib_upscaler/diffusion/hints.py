@@ -15,7 +15,7 @@ from .canvas_grid import UNIT
 from .composition import shrunk
 from .grid import LATENT
 
-__all__ = ["cut_hint", "cut_rows", "fitted", "shrunk_to_tile"]
+__all__ = ["cut_hint", "cut_rows", "fitted", "middle_fitted", "shrunk_to_tile"]
 
 _STEP = UNIT * LATENT
 """px of the picture: what a network halves three times in its latent."""
@@ -25,6 +25,19 @@ def fitted(hint: Tensor, canvas: Size) -> Tensor:
     """``(B, C, H, W)`` of any size -> px of the picture that has ``canvas`` px of the latent. Itself where it fits."""
     size = canvas.height * LATENT, canvas.width * LATENT
     return hint if hint.shape[-2:] == size else F.interpolate(hint, size=size, mode="bilinear", align_corners=False)
+
+
+def middle_fitted(hint: Tensor, canvas: Size) -> Tensor:
+    """The same of the largest part in the middle that has the canvas's proportions, by the nearest px: what ComfyUI's
+    ``common_upscale`` makes of a hint for the whole (method ``nearest-exact``, crop ``center``)."""
+    height, width = canvas.height * LATENT, canvas.width * LATENT
+    if hint.shape[-2:] == (height, width):
+        return hint
+    here, there = hint.shape[3] / hint.shape[2], width / height
+    across = round((hint.shape[3] - hint.shape[3] * (there / here)) / 2) if here > there else 0
+    down = round((hint.shape[2] - hint.shape[2] * (here / there)) / 2) if here < there else 0
+    middle = hint[:, :, down : hint.shape[2] - down, across : hint.shape[3] - across]
+    return F.interpolate(middle, size=(height, width), mode="nearest-exact")
 
 
 def cut_hint(hint: Tensor, rows: int, parts: Sequence[Part]) -> Tensor:

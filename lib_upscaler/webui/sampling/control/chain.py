@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from ....diffusion.canvas_conditioning import Part
-from ....diffusion.hints import cut_hint, fitted
+from ....diffusion.hints import cut_hint, fitted, middle_fitted
 from ....geometry import Size
 from .refusing import not_possible, not_set_up
 
@@ -149,7 +149,7 @@ class _CutHint:
             raise not_possible("a unit's hint is no picture")
         self.control = control
         self._before = hint, mask
-        self._hint = fitted(hint, canvas)
+        self._hint = middle_fitted(hint, canvas)
         self._mask = fitted(mask, canvas) if isinstance(mask, Tensor) else None
 
     def sees(self, rows: int, parts: Sequence[Part]) -> None:
