@@ -1,7 +1,7 @@
 """A real WebUI, set up beforehand, is started with the tiny checkpoint and driven by HTTP and in Chromium.
 
     python -m pytest tests/real_webui --webui DIR [--webui-python PYTHON] [--screenshots FOLDER]
-                                      [--controlnet DIR]
+                                      [--controlnet DIR] [--adetailer DIR]
 
 Without ``--webui`` all is skipped. Nothing is written into DIR. The browser's tests need ``playwright`` and a Chromium
 that is installed; without, they are skipped.
@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--webui", metavar="DIR", type=Path, help="folder of an AUTOMATIC1111 WebUI or Forge that works")
     group.addoption("--webui-python", metavar="PYTHON", type=Path, help="its Python (default: that of its venv)")
     group.addoption("--controlnet", metavar="DIR", type=Path, help="folder of sd-webui-controlnet, for its tests")
+    group.addoption("--adetailer", metavar="DIR", type=Path, help="folder of ADetailer, for its tests")
     group.addoption("--screenshots", metavar="FOLDER", type=Path, help="where screenshots go (default: pytest's own)")
 
 

@@ -6,7 +6,6 @@ python -m pytest tests/real_webui/test_controlnet.py --webui DIR --controlnet DI
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import torch
 from PIL import Image
 
 from canvas_host import ask, by_the_host, off, redraw
+from hints_seen import Seen, as_hint, check_calls, own_picture, places
+from hires_host import hires
 from webui_http import as_base64
 from webui_process import DataFolder, Host, Server
 
@@ -52,64 +53,6 @@ def own() -> Image.Image:
 def units(*given: dict[str, Any]) -> dict[str, Any]:
     plain = {"enabled": True, "module": "none", "model": "tinycontrol", "resize_mode": "Just Resize"}
     return {"alwayson_scripts": {"ControlNet": {"args": [{**plain, **each} for each in given]}}}
-
-
-def own_picture(image: Image.Image) -> dict[str, Any]:
-    return {"image": as_base64(image)}
-
-
-@dataclass
-class Seen:
-    """What the control network was given, as the host's script has noted it."""
-
-    steps: list[tuple[torch.Tensor, float, int]]
-    calls: list[tuple[torch.Tensor, torch.Tensor]]
-    tiles: list[tuple[torch.Tensor, int]]
-
-    @classmethod
-    def of(cls, server: Server, run: Callable[[], Any]) -> Seen:
-        file = server.data.path / "control.pt"
-        file.unlink(missing_ok=True)
-        run()
-        return cls(**torch.load(file))
-
-    def canvas_at(self, call: int) -> tuple[torch.Tensor, float]:
-        """The sampler's latent and noise level at a call."""
-        latent, level, _ = [step for step in self.steps if step[2] <= call][-1]
-        return latent, level
-
-
-def as_hint(image: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).float() / 255
-
-
-def places(part: torch.Tensor, whole: torch.Tensor) -> list[tuple[int, int]]:
-    """Where ``(C, h, w)`` is found in ``(C, H, W)``, to the number, at multiples of 8: (x, y)."""
-    height, width = part.shape[-2:]
-    return [
-        (x, y)
-        for y in range(0, whole.shape[1] - height + 1, 8)
-        for x in range(0, whole.shape[2] - width + 1, 8)
-        if torch.equal(whole[:, y : y + height, x : x + width], part)
-    ]
-
-
-def check_calls(seen: Seen, canvas: torch.Tensor) -> set[tuple[int, int, int, int]]:
-    """Each row's hint is the part of the canvas's hint that lies over the row's latent. Gives the tiles: x, y, w, h."""
-    tiles = set()
-    for number, (x, hint) in enumerate(seen.calls):
-        latent, level = seen.canvas_at(number)
-        hints = hint if len(hint) > 1 else hint.expand(len(x), -1, -1, -1)
-        assert len(hints) == len(x)
-        for row in range(len(x)):
-            (place,) = places(hints[row], canvas)
-            height, width = x.shape[-2:]
-            left, top = place[0] // 8, place[1] // 8
-            there = latent[:, :, top : top + height, left : left + width] / (level**2 + 1) ** 0.5
-            assert hints.shape[-2:] == (8 * height, 8 * width)
-            assert min(float((x[row] - each).abs().max()) for each in there) < 1e-4
-            tiles.add((*place, 8 * width, 8 * height))
-    return tiles
 
 
 # -- one canvas --------------------------------------------------------------------------------------------------------
@@ -304,21 +247,6 @@ def test_a_tile_of_its_own_gets_its_part_of_the_hint(
 
 
 # -- Hires Fix ---------------------------------------------------------------------------------------------------------
-
-TITLE = "TrueScale Hires Fix"
-
-
-def hires(server: Server, way: str, **values: Any) -> list[Image.Image]:
-    known = server.http.get("/sdapi/v1/script-info")
-    ours = next(one for one in known if one["name"] == TITLE.lower() and not one["is_img2img"])
-    labels = [one["label"] for one in ours["args"]]
-    args = [True, *(way if label == "Second pass" else None for label in labels[1:])]
-    scripts = {TITLE: {"args": args}, **values.pop("alwayson_scripts", {})}
-    usual = {"width": 160, "height": 128, "enable_hr": True, "hr_scale": 4, "hr_upscaler": "Lanczos"}
-    usual.update(denoising_strength=0.7, sampler_name="Euler a", steps=3, seed=5, alwayson_scripts=scripts)
-    pictures, (text, *_) = server.http.txt2img(**{**usual, **values})
-    assert "TrueScale:" not in text
-    return pictures
 
 
 def test_hires_fix_with_tiles_of_the_first_pass_size(server: Server) -> None:

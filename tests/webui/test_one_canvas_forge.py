@@ -201,13 +201,6 @@ def test_another_extensions_wrapper_and_estimate_stay_in_force(host: FakeHost, w
     assert options["model_function_wrapper"] is wrapper
 
 
-def test_a_controlnet_is_refused_in_words(host: FakeHost, wide: Image.Image) -> None:
-    checkpoint, _ = become_forge(host, _smooth)
-    checkpoint.forge_objects_after_applying_lora.unet.controlnet_linked_list = object()
-    with pytest.raises(TrueScaleError, match="a ControlNet conditions on the picture as a whole"):
-        on_canvas(host, wide)
-
-
 def test_a_network_of_another_shape_is_refused_in_words(host: FakeHost, wide: Image.Image) -> None:
     checkpoint, _ = become_forge(host, _smooth)
     checkpoint.forge_objects_after_applying_lora.unet = object()

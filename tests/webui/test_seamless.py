@@ -82,3 +82,9 @@ def test_what_sd_upscale_redraws_goes_on(host: FakeHost, engine: str, monkeypatc
     assert np.abs(last[:, 320 - behind : 352 - behind].astype(int) - expected[:, :32]).max() <= 1
     assert np.abs(last[:, : 320 - behind].astype(int) - expected[:, behind:]).max() <= 1
     assert "TrueScale seamless: x" in made.info
+
+
+def test_together_with_control_net_it_is_refused_in_words(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.ours("places.sd_upscale.script"), "is_on", lambda _: True)
+    with pytest.raises(Exception, match="together with ControlNet"):
+        run(host, img2img(host, picture(160, 128), width=160, height=128), wrap="xy", upscaler_1="two")

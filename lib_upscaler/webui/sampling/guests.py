@@ -51,8 +51,7 @@ def _why_not(p: Any, titles: Sequence[str], each_tile_alone: bool) -> str:
     tiling = getattr(p, "tiling", None)
     if _option(p, "tiling") if tiling is None else tiling:
         return "with Tiling each tile would repeat itself"
-    known = _control().script_of(p)
-    why = "" if known is None else _control().why_not(known, p, each_tile_alone)
+    why = _control().why_not(p, each_tile_alone)
     if why:
         return why
     for script in _others(p):
@@ -73,10 +72,9 @@ def _control() -> Any:
 
 
 def _others(p: Any) -> list[Any]:
-    """Scripts but for that which ``control`` knows."""
-    known = _control().script_of(p)
+    """Scripts but for those that ``control`` knows."""
     scripts = getattr(getattr(p, "scripts", None), "alwayson_scripts", None) or ()
-    return [script for script in scripts if script is not known]
+    return [script for script in scripts if not _control().is_known(script, p)]
 
 
 def _named(script: Any, words: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from ...errors import RequestError, TrueScaleError
 from ...geometry import Size
 from .. import host
 from ..host.progress import stop_kind
-from .control import on_canvas
+from .control import chain_on_canvas, on_canvas
 from .guests import INSTEAD
 from .levels import levels_of
 from .prompts import HostPrompts
@@ -59,9 +59,11 @@ def in_tiles(
     hints = on_canvas(p, grid.size, grid.tile**2)
     if hints is not None:
         batch = hints.at_once(batch)
-    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole, None if hints is None else hints.sees)
-    make_hook = UnetHook if has_unet(p.sampler) else SamplerHook
-    hook = make_hook(p.sampler, canvas, not_told if prompts is None else prompts.next_call)
+    chain = chain_on_canvas(p, grid.size) if has_unet(p.sampler) else None
+    sees = hints or chain
+    canvas = CanvasDenoiser(grid, batch, slicer, _check, whole, None if sees is None else sees.sees)
+    told = not_told if prompts is None else prompts.next_call
+    hook = SamplerHook(p.sampler, canvas, told) if chain is None else UnetHook(p.sampler, canvas, chain, told)
     steps: list[None] = []
 
     def begins() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...diffusion.canvas import CanvasDenoiser
 from ...errors import TrueScaleError
+from .control import ControlChain
 from .guests import INSTEAD
 from .replaced import Replaced
 from .sampler_hook import NextCall, not_told
@@ -52,15 +53,20 @@ def options_of_parts(told: Any, parts: Sequence[Any]) -> Any:
 class UnetHook:
     """Within ``with``, what the sampler denoises goes through ``canvas``.
 
-    sampler: of the host, just made. next_call: told of each call. Raises TrueScaleError where it is of no known shape;
-    a network that is told of the whole picture by a ControlNet makes the sampling fail.
+    sampler: of the host, just made. controls: asked for what each call sees; those that cannot be, and come later, make
+    the sampling fail. next_call: told of each call. Raises TrueScaleError where the sampler is of no known shape, or
+    for controls.
     """
 
-    def __init__(self, sampler: Any, canvas: CanvasDenoiser, next_call: NextCall = not_told) -> None:
+    def __init__(
+        self, sampler: Any, canvas: CanvasDenoiser, controls: ControlChain, next_call: NextCall = not_told
+    ) -> None:
         self._next_call = next_call
-        self._sampler, self._canvas = sampler, canvas
+        self._sampler, self._canvas, self._controls = sampler, canvas, controls
         self._cfg = sampler.model_wrap_cfg
-        self._unet()
+        unet = self._unet()
+        if not canvas.grid.is_whole:
+            controls.look(unet)
         self._replaced: list[Replaced] = []
         self._there: tuple[Any, Any, Any] | None = None
         """The checkpoint, its objects as they were, and those that are there now."""
@@ -115,9 +121,10 @@ class UnetHook:
     def _put(self) -> None:
         checkpoint, unet = _checkpoint(self._sampler), self._unet().clone()
         before = checkpoint.forge_objects
-        if getattr(unet, "controlnet_linked_list", None) is not None:
-            why = "a ControlNet conditions on the picture as a whole, and its tiles would not fit"
-            raise TrueScaleError("one canvas is not possible here", why, INSTEAD)
+        if self._canvas.grid.is_whole:
+            self._controls.count(unet)
+        else:
+            self._controls.take(unet)
         now, options = before.shallow_copy(), unet.model_options
         options[_WRAPPER] = self._wrapper(options.get(_WRAPPER))
         options[_MEMORY] = _memory(self._canvas, options.get(_MEMORY, unet.memory_required))
@@ -132,6 +139,7 @@ class UnetHook:
             if checkpoint.forge_objects is now:
                 checkpoint.forge_objects = before
         self._there = None
+        self._controls.give_back()
 
     def _wrapper(self, theirs: Callable[..., Any] | None) -> Callable[..., Any]:
         """theirs: one that is there already. A function, no method: copies of the patcher copy what it belongs to."""
@@ -140,16 +148,20 @@ class UnetHook:
             self.calls += 1
 
             def denoise(latents: Any, at: Any, told: Any) -> Any:
+                kinds = list(given["cond_or_uncond"]) * (latents.shape[0] // given["input"].shape[0])
+                told = self._controls.told(latents, at, told, len(kinds))
                 if theirs is None:
                     return apply_model(latents, at, **told)
-                kinds = list(given["cond_or_uncond"]) * (latents.shape[0] // given["input"].shape[0])
                 return theirs(
                     apply_model, {**given, "input": latents, "timestep": at, "c": told, "cond_or_uncond": kinds}
                 )
 
             self._next_call(given["input"].shape[0], self._cfg.step, given["cond_or_uncond"])
-            # The step is the same for prompt and negative prompt, which may come one after the other.
-            return self._canvas(denoise, given["input"], given["timestep"], given["c"], self._cfg.step)
+            try:
+                # The step is the same for prompt and negative prompt, which may come one after the other.
+                return self._canvas(denoise, given["input"], given["timestep"], given["c"], self._cfg.step)
+            finally:
+                self._controls.answered()
 
         return wrapper
 

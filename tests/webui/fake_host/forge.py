@@ -37,6 +37,17 @@ class UnetPatcher:
         other.controlnet_linked_list = self.controlnet_linked_list
         return other
 
+    def add_patched_controlnet(self, control: Any) -> None:
+        control.previous_controlnet = self.controlnet_linked_list
+        self.controlnet_linked_list = control
+
+    def list_controlnets(self) -> list[Any]:
+        found, control = [], self.controlnet_linked_list
+        while control is not None:
+            found.append(control)
+            control = control.previous_controlnet
+        return found
+
     def memory_required(self, shape: Sequence[int]) -> int:
         rows, _, height, width = shape
         return 1000 * rows * height * width
@@ -122,6 +133,14 @@ class ForgeCfgDenoiser(torch.nn.Module):
             [number for number, kind in enumerate(rows) if kind == each] for each in (0, 1)
         )
         c["transformer_options"] = options
+        control = unet.controlnet_linked_list
+        if control is not None:
+            for each in unet.list_controlnets():
+                each.transformer_options = options
+            c["control"] = control.get_control(
+                torch.cat([x] * len(kinds)), torch.cat([sigma] * len(kinds)), c.copy(), len(kinds)
+            )
+            c["control_model"] = control
         given = {"input": torch.cat([x] * len(kinds)), "timestep": torch.cat([sigma] * len(kinds)), "c": c}
         if "model_function_wrapper" in unet.model_options:
             wrapper = unet.model_options["model_function_wrapper"]
@@ -130,9 +149,10 @@ class ForgeCfgDenoiser(torch.nn.Module):
 
 
 class ForgeSampler:
-    """reserved: what it has asked memory for, one for each time."""
+    """reserved: what it has asked memory for, one for each time. loaded: beside the checkpoint's network, the same."""
 
     reserved: ClassVar[list[int]] = []
+    loaded: ClassVar[list[list[Any]]] = []
 
     def __init__(self, host: FakeHost) -> None:
         self._host = host
@@ -144,12 +164,19 @@ class ForgeSampler:
         unet = self.model_wrap_cfg.inner_model.inner_model.forge_objects.unet
         needed = unet.model_options.get("memory_peak_estimation_modifier", unet.memory_required)
         self.reserved.append(needed([2 * x.shape[0], *x.shape[1:]]))
+        first = unet.controlnet_linked_list
+        self.loaded.append([] if first is None else first.get_models())
+        if first is not None:
+            assert first.inference_memory_requirements("float16") == len(self.loaded[-1])
+        for control in unet.list_controlnets():
+            control.pre_run(unet.model, lambda share: 10.0 * (1 - share))
 
     def sample_img2img(
         self, p: Any, x: torch.Tensor, noise: torch.Tensor, *_: Any, image_conditioning: torch.Tensor, **__: Any
     ) -> torch.Tensor:
         cfg = self.model_wrap_cfg
         cfg.p = p
+        unet = cfg.inner_model.inner_model.forge_objects.unet
         self.prepare(x)
         cfg.step, self.last_latent = 0, x
         latent = x + p.denoising_strength * 0.5 * noise
@@ -159,6 +186,8 @@ class ForgeSampler:
                 latent = latent + p.denoising_strength * 0.2 * p.rng.next()
         except self._host.module("sd_samplers_common").InterruptedException:
             return self.last_latent
+        for control in unet.list_controlnets():
+            control.cleanup()
         return latent
 
 
@@ -166,7 +195,7 @@ def become_forge(host: FakeHost, network: Network, **kind: bool) -> tuple[Checkp
     """Gives the loaded checkpoint, and a list that the samplers come into as they are made."""
     checkpoint, made = Checkpoint(network, **kind), []
     host.module("sd_models").model_data.sd_model = checkpoint
-    ForgeSampler.reserved = []
+    ForgeSampler.reserved, ForgeSampler.loaded = [], []
 
     def create_sampler(name: str, model: Any) -> ForgeSampler:
         made.append(ForgeSampler(host))
@@ -185,7 +214,19 @@ def _puts_objects_back(host: FakeHost, kind: Any, name: str) -> None:
     def sample(self: Any, *given: Any, **named: Any) -> Any:
         loaded = host.module("sd_models").model_data.sd_model
         loaded.forge_objects = loaded.forge_objects_after_applying_lora.shallow_copy()
+        self.is_hr_pass = name == "sample_hr_pass"
+        for script in () if self.scripts is None else self.scripts.alwayson_scripts:
+            if hasattr(script, "process_before_every_sampling"):
+                _called(host, script, self)
         return plain(self, *given, **named)
 
     sample.__name__ = name
     setattr(kind, name, sample)
+
+
+def _called(host: FakeHost, script: Any, p: Any) -> None:
+    """What a script raises the host only reports."""
+    try:
+        script.process_before_every_sampling(p, *p.script_args[script.args_from : script.args_to])
+    except Exception:  # noqa: BLE001 - as the host does
+        host.module("errors").report(f"Error running process_before_every_sampling: {script.filename}", exc_info=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from ....diffusion.redraw import Redraw, RedrawSettings
 from ....diffusion.redraw_whole import WholeRedraw
 from ....diffusion.seamless import Seamless
-from ....errors import TrueScaleError
+from ....errors import RequestError, TrueScaleError
 from ....fields import NO_UPSCALER, Place, checked, fields_of
 from ....geometry import Size
 from ....planning.sizing import plan_size
@@ -20,7 +20,7 @@ from ... import host
 from ...host.progress import stop_kind
 from ...panels.pasting import noted
 from ...sampling.checkpoint import network_memory, tile_for_checkpoint
-from ...sampling.control import ControlledTiles
+from ...sampling.control import is_on, tile_control
 from ...sampling.guests import one_tile_at_once
 from ...takeover import choices, results
 from ...takeover.failing import as_error
@@ -94,6 +94,12 @@ def _run(p: Any, values: Values) -> Any:
 
 def _settled(p: Any, sources: Sequence[Image.Image], values: Values) -> dict[str, Any]:
     """With the engine that redraws, and what it can do. Raises RequestError."""
+    if values["wrap"] != "none" and is_on(p):
+        raise RequestError(
+            "a picture that goes on at its other side cannot be redrawn together with ControlNet",
+            "its hints would not lie over what is redrawn beyond the border",
+            "switch ControlNet off, or leave Seamless at none",
+        )
     values = {**values, "engine": engine_of(p, values["engine"], _against_canvas(p, sources, values))}
     if values["engine"] != ONE_CANVAS and values["composition"]:
         host.warn("the composition is kept on one canvas only")
@@ -171,7 +177,7 @@ def _engine(
     prompts = tile_prompts(values, base.prompt, seamless.canvas, tile_of(values))
     if values["engine"] != ONE_CANVAS:
         job = Redraw(enlarged, redraw_settings(values), mask)
-        control = ControlledTiles(base, job.grid, lambda: job.canvas)
+        control = tile_control(base, job.grid, lambda: job.canvas)
         each = () if prompts is None else prompts.each
         return job, TileSampler(base, job.grid, seed, subseed, prompt, control, each, seamless.period)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)

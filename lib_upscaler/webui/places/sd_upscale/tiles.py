@@ -17,7 +17,7 @@ from ....diffusion.redraw import Redraw, Redrawn, Stop, Tile
 from ....diffusion.redraw_whole import WholeRedraw
 from ....errors import TrueScaleError
 from ... import host
-from ...sampling.control import ControlledTiles, cleaned_up, script_of, with_own_pictures_padded
+from ...sampling.control import TileControl, cleaned_up, with_own_pictures_padded
 from ...sampling.prompts import styled
 from ...sampling.speed import timed
 from ...takeover.failing import as_error
@@ -39,7 +39,7 @@ class TileSampler:
         seed: int,
         subseed: int,
         prompt: str,
-        control: ControlledTiles | None = None,
+        control: TileControl | None = None,
         each: Sequence[str] = (),
         period: tuple[int, int] = (0, 0),
     ) -> None:
@@ -107,9 +107,7 @@ class TileSampler:
         p.init_images = [tile.picture for tile in tiles]
         p.image_mask = tiles[0].mask
         p.width, p.height = self._grid.tile.width, self._grid.tile.height
-        p.script_args = with_own_pictures_padded(
-            script_of(p), getattr(p, "script_args", ()), self._grid.size, self._grid.canvas
-        )
+        p.script_args = with_own_pictures_padded(p, self._grid.size, self._grid.canvas)
         p.batch_size, p.n_iter = len(tiles), 1
         p.seed, p.subseed = self._seed, self._subseed
         p.seed_resize_from_h = p.seed_resize_from_w = 0

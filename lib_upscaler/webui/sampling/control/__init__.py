@@ -1,22 +1,27 @@
 """ControlNet with tiles: each tile gets the part of the hint that lies over it, to the pixel.
 
-Mikubill's extension, for AUTOMATIC1111. That of the Forge family conditions on the whole in another place, and is
-refused (``guests``).
+Mikubill's extension, for AUTOMATIC1111 (``mikubill``, ``slices``, ``per_tile``), and the one that is built into the
+Forge family (``integrated``, ``chain``, ``integrated_tiles``).
 """
 
-from .mikubill import cleaned_up, hooked, is_on, on_canvas, script_of, why_not
+from .any_control import TileControl, cleaned_up, hooked, is_known, is_on, tile_control, why_not
+from .chain import ControlChain
+from .integrated import chain_on_canvas
+from .mikubill import on_canvas
 from .own_pictures import with_own_pictures_padded
-from .per_tile import ControlledTiles
 from .units import has_own_picture
 
 __all__ = [
-    "ControlledTiles",
+    "ControlChain",
+    "TileControl",
+    "chain_on_canvas",
     "cleaned_up",
     "has_own_picture",
     "hooked",
+    "is_known",
     "is_on",
     "on_canvas",
-    "script_of",
+    "tile_control",
     "why_not",
     "with_own_pictures_padded",
 ]

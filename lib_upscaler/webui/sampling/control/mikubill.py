@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
-from ....errors import TrueScaleError
 from ....geometry import Size
 from ... import host
+from .refusing import not_set_up
 from .slices import SlicedHints
 from .units import refused, style_align, units_of
 
@@ -49,8 +49,7 @@ def hooked(p: Any) -> bool:
     if script.latest_network is not None:
         return True
     if is_on(p):
-        what, why = "ControlNet could not be set up", "its error stands in the console"
-        raise TrueScaleError(what, why, "change its units, or switch them off")
+        raise not_set_up()
     return False
 
 

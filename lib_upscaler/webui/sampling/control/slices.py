@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ....diffusion.canvas_conditioning import Part
 from ....diffusion.hints import cut_hint, cut_rows, fitted, shrunk_to_tile
-from ....errors import TrueScaleError
 from ....geometry import Size
+from .refusing import not_possible
 
 __all__ = ["SlicedHints"]
 
@@ -142,16 +142,12 @@ def _check(param: Any, inpaints: bool) -> None:
     """Raises TrueScaleError for what cannot be cut, or is not known."""
     kind, hint = _kind(param), param.hint_cond
     if kind == "IPAdapter" and param.effective_region_mask is not None:
-        raise _refused("an IP-Adapter's region mask is for the picture as a whole")
+        raise not_possible("an IP-Adapter's region mask is for the picture as a whole")
     if kind in _WHOLE:
         return
     if kind not in (*_CUT, _REFERENCE) or "SparseCtrl" in type(param.control_model).__name__:
-        raise _refused(f"tiles are not known to work with a model of the kind {kind}")
+        raise not_possible(f"tiles are not known to work with a model of the kind {kind}")
     if not isinstance(hint, Tensor) or hint.ndim != 4 or hint.shape[0] != 1:
-        raise _refused("a unit's hint is not one picture")
+        raise not_possible("a unit's hint is not one picture")
     if inpaints and hint.shape[1] == 4:
-        raise _refused("its inpainting and that of an inpainting checkpoint go together on the whole only")
-
-
-def _refused(why: str) -> TrueScaleError:
-    return TrueScaleError("ControlNet is not possible here", why, "switch the unit off, or upscale without a redraw")
+        raise not_possible("its inpainting and that of an inpainting checkpoint go together on the whole only")

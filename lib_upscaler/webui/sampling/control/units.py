@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["has_own_picture", "is_enabled", "refused", "style_align", "units_of", "value_of"]
+__all__ = [
+    "has_own_picture",
+    "is_enabled",
+    "of_no_place",
+    "refused",
+    "style_align",
+    "units_of",
+    "value_of",
+]
 
 _NEVER = {
     "inpaint_only+lama": "inpaint_only+lama changes the noise of the whole picture",
@@ -72,10 +80,15 @@ def _batch_options(script: Any) -> tuple[bool, bool]:
 
 def has_own_picture(unit: Any) -> bool:
     """Whether it is switched on with a picture that says what lies where, and is not the one that is redrawn."""
-    module = str(value_of(unit, "module", "")).casefold()
-    if not is_enabled(unit) or any(word in module for word in _OF_NO_PLACE):
+    if not is_enabled(unit) or of_no_place(unit):
         return False
     return any(value_of(unit, name, None) is not None for name in ("image", "input_image"))
+
+
+def of_no_place(unit: Any) -> bool:
+    """Whether its picture says what it looks like, not what lies where."""
+    module = str(value_of(unit, "module", "")).casefold()
+    return any(word in module for word in _OF_NO_PLACE)
 
 
 def is_enabled(unit: Any) -> bool:
