@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import os
 import shutil
@@ -14,20 +15,40 @@ from typing import Any
 
 import numpy as np
 
+from .errors import PictureWriteError
+
 __all__ = ["free_bytes", "in_memory", "let_go", "planes"]
 
 
 def planes(shape: Sequence[int], kind: np.dtype[Any], folder: Path | None) -> np.ndarray:
-    """An empty array: in memory, or in a file in this folder that is gone with the array. Raises OSError."""
+    """An empty array: in memory, or in a file in this folder that is gone with the array. Raises PictureWriteError."""
     if folder is None:
         return np.empty(shape, kind)
     name = folder / f".truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp"  # as all that is unfinished
-    array = np.memmap(name, kind, "w+", shape=tuple(shape))
+    try:
+        with name.open("w+b") as file:
+            _reserve(file.fileno(), math.prod(shape) * kind.itemsize)
+            array = np.memmap(file, kind, "r+", shape=tuple(shape))
+    except OSError as error:
+        _unlink(name)
+        raise PictureWriteError(
+            f"a picture of {shape[1]}x{shape[0]} px cannot be made",
+            f"its file on the disk failed while it was made ({error.strerror or error})",
+            "free some space, or choose another folder",
+        ) from error
     if os.name == "nt":  # a file that is open cannot be deleted there
         weakref.finalize(array, _unlink, name)
     else:
         _unlink(name)
     return array
+
+
+def _reserve(file: int, size: int) -> None:
+    """Take the room now: a disk that is full later ends the process, without a word. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.truncate(file, size)
 
 
 def in_memory(array: np.ndarray) -> bool:

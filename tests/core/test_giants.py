@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 
 from cli_runs import upscale
 from lib_upscaler import scratch
-from lib_upscaler.errors import SizeError
+from lib_upscaler.errors import PictureWriteError, SizeError
 from lib_upscaler.geometry import Size
 from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.pictures.pixels import Pixels, decompose
@@ -126,3 +127,19 @@ def test_memory_decides(upscaler: Upscaler, tmp_path: Path) -> None:
         request = UpscaleRequest(model="four", memory=memory)
         assert upscaler.plan(Size(1000, 1000), request, 8, tmp_path).stages[-1][1].on_disk is on_disk
         assert not upscaler.plan(Size(1000, 1000), request).stages[-1][1].on_disk  # for who cannot write it in pieces
+
+
+def test_a_disk_that_fills_up_is_an_error_in_words(
+    upscaler: Upscaler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, little: None
+) -> None:
+    """Not the end of the process, as a write to a file without room behind it would be."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    request = UpscaleRequest(model="four")
+    plan = upscaler.plan(Size(40, 40), request, 8, tmp_path)
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    with pytest.raises(PictureWriteError, match="No space left"):
+        upscaler.upscale(Image.fromarray(photo(40, 40)), request, plan=plan)
+    assert list(tmp_path.iterdir()) == []

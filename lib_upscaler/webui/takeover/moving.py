@@ -9,13 +9,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from ...animation import upscale_frames
-from ...pictures.formats import GIF, TIFF, suffix_of
+from ...pictures.formats import GIF, PNG, TIFF, suffix_of
 from ...pictures.frames.kinds import kind_of_frames
 from ...pictures.frames.source import FrameSource, read_frames
 from ...pictures.metadata import COMMENT, Metadata
@@ -88,18 +89,15 @@ def enlarged(
 
 
 def _all_frames(frames: Frames, request: UpscaleRequest, progress: Progress, texts: Texts) -> Enlarged:
-    firsts: list[UpscaleResult] = []
+    source, folder, numbers = frames.source, frames.folder, count()
+    first = service().upscale(next(source.frames()).image, request, progress)
+    hidden = int(source.hidden and source.kind is PNG)  # a picture that is none of the frames comes before them
 
     def enlarge(image: Any, part: Progress) -> UpscaleResult:
-        if len(firsts) == 1 and image is first.image:
-            return firsts[0]
-        return service().upscale(image, request, part)
+        return first if next(numbers) == hidden else service().upscale(image, request, part)
 
-    source, folder = frames.source, frames.folder
-    first = next(source.frames())
-    firsts.append(service().upscale(first.image, request, progress))
     key = COMMENT if source.kind is GIF else "postprocessing"  # the only text that a GIF has
-    metadata = _with_text(source.metadata, key, texts(firsts[0].report))
+    metadata = _with_text(source.metadata, key, texts(first.report))
     made = Path(folder.name) / f"made{suffix_of(source.kind)}"
     report, warnings = upscale_frames(source, enlarge, made, progress, metadata=metadata)
 
@@ -115,7 +113,7 @@ def _all_frames(frames: Frames, request: UpscaleRequest, progress: Progress, tex
         # A browser shows no TIFF: the first page stays for that.
         return None if place == path or source.kind is TIFF else place
 
-    return Enlarged(firsts[0], replace(report, warnings=warnings), metadata, rewrite)
+    return Enlarged(first, replace(report, warnings=warnings), metadata, rewrite)
 
 
 def _with_text(metadata: Metadata, key: str, said: Mapping[str, Any]) -> Metadata:
