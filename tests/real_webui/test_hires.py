@@ -17,6 +17,9 @@ def _hires(server: Server, upscaler: str, **values) -> tuple[list, list[str]]:
 
 @pytest.mark.parametrize("upscaler", [ANIME, VIDEO, SHIPPED, "Lanczos", "Latent (bicubic)"])
 def test_batches_of_odd_sizes(upscaler: str, server: Server) -> None:
+    listed = [*server.http.upscalers(), *(one["name"] for one in server.http.get("/sdapi/v1/latent-upscale-modes"))]
+    if upscaler not in listed:
+        pytest.skip(f"this WebUI lists no {upscaler}")
     before = len(server.log)
     pictures, texts = _hires(server, upscaler)
 

@@ -115,9 +115,10 @@ class ForgeCfgDenoiser(torch.nn.Module):
 
 
 class ForgeSampler:
-    """reserved: what it has asked memory for, one for each time."""
+    """reserved: what it has asked memory for, one for each time. asks_options: first; Neo asks the patcher alone."""
 
     reserved: ClassVar[list[int]] = []
+    asks_options: ClassVar[bool] = True
 
     def __init__(self, host: FakeHost) -> None:
         self._host = host
@@ -127,7 +128,8 @@ class ForgeSampler:
 
     def prepare(self, x: torch.Tensor) -> None:
         unet = self.model_wrap_cfg.inner_model.inner_model.forge_objects.unet
-        needed = unet.model_options.get("memory_peak_estimation_modifier", unet.memory_required)
+        options = unet.model_options if self.asks_options else {}
+        needed = options.get("memory_peak_estimation_modifier", unet.memory_required)
         self.reserved.append(needed([2 * x.shape[0], *x.shape[1:]]))
 
     def sample_img2img(
