@@ -310,7 +310,8 @@ def test_the_forge_family_tells_rectified_flow_by_a_predictor_or_a_class(name: s
         assert facts["attributes"]["backend.modules.k_model.KModel"]["computation_dtype"]
     else:
         assert facts["attributes"]["ldm_patched.modules.model_base.BaseModel"]["model_sampling"]
-        assert bool(facts["names"]["ldm_patched.modules.model_sampling.CONST"]) is (name == "reforge")  # Classic has none
+        flows = bool(facts["names"]["ldm_patched.modules.model_sampling.CONST"])
+        assert flows is (name == "reforge")  # Classic has none
 
 
 # -- hosts that lack something -----------------------------------------------------------------------------------------

@@ -132,9 +132,7 @@ def test_only_the_mask_is_redrawn(inverted: int, host: FakeHost) -> None:
     assert 0 < len(tiles) < 6
 
 
-def test_a_host_whose_masks_have_the_dimension_of_the_batch(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_host_whose_masks_have_the_dimension_of_the_batch(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neo: what it redraws is what the others do."""
     kind = host.module("processing").StableDiffusionProcessingImg2Img
     mask = Image.new("L", (75, 50), 0)
