@@ -21,6 +21,7 @@ __all__ = ["install"]
 def install() -> None:
     """Once for each load of the scripts: a reload of the UI drops all callbacks, this library stays loaded."""
     SCRIPTS.end()
+    host.keep_warnings()
     REGISTRY.install()
     vae.attach_current()
     # In a thread of its own: for each callback the host looks through the calls under way, and takes long where one of

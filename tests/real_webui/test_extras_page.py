@@ -181,7 +181,7 @@ def test_bad_files_in_a_batch(opened: Ui, server: Server, photo, screenshots: Pa
 
 
 def test_both_accordions_warn(opened: Ui, screenshots: Path) -> None:
-    opened.choose("extras_upscaler_1", "Lanczos")
+    opened.choose("extras_upscaler_1", ANIME)
     opened.page.wait_for_timeout(700)
     opened.shot(screenshots / "twice.png")
 

@@ -103,6 +103,12 @@ class Abilities:
         return "state.skipped" in self._text("modules/postprocessing.py")
 
     @cached_property
+    def step_of_sizes(self) -> int | None:
+        """px to which it rounds the sizes of Hires Fix; None where it cuts them to multiples of 8."""
+        found = re.search(r'"res_step": OptionInfo\((\d+)', self._text("modules/shared_options.py"))
+        return int(found.group(1)) if found else None
+
+    @cached_property
     def step_after_generating(self) -> bool:
         """Steps of the Extras can be had in txt2img."""
         return "postprocessing_enable_in_main_ui" in self._text("modules/shared_options.py")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -65,3 +67,31 @@ def test_a_function_whose_insides_have_changed_is_missing(start_host: StartHost)
     host = start_host(change=change)
     (missing,) = host.client().get("/truescale/v1/health").json()["missing"]
     assert missing["hook"].startswith("modules.postprocessing.run_postprocessing (image_placeholder")
+
+
+@pytest.fixture
+def shows_errors_alone() -> Iterator[None]:
+    """The console as Neo sets it up."""
+    loggers = logging.getLogger(), logging.getLogger("truescale")
+    before = [logger.level for logger in loggers]
+    loggers[0].setLevel(logging.ERROR)
+    yield
+    for logger, level in zip(loggers, before):
+        logger.setLevel(level)
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_warnings_are_in_the_console_unless_its_user_wants_none(
+    chosen: bool,
+    shows_errors_alone: None,
+    start_host: StartHost,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if chosen:
+        monkeypatch.setenv("SD_WEBUI_LOG_LEVEL", "ERROR")
+    host = start_host()
+    (host.models / "four.pth").write_bytes(b"nonsense")
+    host.txt2img(enable_hr=True, hr_upscaler="four")
+
+    assert ("Hires Fix took Lanczos instead of 'four'" in caplog.text) is not chosen

@@ -50,7 +50,7 @@ def fake() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "kind", ["signatures", "names", "attributes", "locals", "state_flags", "elem_ids", "flags", "options"]
+    "kind", ["signatures", "names", "attributes", "locals", "asked", "state_flags", "elem_ids", "flags", "options"]
 )
 def test_the_fake_host_is_like_the_real_one(kind: str, fake: dict[str, Any]) -> None:
     real = FACTS[ALIKE][kind]
@@ -244,6 +244,74 @@ def test_every_class_whose_networks_we_run_is_one_of_a_host(name: str) -> None:
     assert set(_HOST_CLASSES) <= anywhere
     not_ours = {"UpscalerLanczos", "UpscalerLDSR", "UpscalerNearest", "UpscalerNone"}
     assert set(FACTS[name]["upscaler_classes"]) - not_ours <= set(_HOST_CLASSES)
+
+
+FORGE_FAMILY = {
+    "forge": ("backend.patcher.base.ModelPatcher", "backend.patcher.unet.UnetPatcher"),
+    "neo": ("backend.patcher.base.ModelPatcher", "backend.patcher.unet.UnetPatcher"),
+    "forge-classic": ("ldm_patched.modules.model_patcher.ModelPatcher", "modules_forge.unet_patcher.UnetPatcher"),
+    "reforge": ("ldm_patched.modules.model_patcher.ModelPatcher", "modules_forge.unet_patcher.UnetPatcher"),
+}
+"""Where each has its patcher, and that of its network."""
+
+
+@EACH_HOST
+def test_the_host_has_what_sampling_in_tiles_stands_on(name: str) -> None:
+    signatures, names, attributes = (FACTS[name][kind] for kind in ("signatures", "names", "attributes"))
+
+    for function in ("rng.ImageRNG.__init__", "rng.ImageRNG.next", "processing.decode_latent_batch"):
+        assert signatures[f"modules.{function}"], function
+    assert signatures["modules.processing.DecodedSamples"] == "class"
+    assert names["modules.sd_models.model_data"]
+    assert attributes["modules.sd_models.SdModelData"]["sd_model"]
+    assert all(attributes["modules.sd_samplers_common.Sampler"].values())
+    assert signatures["modules.sd_samplers_cfg_denoiser.CFGDenoiser.update_inner_model"]
+    assert names["modules.devices.dtype_unet"]
+
+
+@pytest.mark.parametrize("name", sorted(set(FACTS) - set(FORGE_FAMILY)))
+def test_automatic1111_tells_its_noise_levels_and_its_attention(name: str) -> None:
+    from lib_upscaler.webui.sampling.checkpoint import _EFFICIENT
+
+    facts = FACTS[name]
+    for kind in ("CompVisTimestepsDenoiser", "CompVisTimestepsVDenoiser"):
+        assert facts["attributes"][f"modules.sd_samplers_timesteps.{kind}"]["inner_model"]
+        parameters = facts["signatures"][f"modules.sd_samplers_timesteps.{kind}.forward"]
+        assert [each[0] for each in parameters[:3]] == ["self", "input", "timesteps"]
+    assert facts["names"]["modules.sd_hijack.model_hijack"]
+    assert facts["attributes"]["modules.sd_hijack.StableDiffusionModelHijack"]["optimization_method"]
+    assert set(_EFFICIENT) <= set(facts["attention"])
+
+
+@pytest.mark.parametrize("name", FORGE_FAMILY)
+def test_the_forge_family_has_the_patcher_that_tiles_stand_on(name: str) -> None:
+    facts = FACTS[name]
+    patcher, of_network = FORGE_FAMILY[name]
+    for each in (patcher, of_network):
+        assert facts["signatures"][f"{each}.clone"] == [["self", "positional", False]]
+    assert all(facts["attributes"][patcher].values())
+    assert facts["attributes"][of_network]["controlnet_linked_list"]
+    objects = [facts["attributes"][each] for each in facts["attributes"] if ".Forge" in each]
+    assert any(all(each.values()) for each in objects)
+
+    asked = [each for each, words in facts["asked"].items() if any(words.values())]
+    (prepare,) = (facts["asked"][each] for each in asked if each.endswith("sampling_prepare"))
+    assert prepare["memory_required"]
+    assert bool(prepare["memory_peak_estimation_modifier"]) is (name != "neo")
+    assert any(facts["asked"][each].get("model_function_wrapper") for each in asked)
+
+
+@pytest.mark.parametrize("name", FORGE_FAMILY)
+def test_the_forge_family_tells_rectified_flow_by_a_predictor_or_a_class(name: str) -> None:
+    facts = FACTS[name]
+    predictor = facts["attributes"]["backend.modules.k_model.KModel"]["predictor"]
+    if predictor:
+        assert facts["attributes"]["backend.modules.k_prediction.AbstractPrediction"]["prediction_type"]
+        assert facts["attributes"]["backend.modules.k_model.KModel"]["computation_dtype"]
+    else:
+        assert facts["attributes"]["ldm_patched.modules.model_base.BaseModel"]["model_sampling"]
+        flows = bool(facts["names"]["ldm_patched.modules.model_sampling.CONST"])
+        assert flows is (name == "reforge")  # Classic has none
 
 
 # -- hosts that lack something -----------------------------------------------------------------------------------------

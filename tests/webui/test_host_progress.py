@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fake_host.older import as_1_6_0
 from fake_host.running import FakeHost
 from networks import off, picture, true_picture
 from small_networks import compact
@@ -58,7 +59,9 @@ ACCORDION = {"upscale": {"upscaler_1_name": "slow", "upscale_by": 2.0}}
 
 
 @pytest.mark.parametrize("way", [PANEL, ACCORDION], ids=["panel", "accordion"])
-def test_the_bar_of_one_picture_goes_from_0_to_1(way: dict[str, Any], slow_host: FakeHost) -> None:
+@pytest.mark.parametrize("change", [lambda host: None, as_1_6_0], ids=["1.10", "1.6"])
+def test_the_bar_of_one_picture_goes_from_0_to_1(change: Any, way: dict[str, Any], start_host: StartHost) -> None:
+    slow_host = start_host(models={"slow": SLOW}, change=change, truescale_precision="exact")
     with Watch(slow_host) as watch:
         result = slow_host.extras(LARGE, **way)
 

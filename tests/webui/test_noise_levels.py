@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from fake_host.running import FakeHost
 from lib_upscaler.diffusion.noise_levels import FlowLevels, SigmaLevels, TimestepLevels
 from lib_upscaler.errors import TrueScaleError
 from lib_upscaler.webui.sampling.levels import levels_of
@@ -18,15 +19,11 @@ class CompVisDenoiser(SimpleNamespace):
 
 
 class CompVisTimestepsDenoiser(SimpleNamespace):
-    """AUTOMATIC1111's, for DDIM, PLMS and UniPC."""
-
-
-class CompVisTimestepsVDenoiser(SimpleNamespace):
-    """The like for v-models."""
+    """The Forge family's, for DDIM, PLMS and UniPC."""
 
 
 class CONST:
-    """What reForge and Classic mix into their models of rectified flow."""
+    """What reForge mixes into its models of rectified flow."""
 
 
 class EPS:
@@ -59,9 +56,12 @@ def test_sigma_or_the_share_of_noise(sampler: Any, kind: type) -> None:
     assert type(levels_of(sampler)) is kind
 
 
-@pytest.mark.parametrize("denoiser", [CompVisTimestepsDenoiser, CompVisTimestepsVDenoiser])
-def test_timesteps_by_the_checkpoints_own_schedule(denoiser: Any) -> None:
-    levels = levels_of(_sampler(denoiser, alphas_cumprod=torch.tensor([0.9, 0.36])))
+@pytest.mark.parametrize("name", ["CompVisTimestepsDenoiser", "CompVisTimestepsVDenoiser"])
+def test_timesteps_by_the_checkpoints_own_schedule(name: str, host: FakeHost) -> None:
+    """AUTOMATIC1111's, for DDIM, PLMS and UniPC, and the like for v-models."""
+    denoiser = getattr(host.module("sd_samplers_timesteps"), name)
+    checkpoint = SimpleNamespace(alphas_cumprod=torch.tensor([0.9, 0.36]))
+    levels = levels_of(SimpleNamespace(model_wrap_cfg=SimpleNamespace(inner_model=denoiser(checkpoint))))
     assert isinstance(levels, TimestepLevels)
     signal, noise = levels.parts(torch.tensor([1]))
     assert (float(signal), float(noise)) == pytest.approx((0.6, 0.8))

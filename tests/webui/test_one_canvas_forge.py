@@ -93,8 +93,12 @@ def test_sdxl_is_told_the_size_of_each_tile(host: FakeHost, wide: Image.Image) -
         assert widths == pytest.approx([math.cos(8 * latent.shape[3])] * 2, abs=1e-4)
 
 
-def test_memory_is_reserved_for_a_batch_of_tiles(host: FakeHost) -> None:
+@pytest.mark.parametrize("asks_options", [True, False], ids=["Forge", "Neo"])
+def test_memory_is_reserved_for_a_batch_of_tiles(
+    asks_options: bool, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The patcher says 1000 bytes for each px of each row: the host asks for prompt and negative prompt."""
+    monkeypatch.setattr(ForgeSampler, "asks_options", asks_options)
     become_forge(host, _smooth)
     image = picture(120 * 8, 64 * 8)
     expected = {1: 2 * 1000 * 32 * 32, 3: 6 * 1000 * 32 * 32, 8: 2 * 1000 * 120 * 64}  # eight are more than the whole

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,9 +55,8 @@ def test_memory_by_checkpoint_and_precision(
     kind: str, factor: float, dtype: torch.dtype, itemsize: int, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With PyTorch's attention: 0.01 MiB for each px and byte."""
-    hijack = SimpleNamespace(model_hijack=SimpleNamespace(optimization_method="sdp-no-mem"))
-    monkeypatch.setitem(sys.modules, "modules.sd_hijack", hijack)
-    monkeypatch.setattr(host.module("devices"), "dtype_unet", dtype, raising=False)
+    monkeypatch.setattr(host.module("sd_hijack").model_hijack, "optimization_method", "sdp-no-mem")
+    monkeypatch.setattr(host.module("devices"), "dtype_unet", dtype)
     host.module("sd_models").model_data.sd_model = SimpleNamespace(**{kind: True})
     assert f"GB</span>: {_gigabytes(2, 32 * 32, 0.01 * itemsize * factor)}" in _plan(host, CANVAS)
 

@@ -132,6 +132,21 @@ def test_only_the_mask_is_redrawn(inverted: int, host: FakeHost) -> None:
     assert 0 < len(tiles) < 6
 
 
+def test_a_host_whose_masks_have_the_dimension_of_the_batch(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neo: what it redraws is what the others do."""
+    kind = host.module("processing").StableDiffusionProcessingImg2Img
+    mask = Image.new("L", (75, 50), 0)
+    mask.paste(255, (5, 5, 60, 45))
+    plain, init = levels(run(host, img2img(host, mask=mask), batch=2).images[0]), kind.init
+
+    def init_in_neo(self: Any, *given: Any) -> None:
+        init(self, *given)
+        self.mask, self.nmask = self.mask[None], self.nmask[None]
+
+    monkeypatch.setattr(kind, "init", init_in_neo)
+    assert (levels(run(host, img2img(host, mask=mask), batch=2).images[0]) == plain).all()
+
+
 def test_a_blurred_mask_fades_out(host: FakeHost) -> None:
     image, mask = Image.new("RGB", (75, 50), (128,) * 3), Image.new("L", (75, 50), 0)
     mask.paste(255, (0, 0, 38, 50))

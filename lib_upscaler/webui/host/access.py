@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "folder_opener",
     "free_memory",
     "hand_over_memory",
+    "keep_warnings",
     "ldsr_folders",
     "log",
     "module",
@@ -35,6 +37,13 @@ log = logging.getLogger("truescale")
 
 _OWN_LOCK = threading.Lock()
 _NO_STATE = SimpleNamespace()
+
+
+def keep_warnings() -> None:
+    """Words for the user reach the console in a host that shows errors alone (Neo), unless its user has chosen so."""
+    chosen = command_option("loglevel") or os.environ.get("SD_WEBUI_LOG_LEVEL")
+    if not chosen and not log.isEnabledFor(logging.WARNING):
+        log.setLevel(logging.WARNING)
 
 
 def module(name: str) -> ModuleType | None:

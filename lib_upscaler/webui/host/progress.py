@@ -71,12 +71,14 @@ class HostProgress:
 def shown_as_job(progress_label: str = "", bar: bool = True) -> Iterator[HostProgress]:
     """The host's state for the time of one picture, and as it was afterwards.
 
-    The Extras count a picture as done when it begins, so that the bar would stand at 100 % from the start.
+    The Extras count a picture as done when it begins, so that the bar would stand at 100 % from the start. Those of 1.6
+    count nothing, and the bar would go below 0.
     """
     state: Any = host.state()
-    names = ("job_no", "sampling_step", "sampling_steps", "textinfo") if bar else ("textinfo",)
+    names = ("job_count", "job_no", "sampling_step", "sampling_steps", "textinfo") if bar else ("textinfo",)
     before = {name: getattr(state, name, None) for name in names}
     if bar:
+        state.job_count = max(1, before["job_count"] or 0)
         state.job_no = max(0, (before["job_no"] or 0) - 1)
         state.sampling_steps, state.sampling_step = _STEPS, 0
     try:

@@ -31,7 +31,7 @@ def levels_of(sampler: Any) -> NoiseLevels:
 
 
 def _flows(network: Any) -> bool:
-    """Whether it was trained on rectified flow: Forge's predictor says so, and in reForge and Classic its class."""
+    """Whether it was trained on rectified flow: Forge's predictor says so, in reForge its class; Classic runs none."""
     if getattr(getattr(network, "predictor", None), "prediction_type", "") == "const":
         return True
     kinds = type(getattr(network, "model_sampling", None)).__mro__

@@ -127,7 +127,8 @@ class UnetHook:
             self._controls.take(unet)
         now, options = before.shallow_copy(), unet.model_options
         options[_WRAPPER] = self._wrapper(options.get(_WRAPPER))
-        options[_MEMORY] = _memory(self._canvas, options.get(_MEMORY, unet.memory_required))
+        # Neo asks the patcher itself, whatever its options hold.
+        options[_MEMORY] = unet.memory_required = _memory(self._canvas, options.get(_MEMORY, unet.memory_required))
         now.unet = unet
         checkpoint.forge_objects = now
         self._there = checkpoint, before, now

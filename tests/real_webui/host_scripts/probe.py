@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from fastapi import FastAPI
-from modules import images, modelloader, script_callbacks, shared
+from modules import images, modelloader, script_callbacks, scripts, shared
 
 SEEN = Path(__file__).resolve().parents[3] / "resized"
 """Folder of what goes into and comes out of the upscaler of Hires Fix."""
@@ -47,6 +47,17 @@ def load_hosts():
     importlib.import_module("spandrel")
 
 
+def plot():
+    """Of the X/Y/Z plot in txt2img: its axes, and what it takes. The API of 1.6 cannot tell."""
+    runner = scripts.scripts_txt2img
+    script = next(one for one in runner.scripts if one.title() == "X/Y/Z plot")
+    inputs = runner.inputs[script.args_from : script.args_to]
+    return {
+        "axes": [axis.label for axis in script.current_axis_options],
+        "arguments": [{"label": one.label, "value": one.value} for one in inputs],
+    }
+
+
 def _file(module):
     return str(getattr(sys.modules[module], "__file__", ""))
 
@@ -74,6 +85,7 @@ def _mount(_demo, app: FastAPI):
     app.add_api_route("/probe/spandrels", spandrels, methods=["GET"])
     app.add_api_route("/probe/spandrels", load_hosts, methods=["POST"])
     app.add_api_route("/probe/status", status, methods=["GET"])
+    app.add_api_route("/probe/plot", plot, methods=["GET"])
     app.add_api_route("/probe/reload", reload, methods=["POST"])
 
 

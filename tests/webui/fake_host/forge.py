@@ -149,10 +149,14 @@ class ForgeCfgDenoiser(torch.nn.Module):
 
 
 class ForgeSampler:
-    """reserved: what it has asked memory for, one for each time. loaded: beside the checkpoint's network, the same."""
+    """reserved: what it has asked memory for, one for each time. loaded: beside the checkpoint's network, the same.
+
+    asks_options: first; Neo asks the patcher alone.
+    """
 
     reserved: ClassVar[list[int]] = []
     loaded: ClassVar[list[list[Any]]] = []
+    asks_options: ClassVar[bool] = True
 
     def __init__(self, host: FakeHost) -> None:
         self._host = host
@@ -162,7 +166,8 @@ class ForgeSampler:
 
     def prepare(self, x: torch.Tensor) -> None:
         unet = self.model_wrap_cfg.inner_model.inner_model.forge_objects.unet
-        needed = unet.model_options.get("memory_peak_estimation_modifier", unet.memory_required)
+        options = unet.model_options if self.asks_options else {}
+        needed = options.get("memory_peak_estimation_modifier", unet.memory_required)
         self.reserved.append(needed([2 * x.shape[0], *x.shape[1:]]))
         first = unet.controlnet_linked_list
         self.loaded.append([] if first is None else first.get_models())

@@ -20,6 +20,9 @@ from typing import Any
 __all__ = ["facts_of"]
 
 SIGNATURES = (
+    "backend.patcher.base.ModelPatcher.clone",
+    "backend.patcher.unet.UnetPatcher.clone",
+    "ldm_patched.modules.model_patcher.ModelPatcher.clone",
     "modules.call_queue.wrap_gradio_gpu_call",
     "modules.devices.get_optimal_device",
     "modules.devices.torch_gc",
@@ -36,10 +39,14 @@ SIGNATURES = (
     "modules.options.Options.set",
     "modules.postprocessing.run_extras",
     "modules.postprocessing.run_postprocessing",
+    "modules.processing.DecodedSamples",
     "modules.processing.StableDiffusionProcessing.comment",
     "modules.processing.StableDiffusionProcessingTxt2Img.sample_hr_pass",
+    "modules.processing.decode_latent_batch",
     "modules.processing.process_images",
     "modules.processing.process_images_inner",
+    "modules.rng.ImageRNG.__init__",
+    "modules.rng.ImageRNG.next",
     "modules.script_callbacks.ImageSaveParams.__init__",
     "modules.script_callbacks.on_after_component",
     "modules.script_callbacks.on_app_started",
@@ -66,9 +73,14 @@ SIGNATURES = (
     "modules.scripts_postprocessing.ScriptPostprocessing.ui",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.create_args_for_run",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.run",
+    "modules.sd_models.reload_model_weights",
+    "modules.sd_samplers.create_sampler",
     "modules.sd_samplers_cfg_denoiser.CFGDenoiser.update_inner_model",
     "modules.sd_samplers_common.InterruptedException",
     "modules.sd_samplers_common.single_sample_to_image",
+    "modules.sd_samplers_timesteps.CompVisTimestepsDenoiser.forward",
+    "modules.sd_samplers_timesteps.CompVisTimestepsVDenoiser.forward",
+    "modules.sd_vae.reload_vae_weights",
     "modules.shared_state.State.assign_current_image",
     "modules.shared_state.State.begin",
     "modules.shared_state.State.end",
@@ -84,21 +96,25 @@ SIGNATURES = (
     "modules.upscaler.UpscalerData.__init__",
     "modules.util.open_folder",
     "modules_forge.forge_util.prepare_free_memory",
+    "modules_forge.unet_patcher.UnetPatcher.clone",
     "modules_forge.utils.prepare_free_memory",
     "scripts.xyz_grid.AxisOption.__init__",
 )
 """Their parameters: [name, kind, whether it has a default]; "class" or "name" for what is there but no function."""
 
 NAMES = (
+    "ldm_patched.modules.model_sampling.CONST",
     "modules.call_queue.queue_lock",
     "modules.devices.device",
     "modules.devices.device_esrgan",
+    "modules.devices.dtype_unet",
     "modules.devices.patch_module_list",
     "modules.paths.data_path",
     "modules.paths.models_path",
     "modules.scripts.AlwaysVisible",
     "modules.scripts.postprocessing_scripts_data",
     "modules.scripts.scripts_data",
+    "modules.sd_hijack.model_hijack",
     "modules.sd_models.model_data",
     "modules.shared.OptionInfo",
     "modules.shared.cmd_opts",
@@ -117,6 +133,13 @@ NAMES = (
 """Whether the module has them."""
 
 ATTRIBUTES = {
+    "backend.diffusion_engine.base.ForgeObjects": ("shallow_copy", "unet", "vae"),
+    "backend.modules.k_model.KModel": ("computation_dtype", "predictor"),
+    "backend.modules.k_prediction.AbstractPrediction": ("prediction_type",),
+    "backend.patcher.base.ModelPatcher": ("memory_required", "model", "model_options"),
+    "backend.patcher.unet.UnetPatcher": ("controlnet_linked_list",),
+    "ldm_patched.modules.model_base.BaseModel": ("model_sampling",),
+    "ldm_patched.modules.model_patcher.ModelPatcher": ("memory_required", "model", "model_options"),
     "modules.script_callbacks.ImageSaveParams": ("image", "p", "filename", "pnginfo"),
     "modules.scripts.Script": ("infotext_fields", "paste_field_names", "args_from", "args_to", "controls"),
     "modules.scripts_postprocessing.PostprocessedImage": (
@@ -124,13 +147,21 @@ ATTRIBUTES = {
     ),
     "modules.scripts_postprocessing.PostprocessedImageSharedInfo": ("target_width", "target_height"),
     "modules.scripts_postprocessing.ScriptPostprocessing": ("name", "order", "controls", "args_from", "args_to"),
+    "modules.sd_hijack.StableDiffusionModelHijack": ("optimization_method",),
+    "modules.sd_models.SdModelData": ("loaded_sd_models", "sd_model"),
     "modules.sd_samplers_cfg_denoiser.CFGDenoiser": ("inner_model", "model_wrap", "p", "step"),
+    "modules.sd_samplers_common.Sampler": ("create_noise_sampler", "model_wrap_cfg"),
+    "modules.sd_samplers_timesteps.CompVisTimestepsDenoiser": ("inner_model",),
+    "modules.sd_samplers_timesteps.CompVisTimestepsVDenoiser": ("inner_model",),
     "modules.shared_state.State": (
         "current_image", "interrupted", "job", "job_count", "job_no", "sampling_step", "sampling_steps", "skipped",
         "stopping_generation", "textinfo",
     ),
     "modules.upscaler.Upscaler": ("model_download_path", "model_name", "model_path", "name", "scalers", "scale"),
     "modules.upscaler.UpscalerData": ("data_path", "local_data_path", "name", "scale", "scaler"),
+    "modules_forge.forge_loader.ForgeObjects": ("shallow_copy", "unet", "vae"),
+    "modules_forge.forge_loader.ForgeSD": ("shallow_copy", "unet", "vae"),
+    "modules_forge.unet_patcher.UnetPatcher": ("controlnet_linked_list",),
 }  # fmt: skip
 """Whether the class or its instances have them."""
 
@@ -148,6 +179,17 @@ LOCALS = {
     "modules.sd_samplers_common.single_sample_to_image": ("approximation",),
 }
 """Whether the function has these variables: we look for them in the calls under way."""
+
+_OF_A_CALL = ("cond_indices", "cond_mark", "cond_or_uncond", "model_function_wrapper", "uncond_indices")
+_OF_MEMORY = ("controlnet_linked_list", "memory_peak_estimation_modifier", "memory_required")
+ASKED = {
+    "backend.sampling.sampling_function.calc_cond_uncond_batch": _OF_A_CALL,
+    "backend.sampling.sampling_function.sampling_prepare": _OF_MEMORY,
+    "ldm_patched.modules.samplers._calc_cond_batch": _OF_A_CALL,
+    "ldm_patched.modules.samplers.calc_cond_uncond_batch": _OF_A_CALL,
+    "modules_forge.forge_sampler.sampling_prepare": _OF_MEMORY,
+}
+"""Whether the function has these attributes or keys in it: what the Forge family asks a patcher for."""
 
 STATE_IN = (
     "modules.postprocessing.run_postprocessing",
@@ -307,6 +349,21 @@ def _variables(node: ast.AST | None) -> set[str]:
     return names
 
 
+def _words(node: ast.AST | None) -> set[str]:
+    """Names of attributes, and texts."""
+    inside = list(ast.walk(node)) if node is not None else []
+    texts = {each.value for each in inside if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+    return texts | {each.attr for each in inside if isinstance(each, ast.Attribute)}
+
+
+def _attention(source: _Source) -> list[str]:
+    """The names of its ways to compute attention, of which Stable Diffusion's checkpoints run with one."""
+    tree = source.module("modules.sd_hijack_optimizations") or ast.Module([], [])
+    found = [_member(node, "name") for node in tree.body if isinstance(node, ast.ClassDef)]
+    values = [each.value for each in found if isinstance(each, ast.Assign)]
+    return sorted(each.value for each in values if isinstance(each, ast.Constant) and each.value)
+
+
 def _state_flags(node: ast.AST | None) -> list[str] | None:
     if node is None:
         return None
@@ -395,6 +452,11 @@ def facts_of(folder: Path, version: str = "") -> dict[str, Any]:
             name: {each: True if each in _variables(source.find(name)) else None for each in variables}
             for name, variables in LOCALS.items()
         },
+        "asked": {
+            name: {each: True if each in _words(source.find(name)) else None for each in words}
+            for name, words in ASKED.items()
+        },
+        "attention": _attention(source),
         "state_flags": {name: _state_flags(source.find(name)) for name in STATE_IN},
         "elem_ids": {each: True if each in strings else None for each in ELEM_IDS},
         "infotext_lists": _takes_lists(source.find("modules.processing.create_infotext")),

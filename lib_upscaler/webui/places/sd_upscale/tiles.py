@@ -152,7 +152,7 @@ class TileSampler:
             for name in ("init_latent", "image_conditioning"):
                 setattr(p, name, torch.cat([getattr(one, name) for one in parts]))
             if parts[0].mask is not None:
-                p.mask, p.nmask = (torch.stack([getattr(one, name) for one in parts]) for name in ("mask", "nmask"))
+                p.mask, p.nmask = (_batch_of([getattr(one, name) for one in parts]) for name in ("mask", "nmask"))
 
         return init
 
@@ -232,6 +232,11 @@ class TileSampler:
             known = getattr(p, name, None) if name != "all_prompts" or not (self._prompt or self._each) else None
             setattr(p, name, [known[0]] if known else [value])
         return host.module("processing").Processed(p, []).infotext(p, 0)
+
+
+def _batch_of(masks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Each is ``(C, H, W)``; in Neo it has the batch's dimension already."""
+    return torch.cat(list(masks)) if masks[0].dim() == 4 else torch.stack(list(masks))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch
 cpu = torch.device("cpu")
 device = device_esrgan = device_gfpgan = device_codeformer = cpu
 dtype = torch.float32
+dtype_unet = torch.float16
 
 patch_module_list = [
     torch.nn.Linear,

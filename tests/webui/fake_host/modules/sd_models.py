@@ -6,7 +6,15 @@ from modules import script_callbacks
 from modules.shared import opts
 
 checkpoint_aliases = {"base.safetensors": "base", "other.safetensors": "other"}
-model_data = SimpleNamespace(sd_model=SimpleNamespace(is_sdxl=False, is_sd2=False, is_sd1=True))
+
+
+class SdModelData:
+    def __init__(self):
+        self.sd_model = SimpleNamespace(is_sdxl=False, is_sd2=False, is_sd1=True)
+        self.loaded_sd_models = []
+
+
+model_data = SdModelData()
 loads = []
 """Names, one for each time that a checkpoint was loaded."""
 
@@ -30,6 +38,6 @@ class SkipWritingToConfig:
         pass
 
 
-def reload_model_weights(sd_model=None, info=None):
+def reload_model_weights(sd_model=None, info=None, forced_reload=False):
     if (loads[-1] if loads else "base.safetensors") != opts.sd_model_checkpoint:
         loads.append(opts.sd_model_checkpoint)

@@ -4,7 +4,7 @@ Between, the network may change it: ``apply_model`` of the loaded checkpoint, wh
 """
 
 import torch
-from modules import sd_models
+from modules import sd_models, sd_samplers_common
 from modules.sd_samplers_cfg_denoiser import CFGDenoiser
 from modules.sd_samplers_common import InterruptedException
 
@@ -29,23 +29,11 @@ class CFGDenoiserKDiffusion(CFGDenoiser):
         return self.model_wrap
 
 
-class Sampler:
+class Sampler(sd_samplers_common.Sampler):
     def __init__(self, name):
-        self.name = name
-        self.last_latent = None
+        super().__init__(name)
         self.model_wrap_cfg = CFGDenoiserKDiffusion(self)
         self.model_wrap = self.model_wrap_cfg.inner_model
-
-    def create_noise_sampler(self, x, sigmas, p):
-        """One generator for each picture, by its seed, and for each pair of noise levels."""
-        seeds = p.all_seeds[p.iteration * p.batch_size : (p.iteration + 1) * p.batch_size]
-
-        def tree(sigma, sigma_next):
-            salt = round(1000 * float(sigma) + 7 * float(sigma_next))
-            drawn = [torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed + salt)) for seed in seeds]
-            return torch.stack(drawn)
-
-        return tree
 
     def sample_img2img(
         self, p, x, noise, conditioning=None, unconditional_conditioning=None, steps=None, image_conditioning=None
@@ -58,7 +46,7 @@ class Sampler:
             return self.last_latent
 
     def _sample(self, p, x, noise, image_conditioning):
-        tree = self.create_noise_sampler(x, torch.tensor([2.0, 1.0, 0.5]), p) if self.name == "SDE" else None
+        tree = self.create_noise_sampler(x, torch.tensor([2.0, 1.0, 0.5]), p) if self.funcname == "SDE" else None
         latent = x + p.denoising_strength * 0.5 * noise
         for sigma, sigma_next in ((2.0, 1.0), (1.0, 0.5)):
             latent = self.model_wrap_cfg(latent, torch.tensor([sigma]), image_conditioning)

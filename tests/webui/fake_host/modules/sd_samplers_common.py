@@ -10,6 +10,24 @@ class InterruptedException(BaseException):
     pass
 
 
+class Sampler:
+    def __init__(self, funcname):
+        self.funcname = funcname
+        self.last_latent = None
+        self.model_wrap_cfg = None
+
+    def create_noise_sampler(self, x, sigmas, p):
+        """One generator for each picture, by its seed, and for each pair of noise levels."""
+        seeds = p.all_seeds[p.iteration * p.batch_size : (p.iteration + 1) * p.batch_size]
+
+        def tree(sigma, sigma_next):
+            salt = round(1000 * float(sigma) + 7 * float(sigma_next))
+            drawn = [torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(seed + salt)) for seed in seeds]
+            return torch.stack(drawn)
+
+        return tree
+
+
 def samples_to_images_tensor(sample, approximation=None, model=None):
     """Always the full VAE: neither the approximations nor the setting for them are here."""
     model = model or sd_models.model_data.sd_model
