@@ -144,7 +144,7 @@ def _encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dic
     if "tiffinfo" in options:
         options["tiffinfo"] = {**encoder.get("tiffinfo", {}), **options["tiffinfo"]}
     pixels = keeping.pixels
-    if _is_ours(pixels, target):
+    if _is_ours(pixels, target, options):
         rows, size, channels = _rows_of(pixels), Size(*pixels.size), len(pixels.mode)
         if target is PNG:
             write_png(file, rows, size, channels, pixels.bits, options, keeping.chunks)
@@ -161,12 +161,15 @@ def _encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dic
     file.write(keeping.trailer)
 
 
-def _is_ours(pixels: Pixels, target: OutputFormat) -> bool:
-    """Whether Pillow does not write it: more than 8 bits, or not in memory, or too large for its TIFF."""
+def _is_ours(pixels: Pixels, target: OutputFormat, options: dict[str, Any]) -> bool:
+    """Whether Pillow does not write it: more than 8 bits, or not in memory, or too large for its TIFF; nor does it
+    compress one with EXIF.
+    """
     if target not in (PNG, TIFF):
         return False
-    large = pixels.color.nbytes * len(pixels.mode) // pixels.color.shape[2] > CLASSIC_BYTES and target is TIFF
-    return pixels.bits > 8 or not scratch.in_memory(pixels.color) or large
+    large = pixels.color.nbytes * len(pixels.mode) // pixels.color.shape[2] > CLASSIC_BYTES
+    by_us = target is TIFF and (large or "exif" in options)
+    return pixels.bits > 8 or not scratch.in_memory(pixels.color) or by_us
 
 
 def _rows_of(pixels: Pixels) -> Rows:

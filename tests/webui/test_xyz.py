@@ -16,11 +16,11 @@ SECOND, SHARE, PRECISION = (
     "[TrueScale] Hires upscaler 2 visibility",
     "[TrueScale] Hires precision",
 )
-TILE, VIEWS = "[TrueScale] Hires tile size", "[TrueScale] Hires TTA"
+TILE, VIEWS, SEAMLESS = (f"[TrueScale] Hires {name}" for name in ("tile size", "TTA", "seamless"))
 PASSES = [
     f"[TrueScale] Hires {name}" for name in ("second pass", "second pass seed", "once more by", "once more denoising")
 ]
-ALL = [SECOND, SHARE, PRECISION, TILE, VIEWS, *PASSES]
+ALL = [SECOND, SHARE, PRECISION, TILE, VIEWS, SEAMLESS, *PASSES]
 PLOT = "X/Y/Z plot"
 
 
