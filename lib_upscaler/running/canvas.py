@@ -16,7 +16,7 @@ __all__ = ["BlendingCanvas", "Canvas"]
 
 _CHUNK_VALUES = 1 << 18  # values converted at a time: they stay in the processor's cache, which halves the time for it
 _CUDA_CHUNK_VALUES = 1 << 23
-_HELD_BYTES = 1 << 25  # of a picture in a file that may be in memory as well
+_HELD_BYTES = 1 << 23  # of a picture in a file that may be in memory as well
 
 
 class Canvas:

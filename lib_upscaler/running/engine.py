@@ -21,7 +21,7 @@ from ..models.network import UpscaleModel
 from ..planning.passes import PassTask, Strategy, channel_runs, limits_for, tiles_at_once
 from ..progress import NO_PROGRESS, Progress, SubProgress, Tracker, preview_of
 from .device import device_lock
-from .heap import can_steady_heap, return_heap, steady_heap
+from .heap import can_steady_heap, close_gaps, return_heap, steady_heap
 from .limits import free_cache, is_out_of_memory, memory_budget
 from .output import Output
 from .precision import ChosenPrecision, choose, exact_arithmetic
@@ -169,11 +169,14 @@ class _Pass:
         runner.tracker.check()
         if self.options.memory is not None:
             return_heap()  # what an earlier picture has left may not fit this one, and would count on top
+            close_gaps()  # nor what reading this one has
         with exact_arithmetic(), ExitStack() as heap:
             if tiles.limits.region.steady:
                 heap.enter_context(steady_heap())
             while tiles.todo:
                 self._next()
+                if self.options.memory is not None and tiles.todo and tiles.limits.region.steady:
+                    close_gaps()
         if self.options.memory is not None:
             return_heap()  # what follows needs the room
         if tiles.short or (self.output.blending and self.seams.largest > ACCEPTED_SEAM):

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-__all__ = ["can_steady_heap", "return_heap", "steady_heap"]
+__all__ = ["can_steady_heap", "close_gaps", "return_heap", "steady_heap"]
 
 _heap_lock = threading.Lock()
 _heap_users = 0
@@ -64,6 +64,13 @@ def return_heap() -> None:
         # Where glibc's own adjustment ends up in a process that works with pictures.
         libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(_TRIM_THRESHOLD, 64 << 20)
+        libc.malloc_trim(0)
+
+
+def close_gaps() -> None:
+    """Hand back the pages of the gaps in a heap that is kept steady: with each tile there are more of them."""
+    libc = _glibc()
+    if libc is not None:
         libc.malloc_trim(0)
 
 

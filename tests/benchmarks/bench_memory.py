@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from measuring import (
     PeakMemory,
     add_common_options,
@@ -73,6 +73,7 @@ def measure(job: Job) -> dict[str, Any]:
     upscaler.load(request)
     memory = PeakMemory()
     memory.restart()
+    loaded = psutil.Process().memory_info().rss
     started = time.perf_counter()
     source = read_picture(job.picture)
     peaks = {"read": memory.look()}
@@ -82,7 +83,7 @@ def measure(job: Job) -> dict[str, Any]:
     memory.restart()
     write_picture(result.pixels, Path(job.picture).with_suffix(".out.png"), source.metadata, overwrite=True)
     peaks["written"] = memory.look()
-    process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    process = loaded + max(peaks.values())
     seconds, on_disk = time.perf_counter() - started, plan.stages[-1][1].on_disk
     report = result.report.to_json()
     return {"seconds": seconds, "peaks": peaks, "report": report, "process": process, "on_disk": on_disk}
