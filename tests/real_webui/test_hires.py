@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from likeness import decibels
 from model_names import ANIME, SHIPPED, VIDEO
@@ -100,3 +103,23 @@ def _plot(server: Server, axis: str, values: list[str]) -> list:
     arguments[:9] = [plot["axes"].index(axis), "", values, *[0, "", []] * 2]
     arguments[[one["label"] for one in plot["arguments"]].index("Include Sub Images")] = True
     return arguments
+
+
+def test_a_seamless_texture(server: Server, true_levels: Callable[..., np.ndarray]) -> None:
+    """What the upscaler makes of the first pass is the network's, of a plane tiled with it."""
+    known = server.http.get("/sdapi/v1/script-info")
+    ours = next(one for one in known if one["name"] == "truescale hires fix" and not one["is_img2img"])
+    given = {"Precision": "exact", "Seamless": "xy"}
+    arguments = {"TrueScale Hires Fix": {"args": [True, *(given.get(one["label"]) for one in ours["args"][1:])]}}
+    seen = server.data.path / "resized"
+    before = set(seen.glob("*-in.png")) if seen.is_dir() else set()
+    _, (text, *_) = _hires(server, VIDEO, hr_scale=4, batch_size=1, width=72, height=64, alwayson_scripts=arguments)
+
+    (given_file,) = set(seen.glob("*-in.png")) - before
+    with Image.open(given_file) as first, Image.open(seen / given_file.name.replace("-in", "-out")) as enlarged:
+        plane = np.tile(np.asarray(first.convert("RGB")), (3, 3, 1))
+        result = np.asarray(enlarged.convert("RGB"))
+    height, width = result.shape[:2]
+    expected = true_levels(Image.fromarray(plane), VIDEO)[height : 2 * height, width : 2 * width]
+    assert np.abs(result - expected).max() <= 1
+    assert "Hires upscaler seamless: xy" in text

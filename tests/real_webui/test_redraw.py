@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor, ImageDraw
 
+from model_names import VIDEO
 from webui_http import Answer, Background, as_base64, picture
 from webui_process import Server
 
@@ -128,3 +129,28 @@ def test_wrong_arguments_are_refused_in_words(script: dict, status: int, word: s
     answer = _ask(server, photo(131, 101), script)  # several tiles
     assert answer.status == status
     assert word in answer.json["detail"]
+
+
+def test_what_goes_on_is_redrawn_so_that_it_still_does(server: Server, photo) -> None:
+    """The step from the last column to the first is about one as any other."""
+    image = photo(192, 128)
+    steps = {}
+    for wrap in ("none", "x"):
+        script = {"scale": 1.0, "tile_width": 128, "tile_height": 128, "overlap": 32, "wrap": wrap}
+        (result, *_), (text, *_) = _redrawn(server, image, script, denoising_strength=0.7)
+        planes = np.asarray(result.convert("RGB")).astype(float)
+        assert result.size == (192, 128)
+        assert ("TrueScale seamless: x" in text) is (wrap == "x")
+        steps[wrap] = np.abs(planes[:, -1] - planes[:, 0]).mean() / np.abs(np.diff(planes, axis=1)).mean()
+    assert steps["x"] < 1.2
+    assert steps["x"] < steps["none"]
+
+
+def test_the_picture_that_is_redrawn_goes_on(server: Server, photo, true_levels) -> None:
+    """Flat tiles are left as they are, here all of them: what comes out is the network's, on the tiled plane."""
+    image = photo(64, 48)
+    script = {"upscaler_1": VIDEO, "scale": 4.0, "precision": "exact", "flatness": 255, "wrap": "xy"}
+    (result, *_), _ = _redrawn(server, image, script)
+    plane = Image.fromarray(np.tile(np.asarray(image), (3, 3, 1)))
+    expected = true_levels(plane, VIDEO)[192:384, 256:512]
+    assert np.abs(np.asarray(result.convert("RGB")) - expected).max() <= 1
