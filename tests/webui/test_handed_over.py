@@ -184,6 +184,21 @@ def without_alpha(start_host: StartHost) -> FakeHost:
     return start_host(change=as_1_6_0, truescale_precision="exact")
 
 
+@pytest.mark.parametrize("way", ["batch", "folder", "upload"])
+def test_sixteen_bits_are_kept_where_the_host_opens_files_itself(
+    way: str, without_alpha: FakeHost, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    deep, expected = _fine(folder / "deep.png")
+    given: dict[str, Any] = {"folder": folder} if way == "folder" else {"batch": [deep]}
+    if way == "upload":
+        given = {"image": _uploaded(without_alpha, deep, "extras_image")}
+    result = without_alpha.extras(**given, **PANEL)
+    assert result.error == ""
+    assert np.abs(_sixteen(result.saved[0]) - expected).max() <= 1 / 65535
+
+
 @BOTH
 def test_transparency_that_the_host_has_dropped_comes_back_where_the_picture_is_saved(
     door: dict[str, Any], without_alpha: FakeHost

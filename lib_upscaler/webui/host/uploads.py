@@ -54,12 +54,14 @@ def deep_mode(image: Any) -> str | None:
 def file_of(source: Any) -> str | None:
     """The path of a picture's file, or its bytes as a data address; None where it cannot be reached.
 
-    source: a path, an uploaded file of gradio's, or a picture that came by ``watch``.
+    source: a path, an uploaded file of gradio's, a picture that came by ``watch``, or, before 1.7, one that the host
+    has opened.
     """
     if isinstance(source, str):
         return source
-    file = getattr(source, _FILE, None) or (None if isinstance(source, Image.Image) else getattr(source, "name", None))
-    return file if isinstance(file, str) else None
+    is_picture = isinstance(source, Image.Image)
+    file = getattr(source, _FILE, None) or getattr(source, "filename" if is_picture else "name", None)
+    return file if isinstance(file, str) and file else None
 
 
 def bytes_of(file: str) -> bytes | None:

@@ -108,7 +108,11 @@ def _deep_picture(image: Image.Image, caller: Caller) -> SourcePicture | None:
 
 def is_as_it_was(image: Image.Image, caller: Caller) -> bool:
     """Whether no step before ours has changed what the host made of the file."""
-    return image is caller.image or (image.size == caller.image.size and image.tobytes() == caller.image.tobytes())
+    before = caller.image
+    if image is before or before is None or image.size != before.size:
+        return image is before
+    # Before 1.9 the host makes it RGB only now.
+    return image.tobytes() == (before if before.mode == image.mode else before.convert(image.mode)).tobytes()
 
 
 def rewriting(result: UpscaleResult, metadata: Metadata) -> Rewrite | None:
