@@ -10,41 +10,30 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import Projections, Scores, attended, bias_of
-from .linear import add_linear, add_mlp, is_mlp, linear, normed, part_of, work_of
-from .recognised import has_children, is_linear, is_norm, is_off
+from .linear import add_linear, add_mlp, is_mlp, linear, normed, part_of
+from .recognised import has_children, is_linear, is_norm
 from .ways import Forward, OnWork, Way
+from .window_block import Compute, WindowBlock, has_table, through_windows, window_and_shift, work_per_px
 from .windows import WindowGrid, hide, masks_of
 
 __all__ = ["HybridBlock", "OverlapBlock", "hat_block"]
 
 
 @dataclass(frozen=True)
-class HybridBlock:
+class HybridBlock(WindowBlock):
     """Norm; attention within windows, and convolutions with channel attention, both added; norm and two linear layers.
 
     It is called with ``(B, H * W, C)``, ``(H, W)``, the numbers of the positions' biases, and the mask of a shift.
     """
 
-    name: str
-    block: Any = field(compare=False)
-    window: int
-    shift: int
-
-    @property
-    def modules(self) -> tuple[nn.Module, ...]:
-        return (self.block,)
-
     @property
     def kind(self) -> Any:
         """The same for blocks that differ in their weights alone."""
-        attention = self.block.attn
-        inner = self.block.conv_block.cab[0].weight.shape
-        return self.window, self.shift, attention.num_heads, attention.qkv.weight.shape, inner
+        return (*super().kind, self.block.conv_block.cab[0].weight.shape)
 
     def example(self, generator: torch.Generator) -> tuple[Any, ...]:
         """What it could be called with: windows with each kind of neighbours."""
-        size = (2 * self.window, 3 * self.window)
-        x = torch.randn(1, size[0] * size[1], self.block.dim, generator=generator)
+        x, size = super().example(generator)
         return x, size, _differences(self.window, self.window), _mask(size, self.window, self.shift)
 
     def way(self) -> Way:
@@ -113,38 +102,22 @@ def hat_block(name: str, module: nn.Module) -> HybridBlock | OverlapBlock | None
 
 
 def _hybrid(name: str, module: nn.Module) -> HybridBlock | None:
-    if not has_children(module, "norm1", "attn", "conv_block", "drop_path", "norm2", "mlp"):
-        return None
+    found = window_and_shift(module, "conv_block")
     block: Any = module
-    attention = block.attn
-    window, shift = getattr(block, "window_size", None), getattr(block, "shift_size", None)
-    if not (
-        has_children(attention, "qkv", "attn_drop", "proj", "proj_drop", "softmax")
-        and has_children(block.conv_block, "cab")
-        and isinstance(window, int)
-        and isinstance(shift, int)
-        and 0 <= shift < window
-        and tuple(getattr(attention, "window_size", ())) == (window, window)
-        and all(map(is_norm, (block.norm1, block.norm2)))
-        and all(map(is_linear, (attention.qkv, attention.proj)))
-        and is_mlp(block.mlp)
-        and all(map(is_off, (block.drop_path, attention.attn_drop, attention.proj_drop)))
-        and _is_convolutions(block.conv_block.cab)
-        and isinstance(getattr(block, "conv_scale", None), (int, float))
-        and _has_table(attention, (2 * window - 1) ** 2)
+    if (
+        found is None
+        or not has_children(block.conv_block, "cab")
+        or not _is_convolutions(block.conv_block.cab)
+        or not isinstance(getattr(block, "conv_scale", None), (int, float))
+        or not has_table(block.attn, (2 * found[0] - 1) ** 2)
     ):
         return None
-    return HybridBlock(name, module, window, shift)
+    return HybridBlock(name, module, *found)
 
 
 def _is_convolutions(cab: Any) -> bool:
     """Whether these are steps, the last of which multiplies each channel by a factor."""
     return isinstance(cab, nn.Sequential) and len(cab) >= 2 and has_children(cab[-1], "attention")
-
-
-def _has_table(attention: Any, differences: int) -> bool:
-    table = getattr(attention, "relative_position_bias_table", None)
-    return isinstance(table, Tensor) and table.shape == (differences, attention.num_heads)
 
 
 def _overlap(name: str, module: nn.Module) -> OverlapBlock | None:
@@ -160,7 +133,7 @@ def _overlap(name: str, module: nn.Module) -> OverlapBlock | None:
         and all(map(is_norm, (block.norm1, block.norm2)))
         and all(map(is_linear, (block.qkv, block.proj)))
         and is_mlp(block.mlp)
-        and _has_table(block, (window + seen - 1) ** 2)
+        and has_table(block, (window + seen - 1) ** 2)
     ):
         return None
     return OverlapBlock(name, module, window, seen)
@@ -171,31 +144,30 @@ def _hybrid_forward(part: HybridBlock, on_work: OnWork) -> Forward:
     attention, heads = block.attn, block.attn.num_heads
     *convolutions, last = block.conv_block.cab
     masks = masks_of((part.window,) * 2, (part.shift,) * 2, attention.qkv.weight.dtype)
-    work = work_of(attention.qkv, attention.proj, block.mlp.fc1, block.mlp.fc2) + 16.0 * heads * part.window**2
+    work = work_per_px(attention, block.mlp, heads, part.window)
 
     def forward(x: Tensor, x_size: tuple[int, int], rpi_sa: Tensor, attn_mask: Tensor) -> Tensor:
         grid = WindowGrid((x_size[0], x_size[1]), (part.window,) * 2, (part.shift,) * 2)
         scores = Scores(attention.scale, bias_of(attention.relative_position_bias_table, rpi_sa))
-        layers = Projections(attention.qkv, attention.proj)
-        index, inverse = grid.order()
+        layers, (index, _) = Projections(attention.qkv, attention.proj), grid.order()
         beside = normed(x, block.norm1).view(len(x), *grid.size, -1).permute(0, 3, 1, 2)
         for step in convolutions:
             beside = step(beside)
         shares = last.attention(beside).flatten(1) * block.conv_scale
         beside = beside.permute(0, 2, 3, 1).reshape(x.shape)
-        result = torch.empty_like(x)
-        for before, inner, share, after in zip(x, beside, shares, result):
-            done = torch.empty_like(before)
-            for first, end in grid.chunks():
-                px = slice(first * grid.area, end * grid.area)
-                own = before.index_select(0, index[px])
+
+        def compute_of(number: int, _: Tensor) -> Compute:
+            inner, share = beside[number], shares[number]
+
+            def compute(own: Tensor, first: int, end: int, px: slice) -> Tensor:
                 qkv = layers.given(normed(own, block.norm1), end - first, heads)
                 seen = attended(qkv, scores, hide(grid, first, end, masks))
                 layers.add(own, seen).addcmul_(inner.index_select(0, index[px]), share)
-                done[px] = add_mlp(own, block.norm2, block.mlp)
-                on_work(work * len(own))
-            torch.index_select(done, 0, inverse, out=after)
-        return result
+                return add_mlp(own, block.norm2, block.mlp)
+
+            return compute
+
+        return through_windows(x, grid, grid.chunks, compute_of, on_work, work)
 
     return forward
 
@@ -203,31 +175,29 @@ def _hybrid_forward(part: HybridBlock, on_work: OnWork) -> Forward:
 def _overlap_forward(part: OverlapBlock, on_work: OnWork) -> Forward:
     block, heads, margin = part.block, part.block.num_heads, (part.seen - part.window) // 2
     width = block.qkv.in_features
-    work = work_of(block.qkv, block.proj, block.mlp.fc1, block.mlp.fc2) + 16.0 * heads * part.seen**2
+    work = work_per_px(block, block.mlp, heads, part.seen)
 
     def forward(x: Tensor, x_size: tuple[int, int], rpi: Tensor) -> Tensor:
         grid = WindowGrid((x_size[0], x_size[1]), (part.window,) * 2, (0, 0))
         scores = Scores(block.scale, bias_of(block.relative_position_bias_table, rpi))
-        index, inverse = grid.order()
-        result = torch.empty_like(x)
-        for before, after in zip(x, result):
-            done = torch.empty_like(before)
+
+        def compute_of(_: int, before: Tensor) -> Compute:
             known = linear(normed(before, block.norm1), part_of(block.qkv, width, 3 * width))
             known = F.pad(known.view(*grid.size, 2 * width), (0, 0, *(margin,) * 4))
             # (rows, columns, channels, side, side) of the larger windows
             larger = known.unfold(0, part.seen, part.window).unfold(1, part.seen, part.window)
-            for first, end in grid.runs(part.seen**2):
-                px = slice(first * grid.area, end * grid.area)
+
+            def compute(own: Tensor, first: int, end: int, _: slice) -> Tensor:
                 row, column = divmod(first, grid.columns)
                 seen = larger[row, column : column + end - first].permute(0, 2, 3, 1)
                 key, value = seen.reshape(end - first, part.seen**2, 2, heads, -1).unbind(2)
-                own = before.index_select(0, index[px])
                 query = linear(normed(own, block.norm1), part_of(block.qkv, 0, width))
                 query = query.view(end - first, grid.area, heads, -1)
                 add_linear(own, attended((query, key, value), scores), block.proj)
-                done[px] = add_mlp(own, block.norm2, block.mlp)
-                on_work(work * len(own))
-            torch.index_select(done, 0, inverse, out=after)
-        return result
+                return add_mlp(own, block.norm2, block.mlp)
+
+            return compute
+
+        return through_windows(x, grid, lambda: grid.runs(part.seen**2), compute_of, on_work, work)
 
     return forward
