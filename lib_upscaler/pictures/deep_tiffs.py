@@ -16,6 +16,7 @@ from ..depths import Bits
 from ..errors import PictureReadError, UnsupportedPictureError
 from .opening import CONVERT, Opened, opened_image
 from .pixels import Pixels
+from .plugins import advice
 from .tiff_strips import read_strips
 from .tiffs import APART, PLANES, PREMULTIPLIED, UNSPECIFIED, TiffKind, as_it_lies
 
@@ -25,7 +26,7 @@ TwoReadings = Callable[[BinaryIO, Image.Image], np.ndarray]
 """Pillow's way to (H, W, C) uint16 (``deep``)."""
 
 _COLORS = {0: 1, 1: 1, 2: 3}
-_INSTALL = "install tifffile and imagecodecs (pip install tifffile imagecodecs), or " + CONVERT.replace("8-bit ", "")
+_OTHERWISE = CONVERT.replace("8-bit ", "")
 
 
 def read(opened: Opened, what: str, notes: list[str], two_readings: TwoReadings) -> Pixels:
@@ -46,13 +47,17 @@ def read(opened: Opened, what: str, notes: list[str], two_readings: TwoReadings)
         if planes is not None:
             return _as_pixels(planes, kind, notes)
     why = f"its pixels are {kind.in_words()}, which nothing here can unpack"
-    raise UnsupportedPictureError(what, f"{why} ({problems[0]})" if problems else why, _INSTALL)
+    raise UnsupportedPictureError(what, f"{why} ({problems[0]})" if problems else why, _advice())
+
+
+def _advice() -> str:
+    return f"install readers with '{advice('tifffile', 'imagecodecs', keeps='numpy')}', or {_OTHERWISE}"
 
 
 def check_kind(kind: TiffKind, what: str) -> None:
     """By what the header tells. Raises UnsupportedPictureError for what would come out wrong."""
     if kind.photometric not in _COLORS or max(kind.formats) not in (1, 3):
-        raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", CONVERT.replace("8-bit ", ""))
+        raise UnsupportedPictureError(what, f"its pixels are {kind.in_words()}", _OTHERWISE)
 
 
 def _check_complete(opened: Opened, kind: TiffKind, what: str) -> None:

@@ -20,11 +20,11 @@ from ..geometry import Size
 from .colours import light_of_srgb, srgb_of_light
 from .metadata import Metadata
 from .pixels import Pixels
+from .plugins import advice
 
 __all__ = ["check_writer", "header", "is_exr", "read", "write"]
 
 _MAGIC = b"v/1\x01"
-_INSTALL = "install it (pip install OpenEXR), or convert the picture to a TIFF in floating point first"
 _LONGEST = 1 << 20  # bytes of a header
 _BAND = 256  # rows
 _SMALLEST_ALPHA = 1e-6
@@ -82,7 +82,8 @@ def read(path: Path, what: str, notes: list[str]) -> tuple[Pixels, Metadata]:
     if not found and problem:
         raise PictureReadError(what, f"the file is damaged or of an unusual kind ({problem})", "export it again")
     if not found:
-        raise UnsupportedPictureError(what, "it is an OpenEXR picture, and the package OpenEXR is not there", _INSTALL)
+        todo = f"{_install()}, or convert the picture to a TIFF in floating point first"
+        raise UnsupportedPictureError(what, "it is an OpenEXR picture, and the package OpenEXR is not there", todo)
     pixels = _as_pixels(found, what, notes)
     if pixels.size != (size.width, size.height):
         raise UnsupportedPictureError(what, "its channels have different sizes", "export it with equal ones")
@@ -123,11 +124,15 @@ def check_writer() -> None:
         raise _no_writer()
 
 
+def _install() -> str:
+    return f"install it with '{advice('OpenEXR', keeps='numpy')}'"
+
+
 def _no_writer() -> PictureWriteError:
     return PictureWriteError(
         "cannot write an OpenEXR picture",
         "the package OpenEXR is not there",
-        "install it (pip install OpenEXR), or choose TIFF, which holds floating point as well",
+        f"{_install()}, or choose TIFF, which holds floating point as well",
     )
 
 

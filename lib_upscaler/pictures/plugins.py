@@ -13,8 +13,9 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
+import numpy as np
 import PIL
 from PIL import Image
 
@@ -102,9 +103,10 @@ def can_read(kind: Kind) -> bool:
     return _reader(kind) is not None
 
 
-def advice(*packages: str) -> str:
-    """The line that installs them for the Python that runs; Pillow stays as it is, which a WebUI depends on."""
-    return f'"{sys.executable or "python"}" -m pip install {" ".join(packages)} Pillow=={PIL.__version__}'
+def advice(*packages: str, keeps: Literal["Pillow", "numpy"] = "Pillow") -> str:
+    """The line that installs them for the Python that runs. keeps: what stays as it is, since a WebUI depends on it."""
+    version = {"Pillow": PIL.__version__, "numpy": np.__version__}[keeps]
+    return f'"{sys.executable or "python"}" -m pip install {" ".join(packages)} {keeps}=={version}'
 
 
 def opened(kind: Kind, file: BinaryIO, what: str) -> Any:

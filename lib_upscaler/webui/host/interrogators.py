@@ -36,6 +36,7 @@ def described(image: Image.Image, name: str) -> str:
     try:
         text = _clip().interrogate(image) if name == _CLIP else _tagged(image)
     except Exception as error:
+        # Models that are fetched and run by others' code, which raises anything: all of it is told, and ends the job.
         access.log.warning("TrueScale: %s failed", name, exc_info=error)
         raise _in_words(name, error) from error
     if text.endswith(_FAILED):
@@ -53,13 +54,13 @@ def _booru() -> Any:
 
 
 def _tagged(image: Image.Image) -> str:
-    model = _booru()
+    model, text = _booru(), None
     try:
-        return str(model.tag(image))
-    except Exception:
-        if getattr(model, "model", None) is not None:
-            model.stop()  # the host leaves it on the device
-        raise
+        text = str(model.tag(image))
+        return text
+    finally:
+        if text is None and getattr(model, "model", None) is not None:
+            model.stop()  # where it fails, the host leaves it on the device
 
 
 def _last_reported() -> str:
