@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from canvas_host import SCRIPT, answered, ask, by_the_host, off, redraw
 from second_checkpoint import add_twin
-from webui_browser import Ui, open_ui
+from webui_browser import Ui
 from webui_http import Background, as_base64
 from webui_process import DataFolder, Host, Server, wait_until
 
@@ -35,13 +35,6 @@ def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     add_twin(data, host)
     with Server(host, data) as running:
         yield running
-
-
-@pytest.fixture
-def ui(chromium: str, server: Server) -> Iterator[Ui]:
-    with open_ui(chromium, server.port) as page:
-        yield page
-        assert page.errors == []
 
 
 @pytest.fixture

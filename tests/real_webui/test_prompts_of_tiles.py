@@ -47,13 +47,6 @@ def server(host: Host, shared: Path, new_data: Callable[..., DataFolder]) -> Ite
 
 
 @pytest.fixture
-def ui(chromium: str, server: Server) -> Iterator[Ui]:
-    with open_ui(chromium, server.port) as page:
-        yield page
-        assert page.errors == []
-
-
-@pytest.fixture
 def image(photo: Callable[[int, int], Image.Image]) -> Image.Image:
     return photo(*SIZE)
 

@@ -14,7 +14,7 @@ from PIL import Image
 from likeness import likeness_anywhere
 from model_names import ANIME
 from second_checkpoint import add_twin
-from webui_browser import Ui, open_ui
+from webui_browser import Ui
 from webui_http import OF_FORGE, picture
 from webui_process import DataFolder, Host, Server
 
@@ -32,13 +32,6 @@ def server(host: Host, new_data: Callable[..., DataFolder]) -> Iterator[Server]:
     add_twin(data, host)
     with Server(host, data) as running:
         yield running
-
-
-@pytest.fixture
-def ui(chromium: str, server: Server) -> Iterator[Ui]:
-    with open_ui(chromium, server.port) as page:
-        yield page
-        assert page.errors == []
 
 
 def _arguments(server: Server, given: dict[str, Any]) -> dict[str, Any]:

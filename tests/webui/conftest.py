@@ -81,6 +81,18 @@ def host(start_host: StartHost) -> FakeHost:
 
 
 @pytest.fixture
+def wide() -> Image.Image:
+    """40 x 32 px of the latent, two tiles of at most 32: no two places are alike."""
+    return _noise(1)
+
+
+@pytest.fixture
+def own() -> Image.Image:
+    """As ``wide``, of another content."""
+    return _noise(2)
+
+
+@pytest.fixture
 def with_another(start_host: StartHost) -> FakeHost:
     """As ``host``, with an upscaler of another extension in the list."""
     from another_upscaler import add_another
@@ -107,6 +119,15 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
     monkeypatch.setattr(Upscaler, "upscale", upscale)
     return watched
+
+
+def _noise(seed: int) -> Image.Image:
+    import numpy as np
+    from PIL import Image
+
+    from sd_upscaling import WIDE
+
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (*WIDE[::-1], 3), np.uint8))
 
 
 def _forget_ours() -> None:

@@ -14,23 +14,9 @@ from fake_host.mikubill import SEEN, Unit, add
 from fake_host.running import FakeHost
 from lib_upscaler.errors import RequestError, TrueScaleError
 from networks import picture
-from sd_upscaling import img2img, levels, run
+from sd_upscaling import CANVAS, img2img, levels, run
 
-WIDE = (320, 256)
-"""40 x 32 px of the latent: two tiles of at most 32."""
-CANVAS = {"engine": "One canvas", "scale": 1.0, "tile_width": 256, "tile_height": 256, "overlap": 64}
 TILES = {"engine": "Tiles", "scale": 1.0, "tile_width": 128, "tile_height": 128, "overlap": 32}
-
-
-@pytest.fixture
-def wide() -> Image.Image:
-    """No two places are alike."""
-    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (*WIDE[::-1], 3), np.uint8))
-
-
-@pytest.fixture
-def own() -> Image.Image:
-    return Image.fromarray(np.random.default_rng(2).integers(0, 256, (*WIDE[::-1], 3), np.uint8))
 
 
 @pytest.fixture(autouse=True)

@@ -23,17 +23,6 @@ WHOLE = {**CANVAS, "tile_width": 384, "tile_height": 384}
 
 
 @pytest.fixture
-def wide() -> Image.Image:
-    """No two places are alike."""
-    return Image.fromarray(np.random.default_rng(1).integers(0, 256, (*WIDE[::-1], 3), np.uint8))
-
-
-@pytest.fixture
-def own() -> Image.Image:
-    return Image.fromarray(np.random.default_rng(2).integers(0, 256, (*WIDE[::-1], 3), np.uint8))
-
-
-@pytest.fixture
 def half() -> Image.Image:
     """White in the left upper part."""
     mask = Image.new("RGB", WIDE)

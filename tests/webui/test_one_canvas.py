@@ -444,10 +444,10 @@ def test_that_flat_tiles_are_not_skipped_is_told(host: FakeHost, wide: Image.Ima
 def test_who_asks_for_nothing_gets_tiles(host: FakeHost, wide: Image.Image) -> None:
     of = host.ours("places.sd_upscale.script").values_of
     # An older client's positional arguments stay what they were.
-    assert [field.name for field in fields_of("sd")][-3:] == ["engine", "composition", "tile_prompts"]
+    assert [field.name for field in fields_of("sd")][-4:] == ["engine", "composition", "tile_prompts", "wrap"]
     assert of([])["engine"] == of([{}])["engine"] == "Tiles"
     assert of([])["composition"] is False
-    assert of([None] * (len(fields_of("sd")) - 3) + ["One canvas"])["engine"] == "One canvas"
+    assert of([None] * (len(fields_of("sd")) - 4) + ["One canvas"])["engine"] == "One canvas"
     assert "TrueScale engine" not in on_canvas(host, wide, engine="Tiles").infotexts[0]
     with pytest.raises(RequestError, match="there is no engine 'Squares'"):
         of([{"engine": "Squares"}])
@@ -478,7 +478,7 @@ def test_the_panel_tells_what_it_will_take(host: FakeHost) -> None:
     def plan(**changed: Any) -> str:
         return panel._plan_html(source, {**given, "upscaler_1": "None", **changed})
 
-    assert [type(one) for one in script_of(host).controls[-3:]] == [gr.Radio, gr.Checkbox, gr.Textbox]
+    assert [type(one) for one in script_of(host).controls[-4:-1]] == [gr.Radio, gr.Checkbox, gr.Textbox]
     assert "<span>tiles per step</span>" in plan()
     assert "<span>tiles per step</span>" in plan(engine="auto")
     assert "per step" not in plan(engine="Tiles")

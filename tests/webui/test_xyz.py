@@ -20,7 +20,7 @@ TILE, VIEWS, SEAMLESS = (f"[TrueScale] Hires {name}" for name in ("tile size", "
 PASSES = [
     f"[TrueScale] Hires {name}" for name in ("second pass", "second pass seed", "once more by", "once more denoising")
 ]
-ALL = [SECOND, SHARE, PRECISION, TILE, VIEWS, SEAMLESS, *PASSES]
+ALL = [SECOND, SHARE, PRECISION, TILE, VIEWS, *PASSES, SEAMLESS]
 PLOT = "X/Y/Z plot"
 
 
