@@ -19,6 +19,8 @@ from .errors import PictureWriteError
 
 __all__ = ["free_bytes", "in_memory", "let_go", "planes"]
 
+_ZEROS = bytes(1 << 20)
+
 
 def planes(shape: Sequence[int], kind: np.dtype[Any], folder: Path | None) -> np.ndarray:
     """An empty array: in memory, or in a file in this folder that is gone with the array. Raises PictureWriteError."""
@@ -37,7 +39,7 @@ def planes(shape: Sequence[int], kind: np.dtype[Any], folder: Path | None) -> np
             "free some space, or choose another folder",
         ) from error
     if os.name == "nt":  # a file that is open cannot be deleted there
-        weakref.finalize(array, _unlink, name)
+        weakref.finalize(_mapping(array), _unlink, name)  # it goes after the array, when the file is closed
     else:
         _unlink(name)
     return array
@@ -47,8 +49,11 @@ def _reserve(file: int, size: int) -> None:
     """Take the room now: a disk that is full later ends the process, without a word. Raises OSError."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
-    else:
+    elif os.name == "nt":
         os.truncate(file, size)
+    else:  # macOS makes a file of holes
+        for start in range(0, size, len(_ZEROS)):
+            os.write(file, _ZEROS[: size - start])
 
 
 def in_memory(array: np.ndarray) -> bool:

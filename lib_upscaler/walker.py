@@ -21,7 +21,7 @@ from .models.ldsr.settings import LARGEST_TILE
 from .models.loader import Loaded
 from .models.network import UpscaleModel
 from .pictures.alpha import bleed, constant_alpha, flatten, is_nearly_opaque, within_neighbours
-from .pictures.beyond import beyond, put_back
+from .pictures.beyond import beyond, is_mostly_beyond, put_back
 from .pictures.mixing import mix
 from .pictures.pixels import Pixels
 from .pictures.resample import lanczos
@@ -50,6 +50,7 @@ _NO_PIXELS = np.empty((0, 0, 1), np.uint8)
 
 _BEYOND = "what lies beyond black and white went past the networks: it was resampled, and added to their result"
 _BEYOND_CUT = "what lies beyond black and white was cut off"
+_MOSTLY_BEYOND = "most of it is brighter than white, which is 1 here: if its white is another number, divide it by that"
 
 
 @dataclass
@@ -106,7 +107,7 @@ class Walker:
         if alpha is not None and self.request.alpha == "drop":
             color, alpha = flatten(color, alpha), None
             mode = "L" if color.shape[2] == 1 else "RGB"
-        color, rest = beyond(color)
+        (color, rest), seen = beyond(color), alpha
         same = constant_alpha(alpha) if alpha is not None else None
         choice = "fast" if alpha is not None and is_nearly_opaque(alpha) else self.request.alpha
         route = alpha_route(alpha is not None, same is not None, choice, color.shape[2], self.plan.chains)
@@ -122,8 +123,9 @@ class Walker:
         elif alpha is not None:
             alpha = self._alpha(alpha, same, walk, for_alpha)
         if rest is not None:
-            planes = put_back(planes, rest, self.wrap, self._folder)
+            planes = put_back(planes, rest, self.wrap, self._folder, seen)
             self.record.notes.append(_BEYOND if self.plan.bits == 32 else _BEYOND_CUT)
+            self.record.notes += [_MOSTLY_BEYOND] if is_mostly_beyond(rest) else []
         return Walked(self._placed(planes, alpha, mode), color, enlarged, walk)
 
     @property

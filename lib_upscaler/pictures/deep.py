@@ -21,6 +21,7 @@ from PIL import Image
 from ..depths import Bits, top_of
 from ..errors import PictureReadError, UnsupportedPictureError
 from . import deep_tiffs
+from .finite import finite
 from .opening import Opened, opened_image
 from .pixels import Pixels
 
@@ -73,15 +74,7 @@ def read_deep(opened: Opened, what: str, notes: list[str]) -> Pixels:
         raise UnsupportedPictureError(
             what, f"it is a {image.format} with more than 8 bits per channel", "convert it to PNG or TIFF first"
         )
-    return _finite(pixels, notes)
-
-
-def _finite(pixels: Pixels, notes: list[str]) -> Pixels:
-    if pixels.bits != 32 or np.isfinite(pixels.color).all():
-        return pixels
-    bad = ~np.isfinite(pixels.color)
-    notes.append(f"{int(bad.any(axis=2).sum())} of its pixels are no numbers; they were taken for black")
-    return Pixels(np.where(bad, np.float32(0), pixels.color), pixels.alpha, pixels.mode)
+    return finite(pixels, notes)
 
 
 # -- Pillow twice ------------------------------------------------------------------------------------------------------

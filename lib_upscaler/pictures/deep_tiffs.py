@@ -6,18 +6,19 @@ tifffile knows most kinds, but needs imagecodecs for some compressions; OpenCV a
 from __future__ import annotations
 
 import importlib
+import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ..depths import Bits
 from ..errors import PictureReadError, UnsupportedPictureError
 from .opening import CONVERT, Opened, opened_image
 from .pixels import Pixels
 from .plugins import advice
-from .tiff_strips import read_strips
+from .tiff_strips import DamagedStripError, read_strips
 from .tiffs import APART, PLANES, PREMULTIPLIED, UNSPECIFIED, TiffKind, as_it_lies
 
 __all__ = ["check_kind", "read"]
@@ -39,8 +40,12 @@ def read(opened: Opened, what: str, notes: list[str], two_readings: TwoReadings)
     for reader in (_by_tifffile, _by_hand, _by_opencv, _by_pillow):
         try:
             planes = reader(opened, kind, two_readings)
+        except (DamagedStripError, zlib.error) as error:
+            raise _damaged(what, f"its pixels are damaged ({error})") from error
         except ImportError:
             continue
+        except UnidentifiedImageError:
+            continue  # in Pillow's words, which name no reason
         except Exception as error:  # noqa: BLE001 - whatever a reader raises, the next one may be able to
             problems.append(" ".join(str(error).split()))
             continue
@@ -67,8 +72,13 @@ def _check_complete(opened: Opened, kind: TiffKind, what: str) -> None:
     for places, lengths in ((273, 279), (324, 325)):
         for place, length in zip(kind.numbers.get(places, ()), kind.numbers.get(lengths, ())):
             if place + length > size:
-                why = "the file ends early: rows of pixels are missing"
-                raise PictureReadError(what, why, "download or export it again")
+                raise _damaged(what, "the file ends early: rows of pixels are missing")
+    if kind.lengths_too_small():
+        raise _damaged(what, "its directory tells of fewer bytes of pixels than it has rows")
+
+
+def _damaged(what: str, why: str) -> PictureReadError:
+    return PictureReadError(what, why, "download or export it again")
 
 
 # -- readers -----------------------------------------------------------------------------------------------------------
@@ -94,6 +104,8 @@ def _by_hand(opened: Opened, kind: TiffKind, _: TwoReadings) -> np.ndarray | Non
 def _by_opencv(opened: Opened, kind: TiffKind, _: TwoReadings) -> np.ndarray | None:
     if kind.photometric == 0 or kind.samples not in (1, 3, 4):
         return None  # it turns some of these round, and makes 8 bits of others
+    if kind.numbers.get(PLANES) == (APART,) or not set(kind.bits) <= {16, 32, 64}:
+        return None  # it mixes up channels that lie apart, and what has 12 bits comes widened, or not
     cv2 = importlib.import_module("cv2")
     opened.file.seek(0)
     data = np.frombuffer(opened.file.read(), np.uint8)

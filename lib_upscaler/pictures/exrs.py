@@ -7,7 +7,6 @@ sRGB, which goes on beyond white. Colours are multiplied by alpha in the file ("
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import struct
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from ..errors import PictureReadError, PictureWriteError, UnsupportedPictureError
 from ..geometry import Size
 from .colours import light_of_srgb, srgb_of_light
+from .finite import finite_alpha, finite_light
 from .metadata import Metadata
 from .pixels import Pixels
 from .plugins import advice
@@ -90,13 +90,13 @@ def read(path: Path, what: str, notes: list[str]) -> tuple[Pixels, Metadata]:
     return pixels, Metadata(size=pixels.size)
 
 
-def write(path: Path, pixels: Pixels) -> None:
+def write(path: Path, pixels: Pixels) -> list[str]:
     """A new file: of floating point with 32 bits, or with 16 where the picture has no more.
 
-    Raises PictureWriteError, UnsupportedPictureError, OSError.
+    Gives notes on what it cannot hold. Raises PictureWriteError, UnsupportedPictureError, OSError.
     """
     kind = np.float32 if pixels.bits == 32 else np.float16
-    planes = {}
+    planes, most, cut_off = {}, float(np.finfo(kind).max), False
     names = "RGB" if pixels.color.shape[2] == 3 else "Y"
     alpha = None if pixels.alpha is None else pixels.at(32).alpha
     for number, name in enumerate(names):
@@ -105,23 +105,30 @@ def write(path: Path, pixels: Pixels) -> None:
         for top in range(0, len(values), _BAND):
             rows = slice(top, top + _BAND)
             light = light_of_srgb(values[rows].astype(np.float64))
-            plane[rows] = light if alpha is None else light * alpha[rows]
+            light = light if alpha is None else light * alpha[rows]
+            cut_off |= bool(light.max() > most)
+            plane[rows] = np.clip(light, -most, most)
         planes[name] = plane
     if alpha is not None:
         planes["A"] = alpha.astype(kind)
     for writer in (_write_by_openexr, _write_by_opencv):
         try:
             writer(path, planes)
-            return
+            return [f"light above {most:g}, the most that it can hold, was cut off"] if cut_off else []
         except ImportError:
             continue
     raise _no_writer()
 
 
 def check_writer() -> None:
-    """Raises PictureWriteError where none of the packages is there."""
-    if not any(importlib.util.find_spec(name) for name in ("OpenEXR", "cv2")):
-        raise _no_writer()
+    """Raises PictureWriteError where none of the packages can."""
+    for library in (_openexr, _opencv_that_writes):
+        try:
+            library()
+            return
+        except ImportError:
+            continue
+    raise _no_writer()
 
 
 def _install() -> str:
@@ -139,18 +146,21 @@ def _no_writer() -> PictureWriteError:
 # -- the two libraries -------------------------------------------------------------------------------------------------
 
 
-def _by_openexr(path: Path) -> dict[str, np.ndarray]:
+def _openexr() -> Any:
     library = importlib.import_module("OpenEXR")
     if not hasattr(library, "File"):  # before 3.3
         raise ImportError("OpenEXR is too old")
+    return library
+
+
+def _by_openexr(path: Path) -> dict[str, np.ndarray]:
+    library = _openexr()
     with library.File(str(path), separate_channels=True) as file:
         return {name: np.array(channel.pixels) for name, channel in file.channels().items()}
 
 
 def _write_by_openexr(path: Path, planes: dict[str, np.ndarray]) -> None:
-    library = importlib.import_module("OpenEXR")
-    if not hasattr(library, "File"):
-        raise ImportError("OpenEXR is too old")
+    library = _openexr()
     about = {"compression": library.ZIP_COMPRESSION, "type": library.scanlineimage}
     with library.File(about, planes) as file:
         file.write(str(path))
@@ -166,22 +176,31 @@ def _by_opencv(path: Path) -> dict[str, np.ndarray]:
 
 
 def _write_by_opencv(path: Path, planes: dict[str, np.ndarray]) -> None:
-    cv2 = _opencv()
+    cv2 = _opencv_that_writes()
     order = [name for name in ("B", "G", "R", "Y", "A") if name in planes]
     if order == ["Y", "A"]:
         order = ["Y", "Y", "Y", "A"]
     stacked = np.stack([planes[name].astype(np.float32) for name in order], axis=2)
     half = next(iter(planes.values())).dtype == np.float16
     options = [cv2.IMWRITE_EXR_TYPE, cv2.IMWRITE_EXR_TYPE_HALF if half else cv2.IMWRITE_EXR_TYPE_FLOAT]
-    done, data = cv2.imencode(".exr", stacked, options)
-    if not done:
-        raise ImportError("OpenCV was built without OpenEXR")
+    _, data = cv2.imencode(".exr", stacked, options)
     path.write_bytes(data.tobytes())
 
 
 def _opencv() -> Any:
     os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # else it refuses them; looked at when first used
     return importlib.import_module("cv2")
+
+
+def _opencv_that_writes() -> Any:
+    cv2 = _opencv()
+    try:
+        done, _ = cv2.imencode(".exr", np.zeros((1, 1, 3), np.float32))
+    except cv2.error:
+        done = False
+    if not done:
+        raise ImportError("OpenCV was built without OpenEXR")
+    return cv2
 
 
 # -- what the channels are ---------------------------------------------------------------------------------------------
@@ -195,11 +214,11 @@ def _as_pixels(found: dict[str, np.ndarray], what: str, notes: list[str]) -> Pix
     if prefix:
         notes.append(f"its layer {prefix.rstrip('.')!r} was taken")
     light = np.stack([found[name].astype(np.float32) for name in colors], axis=2)
-    bad = ~np.isfinite(light)
-    if bad.any():
-        notes.append(f"{int(bad.any(axis=2).sum())} of its pixels are no numbers; they were taken for black")
-        light[bad] = 0
-    weight = None if alpha is None else np.clip(np.nan_to_num(found[alpha].astype(np.float32)), 0, 1)
+    light = finite_light(light, notes)
+    weight = None if alpha is None else finite_alpha(found[alpha].astype(np.float32), notes)
+    if weight is not None and (glows := (weight == 0) & (light > 0).any(axis=2)).any():
+        notes.append(f"{int(glows.sum())} of its pixels are light without any cover (alpha 0); that light is left out")
+        light[glows] = 0
     color = np.empty_like(light)
     for top in range(0, len(light), _BAND):  # so that intermediates stay small
         rows = slice(top, top + _BAND)

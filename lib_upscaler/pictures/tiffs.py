@@ -51,6 +51,7 @@ _LONGEST = 1 << 20  # bytes of a row of numbers, such as where 262,144 strips li
 _WIDTH, _HEIGHT, _ROWS, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 278, 322, 323
 PLANES, APART = 284, 2  # each channel has strips of its own
 _STRIPS, _TILES = 273, 324  # where they lie; the tags of their bytes are 279 and 325
+_STRIP_BYTES = 279
 _HEADER = 8  # bytes at the beginning of a file, where no pixels lie
 _JPEG = 7
 _PADDING = 16  # bytes that may follow the end of a strip
@@ -103,6 +104,16 @@ class TiffKind:
         expected = columns * rows * (self.samples if self._number(PLANES) == APART else 1)
         told = self.numbers[places][:expected]
         return expected - len(told) + sum(place < _HEADER for place in told)
+
+    def lengths_too_small(self) -> bool:
+        """Whether what is not packed is to have fewer bytes than its pixels: readers go on into what follows."""
+        lengths = self.numbers.get(_STRIP_BYTES, ())
+        if self._number(_COMPRESSION) not in (0, 1) or _STRIPS not in self.numbers or not any(lengths):
+            return False
+        apart = self._number(PLANES) == APART
+        bits = [sum(self.bits)] if not apart else self.bits
+        row_bytes = sum(-(-self._number(_WIDTH) * one // 8) for one in bits)
+        return sum(lengths) < row_bytes * self._number(_HEIGHT)
 
     def _number(self, tag: int) -> int:
         """The first number under a tag; 0 where there is none."""

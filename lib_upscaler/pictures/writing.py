@@ -124,7 +124,7 @@ def encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dict
         write_gif([(keeping.pixels, 0)], file, keeping)
         return
     if target is EXR:
-        exrs.write(Path(file.name), keeping.pixels)  # its libraries write by name
+        keeping.notes += exrs.write(Path(file.name), keeping.pixels)  # its libraries write by name
         return
     try:
         _encode(keeping, file, target, encoder)

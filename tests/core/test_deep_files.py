@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -148,12 +149,88 @@ def test_netpbm_of_more_than_255_levels(tmp_path: Path) -> None:
         given(tmp_path, b"P6 17 13 65535\n" + array.astype(">u2").tobytes()[:-4], "a.ppm")
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_tiff_whose_channels_lie_apart_is_read_to_the_bit(tmp_path: Path, mode: str) -> None:
+    array = values(CHANNELS[mode])
+    apart = tiff(np.ascontiguousarray(array.transpose(2, 0, 1)).reshape(1, -1, 1), 1 if mode == "L" else 2)
+    samples, plane = array.shape[2], 13 * 17 * 2
+    for tag, numbers in ((256, 17), (257, 13), (277, samples), (278, 13), (284, 2)):
+        apart = _with_number(apart, tag, numbers)
+    for tag, kind, numbers in ((258, 3, [16] * samples), (273, 4, [8 + plane * c for c in range(samples)])):
+        apart = _with_numbers(apart, tag, kind, numbers)
+    picture = given(tmp_path, _with_numbers(apart, 279, 4, [plane] * samples), "a.tif")
+    np.testing.assert_array_equal(picture.image.color, array)
+
+
+def _row(data: bytes, tag: int) -> int:
+    """Where the directory of ``made_pictures.tiff`` tells of it."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    rows = [start + 2 + 12 * number for number in range(count)]
+    (found,) = (row for row in rows if struct.unpack_from("<H", data, row)[0] == tag)
+    return found
+
+
+def _with_number(data: bytes, tag: int, number: int) -> bytes:
+    row = _row(data, tag)
+    (kind,) = struct.unpack_from("<H", data, row + 2)
+    return data[: row + 8] + struct.pack("<H" if kind == 3 else "<I", number).ljust(4, b"\x00") + data[row + 12 :]
+
+
+def _with_numbers(data: bytes, tag: int, kind: int, numbers: list[int]) -> bytes:
+    if len(numbers) == 1:
+        return _with_number(data, tag, numbers[0])
+    row, packed = _row(data, tag), struct.pack(f"<{len(numbers)}{'HI'[kind == 4]}", *numbers)
+    return data[: row + 4] + struct.pack("<II", len(numbers), len(data)) + data[row + 12 :] + packed
+
+
 def test_what_is_no_number_is_black_and_said(tmp_path: Path) -> None:
-    array = values(3, np.float32)
-    array[2, 3, 1], array[5, 5, 0] = np.nan, np.inf
+    array = values(3, np.float32) * 4
+    array[2, 3, 1], array[5, 5, 0], array[6, 6, 2] = np.nan, np.inf, -np.inf
     picture = given(tmp_path, tiff(array, 2, format=3), "a.tif")
-    assert "2 of its pixels are no numbers" in picture.warnings[0]
-    assert picture.image.color[2, 3, 1] == picture.image.color[5, 5, 0] == 0
+    assert "2 of its pixels are no numbers" in "".join(picture.warnings)
+    assert "1 of its pixels are infinitely bright" in "".join(picture.warnings)
+    assert picture.image.color[2, 3, 1] == picture.image.color[6, 6, 2] == 0
+    assert picture.image.color[5, 5, 0] == array[np.isfinite(array)].max()
+
+
+def test_transparency_of_floating_point_is_from_0_to_1_and_that_is_said(tmp_path: Path) -> None:
+    array = values(4, np.float32)
+    array[2, 3:6, 3] = np.nan, 7, -3
+    picture = given(tmp_path, tiff(array, 2, (2,), format=3), "a.tif")
+    np.testing.assert_array_equal(picture.image.alpha[2, 3:6], [0, 1, 0])
+    np.testing.assert_array_equal(picture.image.alpha[3:], array[3:, :, 3])
+    assert "transparency is not all between 0 and 1" in picture.warnings[0]
+
+
+def test_numbers_of_12_bits_are_those_of_the_file_or_refused(tmp_path: Path) -> None:
+    """Whatever library is there to read them."""
+    levels = np.random.default_rng(3).integers(0, 4096, (13, 18))
+    pairs = levels.reshape(13, 9, 2)
+    first, second = pairs[:, :, 0], pairs[:, :, 1]
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=2).astype(np.uint8)
+    data = tiff(packed.reshape(13, -1, 1), 1)
+    data = _with_number(_with_number(data, 256, 18), 258, 12)
+    with suppress(UnsupportedPictureError):
+        color = given(tmp_path, data, "a.tif").image.color
+        np.testing.assert_array_equal(color[:, :, 0], np.floor(levels * 65535 / 4095 + 0.5))
+
+
+def test_a_tiff_that_tells_of_too_few_bytes_is_refused(tmp_path: Path) -> None:
+    """Readers take what lies behind for pixels: here the directory itself."""
+    data = _with_number(tiff(values(3), 2), 279, 600)
+    with pytest.raises(PictureReadError, match="fewer bytes"):
+        given(tmp_path, data, "a.tif")
+
+
+def test_damage_in_packed_data_is_called_that(tmp_path: Path) -> None:
+    packed = zlib.compress(values(3).tobytes())[:500]
+    data = tiff(np.frombuffer(packed, np.uint8).reshape(1, -1, 1), 2)
+    for tag, number in ((256, 17), (257, 13), (259, 8), (277, 3), (278, 13)):
+        data = _with_number(data, tag, number)
+    data = _with_numbers(data, 258, 3, [16, 16, 16])
+    with pytest.raises(PictureReadError, match="damaged"):
+        given(tmp_path, data, "a.tif")
 
 
 def test_a_deep_file_that_was_cut_is_refused(tmp_path: Path) -> None:
@@ -348,6 +425,31 @@ def test_an_exr_holds_light_and_comes_back(tmp_path: Path) -> None:
         back = {name: np.array(channel.pixels) for name, channel in file.channels().items()}
     for name, plane in light.items():
         assert np.abs(back[name] / plane - 1).max() < 2e-6
+
+
+def test_what_an_exr_cannot_hold_is_cut_off_and_said(tmp_path: Path) -> None:
+    library = pytest.importorskip("OpenEXR")
+    array = np.full((4, 5, 3), 0.5, np.float32)
+    array[1, 2] = 1e20  # as light: far beyond what there is a number for
+    notes = write_picture(Pixels(array, None, "RGB"), tmp_path / "a.exr", Metadata())
+    assert any("was cut off" in note for note in notes)
+    with library.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
+        red = np.array(file.channels()["R"].pixels)
+    assert red[1, 2] == np.finfo(np.float32).max
+    assert np.isfinite(red).all()
+
+
+def test_light_without_cover_does_not_blind(tmp_path: Path) -> None:
+    library = pytest.importorskip("OpenEXR")
+    array = np.full((6, 8, 4), 0.25, np.float32)
+    array[:, 4:, 3] = 0
+    light = {name: np.ascontiguousarray(array[:, :, i]) for i, name in enumerate("RGBA")}
+    with library.File({"type": library.scanlineimage}, light) as file:
+        file.write(str(tmp_path / "a.exr"))
+    picture = read_picture(tmp_path / "a.exr")
+    assert "24 of its pixels are light without any cover" in picture.warnings[0]
+    assert (picture.image.color[:, 4:] == 0).all()
+    assert np.abs(picture.image.color[:, :4] - 1).max() < 1e-6
 
 
 # -- limits ------------------------------------------------------------------------------------------------------------

@@ -137,6 +137,40 @@ def test_highlights_are_resampled_and_added(models: Path) -> None:
     assert any("cut off" in text for text in report.warnings)
 
 
+def test_what_is_hidden_does_not_come_into_view(models: Path) -> None:
+    """A flat grey beside brightness that nobody sees."""
+    color, alpha = np.full((24, 32, 3), 0.5, np.float32), np.ones((24, 32), np.float32)
+    color[:, 16:], alpha[:, 16:] = 100, 0
+    result, _ = done(models, Pixels(color, alpha, "RGBA"), model="two")
+    flat = true(NETWORKS["two"], np.full((24, 32, 3), 0.5))
+    seen = result.alpha > 0.02
+    assert seen[:, :32].all()
+    assert np.abs(result.color - flat)[:, :24].max() < 1e-5
+    assert result.color[seen].max() < 1
+
+
+def test_highlights_beneath_glass_are_those_of_the_picture(models: Path) -> None:
+    picture = (ramp() / 65535).astype(np.float32)
+    picture[5:9, 7:12] = (4.0, 2.5, 3.5)
+    alpha = np.tile(np.linspace(0.3, 0.9, 64, dtype=np.float32), (24, 1))
+    result, _ = done(models, Pixels(picture, alpha, "RGBA"), model="two", alpha="fast")
+    within = picture.clip(0, 1)
+    rest = resized((picture - within) * alpha[:, :, None], (128, 48)) / resized(alpha[:, :, None], (128, 48))
+    assert np.abs(result.color - true(NETWORKS["two"], within) - rest).max() < 5e-5
+
+
+def test_a_white_that_is_255_is_told(models: Path) -> None:
+    picture = np.full((16, 16, 3), 200, np.float32)
+    picture[:4] = 0.5
+    assert any(
+        "brighter than white" in text for text in done(models, Pixels(picture, None, "RGB"), model="two")[1].warnings
+    )
+    picture[4:] = 0.5
+    picture[0, 0] = 200
+    report = done(models, Pixels(picture, None, "RGB"), model="two")[1]
+    assert not any("brighter than white" in text for text in report.warnings)
+
+
 @pytest.mark.parametrize(("depth", "kind"), [("8", np.uint8), ("16", np.uint16), ("32", np.float32)])
 @pytest.mark.parametrize("source", [8, 16])
 def test_the_depth_that_is_asked_for(models: Path, depth: str, kind: type, source: int) -> None:
