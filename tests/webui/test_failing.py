@@ -228,7 +228,7 @@ def test_failed_pictures_are_named_at_the_end_also_where_the_last_file_is_no_pic
     engine.before = _no_memory
     result = host.extras(folder=tmp_path / "in", **way)
 
-    assert len(result.saved) == 2
+    assert len(result.pictures) == 2
     assert "missing" in host.warnings[-1]
 
 
@@ -242,7 +242,7 @@ def test_a_bad_picture_at_an_end_of_the_batch(
     engine.before = _no_memory
     result = host.extras(batch=_files(tmp_path / "in", sizes), **way)
 
-    assert len(result.saved) == 2
+    assert len(result.pictures) == 2
     assert "1 of 3 pictures" in host.warnings[-1]
 
 
@@ -263,7 +263,7 @@ def test_the_failures_of_one_batch_are_not_told_of_in_the_next(
     engine.before = lambda image: None
     result = host.extras(batch=[paths[0], paths[2]], **way)
 
-    assert len(result.saved) == 2
+    assert len(result.pictures) == 2
     assert host.warnings == []
 
 

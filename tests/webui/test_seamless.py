@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fake_host.running import FakeHost
@@ -82,6 +83,32 @@ def test_what_sd_upscale_redraws_goes_on(host: FakeHost, engine: str, monkeypatc
     assert np.abs(last[:, 320 - behind : 352 - behind].astype(int) - expected[:, :32]).max() <= 1
     assert np.abs(last[:, : 320 - behind].astype(int) - expected[:, behind:]).max() <= 1
     assert "TrueScale seamless: x" in made.info
+
+
+@pytest.mark.parametrize("sampler", ["Euler", "SDE"])
+@pytest.mark.parametrize("engine", ["Tiles", "One canvas"])
+def test_what_is_drawn_twice_has_the_same_noise(
+    host: FakeHost, engine: str, sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the two strips, which fade into each other, would be two pictures."""
+    strips: list[tuple[np.ndarray, np.ndarray]] = []
+    seamless = host.ours("places.sd_upscale.script").Seamless
+    plain = seamless.closed
+
+    def watched(self: Any, image: Image.Image) -> Image.Image:
+        levels, width = np.asarray(image).astype(int), self.picture.width
+        further = image.width - width
+        strips.append((levels[:, :further], levels[:, width:]))
+        return plain(self, image)
+
+    monkeypatch.setattr(seamless, "closed", watched)
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)  # what the autoencoder draws is another matter
+    flat = Image.new("RGB", (320, 256), (128, 128, 128))
+    values = {"engine": engine, "scale": 1.0, "tile_width": 384, "tile_height": 384, "overlap": 32, "wrap": "x"}
+    run(host, img2img(host, flat, width=320, height=256, denoising_strength=0.9, sampler_name=sampler), **values)
+    ((first, again),) = strips
+    assert first.std() > 10
+    assert np.abs(first - again).max() <= 1
 
 
 def test_together_with_control_net_it_is_refused_in_words(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:

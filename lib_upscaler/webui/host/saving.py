@@ -4,22 +4,28 @@ and what it cannot hold, more than 8 bits.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Optional
 
 from PIL import Image
 
-from .access import warn
+from .access import option, warn
 from .callers import Caller, find_caller
 
 __all__ = ["Kept", "Rewrite", "after_saving", "before_saving", "keep", "keep_for_run"]
 
-Rewrite = Callable[[Path, dict[str, str]], Optional[Path]]
-"""Gets the file that the host has saved, and its texts; gives the file that takes its place under another name."""
+Rewrite = Callable[[Path, Optional[dict[str, str]]], Optional[Path]]
+"""Gets the file that the host has saved, and its texts, None where the user wants none in pictures; gives the file that
+takes its place under another name.
+"""
 
-_ATTRIBUTE = "truescale_kept"
+_ATTRIBUTE, _SAVING = "truescale_kept", "truescale_saving"
+_CHANGED = "a further step has changed it"
+_ROWS = 256
 _WITH_ALPHA = ("PNG", "WEBP")
 _OF_A_FRAME = ("bbox", "disposal", "blend")
 """What Pillow tells of the first frame of an animation. The host writes it as texts, on which Pillow then chokes."""
@@ -31,6 +37,7 @@ class Kept:
 
     alpha: of the result, where a step behind ours takes none. rewrite: puts the whole result into the place of the
     file that the host has saved. lost: what is to be said of a file that gets only what a further step has made.
+    first: tells the picture that the whole result is of from others. whole: where that was put.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
@@ -38,21 +45,26 @@ class Kept:
     alpha: Image.Image | None = None
     rewrite: Rewrite | None = None
     lost: str = ""
+    first: bytes = b""
+    whole: str = ""
 
 
 def keep(result: Image.Image, kept: Kept) -> None:
     """Whoever saves ``result``, host or API, saves this with it; transparency into PNG and WebP."""
+    if kept.rewrite is not None:
+        kept = replace(kept, first=_print_of(result))
     setattr(result, _ATTRIBUTE, kept)
+    options, alpha = kept.options, kept.alpha
     if not kept.options and kept.alpha is None:
         return
     plain = type(result).save  # not through ``info``: the host empties it, or writes every item of it as text
 
-    def save(file: Any, format: str | None = None, **options: Any) -> None:
+    def save(file: Any, format: str | None = None, **given: Any) -> None:
         whole = result
-        if kept.alpha is not None and format in _WITH_ALPHA and _lacks(result, kept.alpha):
+        if alpha is not None and format in _WITH_ALPHA and _lacks(result, alpha):
             whole = result.copy()
-            whole.putalpha(kept.alpha)
-        plain(whole, file, format, **{**kept.options, **options})
+            whole.putalpha(alpha)
+        plain(whole, file, format, **{**options, **given})
 
     result.save = save
 
@@ -76,9 +88,10 @@ def before_saving(parameters: Any) -> None:
         keep(image, of_run)
         kept = of_run
         if of_run.lost:
-            warn(f"{Path(str(getattr(parameters, 'filename', ''))).name} {of_run.lost}: a further step has changed it")
+            warn(f"{Path(str(getattr(parameters, 'filename', ''))).name} {of_run.lost}: {_CHANGED}")
     if kept is None:
         return
+    setattr(parameters, _SAVING, _Saving(kept, _there(Path(str(getattr(parameters, "filename", ""))))))
     alpha = (kept if of_run is None else of_run).alpha
     if alpha is not None and _lacks(image, alpha):
         image.putalpha(alpha)  # in place: the page shows this very object
@@ -91,18 +104,71 @@ def before_saving(parameters: Any) -> None:
 
 def after_saving(parameters: Any) -> None:
     """The host's callback after a picture was saved."""
-    kept = getattr(getattr(parameters, "image", None), _ATTRIBUTE, None)
-    if kept is None or kept.rewrite is None:
+    saving = getattr(parameters, _SAVING, None)
+    kept = None if saving is None else saving.kept
+    if kept is None or (kept.rewrite is None and not kept.whole):
         return
-    texts = getattr(parameters, "pnginfo", None) or {}
-    path = Path(parameters.filename)
+    path, image = Path(parameters.filename), parameters.image
+    if kept.rewrite is None:
+        warn(f"{path.name} {kept.lost}: it was saved before, as {kept.whole}")
+        return
+    if _print_of(image) != kept.first:
+        warn(f"{path.name} {kept.lost}: {_CHANGED}")  # what others have drawn into it is theirs
+        return
+    saved = _saved(path, saving.there)
+    if saved is None:
+        warn(f"{path.name} {kept.lost}: the WebUI does not tell where it has saved the picture")
+        return
+    texts = (getattr(parameters, "pnginfo", None) or {}) if option("enable_pnginfo", True) else None
     try:
-        other = kept.rewrite(path, {key: text for key, text in texts.items() if isinstance(text, str)})
+        other = kept.rewrite(saved, texts and {key: text for key, text in texts.items() if isinstance(text, str)})
+        image.already_saved_as = str(other or saved)  # the page shows that
         if other is not None:
-            parameters.image.already_saved_as = parameters.filename = str(other)  # the page shows that
-            path.unlink()
+            parameters.filename = str(other)
+            saved.unlink()
+        # What the whole result takes, of memory or of the disk, is free now.
+        setattr(image, _ATTRIBUTE, replace(kept, rewrite=None, whole=str(other or saved)))
     except Exception as error:  # noqa: BLE001 - the host's file is there, and stays as it is
-        warn(f"{path.name} {kept.lost}: {error}")
+        warn(f"{saved.name} {kept.lost}: {error}")
+
+
+@dataclass(frozen=True)
+class _Saving:
+    """A picture between the host's two callbacks. there: the files of its name, as of ``_there``."""
+
+    kept: Kept
+    there: dict[Path, object]
+
+
+def _there(path: Path) -> dict[Path, object]:
+    """The file of this name, and those to which the host has given a number for it; each with what tells it apart."""
+    found: dict[Path, object] = {}
+    for number in count():
+        place = path if number == 0 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        try:
+            told = place.stat()
+        except (OSError, ValueError):
+            if number:
+                return found
+            continue
+        found[place] = (told.st_ino, told.st_mtime_ns, told.st_size)
+    return found
+
+
+def _saved(path: Path, before: dict[Path, object]) -> Path | None:
+    """The file that the host has written since: where it replaces none, its name has a number that it does not tell."""
+    now = _there(path)
+    new = list(now) if len(now) == 1 else [place for place, told in now.items() if before.get(place) != told]
+    return new[0] if len(new) == 1 else None
+
+
+def _print_of(image: Image.Image) -> bytes:
+    """Of its colours; transparency is put in and taken out on its way."""
+    total = hashlib.blake2b(repr(image.size).encode())
+    for top in range(0, image.height, _ROWS):
+        band = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        total.update(band.convert("RGB").tobytes())
+    return total.digest()
 
 
 def _lacks(image: Image.Image, alpha: Image.Image) -> bool:

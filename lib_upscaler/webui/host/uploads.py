@@ -34,7 +34,7 @@ def watch(component: Any, elem_id: str | None) -> None:
     def preprocess(payload: Any) -> Any:
         image, uploaded = plain(payload), _deep_upload(payload)
         if elem_id == _EXTRAS and isinstance(image, Image.Image):
-            setattr(image, _FILE, payload if isinstance(payload, str) else getattr(payload, "path", None))
+            setattr(image, _FILE, _uploaded(payload))
         if uploaded is None or not isinstance(image, Image.Image):
             return image
         if elem_id == _IMG2IMG and uploaded.size == image.size:
@@ -75,6 +75,16 @@ def in_eight_bits(image: Image.Image) -> Image.Image:
     if values.max(initial=0) > 255:
         values = values / 257
     return Image.fromarray(np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8))
+
+
+def _uploaded(payload: Any) -> str | None:
+    """Where an upload lies: a data address in gradio 3, the path of gradio's own file in gradio 4.
+
+    gradio 3 takes other words for data addresses too; none of these may be taken for a path of this machine.
+    """
+    if isinstance(payload, str):
+        return payload if payload.startswith("data:") else None
+    return getattr(payload, "path", None)
 
 
 def _deep_upload(payload: Any) -> Image.Image | None:

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from .. import host
+from ..host.callers import find_caller
 from ..host.lives import SCRIPTS
 from ..upscaling.service import service
 
@@ -24,8 +25,15 @@ class _Picky(dict):
     """As a dict, but it keeps no picture that is marked, and gives none that is stale."""
 
     def pop(self, key: Any, *default: Any) -> Any:
-        """How the host looks for a picture. Some (1.6) tell us of one no sooner than that."""
+        """How the host looks for a picture, by its pixels: of a file that holds more than these it is not enough.
+
+        Some (1.6) tell us of a picture no sooner than that.
+        """
         clear_if_stale()
+        from .source_file import holds_more  # not at the WebUI's start: it brings all that reads pictures
+
+        if default and holds_more(find_caller()):
+            return default[0]
         return super().pop(key, *default)
 
     def __setitem__(self, key: Any, value: Any) -> None:

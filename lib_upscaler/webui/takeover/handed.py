@@ -24,7 +24,9 @@ from ...request import UpscaleResult
 from .. import host
 from ..host.callers import Caller
 from ..host.saving import Kept, Rewrite, keep, keep_for_run
-from ..host.uploads import bytes_of, deep_mode, in_eight_bits
+from ..host.uploads import deep_mode, in_eight_bits
+from .cache import never_keep
+from .source_file import laid_out
 
 __all__ = ["crops", "give_back", "is_as_it_was", "received", "refuse_deep", "rewriting", "source_of"]
 
@@ -91,10 +93,7 @@ def _deep_picture(image: Image.Image, caller: Caller) -> SourcePicture | None:
         return None
     try:
         with tempfile.TemporaryDirectory(prefix="truescale-") as folder:
-            path, content = Path(caller.file), bytes_of(caller.file)
-            if content is not None:
-                path = Path(folder) / "picture"
-                path.write_bytes(content)
+            path = laid_out(caller.file, folder)
             if read_header(path).bits == 8:
                 return None
             try:
@@ -120,11 +119,11 @@ def rewriting(result: UpscaleResult, metadata: Metadata) -> Rewrite | None:
     if result.pixels.bits == 8:
         return None
 
-    def rewrite(path: Path, texts: dict[str, str]) -> Path | None:
+    def rewrite(path: Path, texts: dict[str, str] | None) -> Path | None:
         if path.suffix.lower() not in (".png", ".tif", ".tiff"):
             host.warn(f"{path.name} holds 8 bits per channel; with png in the settings it would hold {depth}")
             return None
-        whole = replace(metadata, text={**metadata.text, **texts})
+        whole = replace(metadata, text={} if texts is None else {**metadata.text, **texts})
         for note in write_picture(result.pixels, path, whole, overwrite=True):
             host.warn(note)
         return None
@@ -168,7 +167,7 @@ def give_back(
         result, kept = result.convert("RGB"), replace(kept, alpha=None if opaque else alpha)
     keep(result, kept)
     keep_for_run(caller, kept)
-    return result
+    return result if rewrite is None else never_keep(result)  # it is of this file alone
 
 
 def crops(caller: Caller) -> bool:

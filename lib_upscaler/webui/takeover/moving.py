@@ -25,9 +25,9 @@ from ...request import UpscaleReport, UpscaleRequest, UpscaleResult
 from .. import host
 from ..host.callers import Caller
 from ..host.saving import Rewrite
-from ..host.uploads import bytes_of
 from ..upscaling.service import service
 from .handed import give_back, is_as_it_was, received
+from .source_file import laid_out
 
 __all__ = ["Enlarged", "enlarged", "frames_of"]
 
@@ -63,10 +63,7 @@ def frames_of(image: Image.Image, caller: Caller) -> Frames | None:
     if caller.file is None or not is_as_it_was(image, caller):
         return None
     folder = tempfile.TemporaryDirectory(prefix="truescale-")
-    path, content = Path(caller.file), bytes_of(caller.file)
-    if content is not None:
-        path = Path(folder.name) / "picture"
-        path.write_bytes(content)
+    path = laid_out(caller.file, folder.name)
     if kind_of_frames(path) is None:
         return None
     source = read_frames(path)
@@ -101,12 +98,13 @@ def _all_frames(frames: Frames, request: UpscaleRequest, progress: Progress, tex
     made = Path(folder.name) / f"made{suffix_of(source.kind)}"
     report, warnings = upscale_frames(source, enlarge, made, progress, metadata=metadata)
 
-    def rewrite(path: Path, _: dict[str, str]) -> Path | None:
+    def rewrite(path: Path, _: dict[str, str] | None) -> Path | None:
         place = _free(path.with_suffix(made.suffix)) if path.suffix.lower() != made.suffix else path
         with tempfile.NamedTemporaryFile(prefix=".truescale-", suffix=".tmp", dir=path.parent, delete=False) as file:
             beside = Path(file.name)
         try:
             shutil.copyfile(Path(folder.name) / made.name, beside)
+            shutil.copymode(path, beside)  # else nobody else could read it
             beside.replace(place)
         finally:
             beside.unlink(missing_ok=True)
@@ -117,7 +115,12 @@ def _all_frames(frames: Frames, request: UpscaleRequest, progress: Progress, tex
 
 
 def _with_text(metadata: Metadata, key: str, said: Mapping[str, Any]) -> Metadata:
-    """With the host's text of what the Extras did, in its form; a text of that name that is there stays."""
+    """With the host's text of what the Extras did, in its form; of a picture that they made before, of this run.
+
+    The comment of a GIF, which is its author's, stays before it. None at all where the user wants none.
+    """
+    if not host.option("enable_pnginfo", True):
+        return replace(metadata, text={})
     quote = next(
         (
             found
@@ -129,7 +132,10 @@ def _with_text(metadata: Metadata, key: str, said: Mapping[str, Any]) -> Metadat
     line = ", ".join(
         key if key == value else f"{key}: {quote(value)}" for key, value in said.items() if value is not None
     )
-    return replace(metadata, text={key: line, **metadata.text}) if line else metadata
+    if not line:
+        return metadata
+    before = metadata.text.get(key) if key == COMMENT else None
+    return replace(metadata, text={**metadata.text, key: f"{before}\n{line}" if before else line})
 
 
 def _free(path: Path) -> Path:

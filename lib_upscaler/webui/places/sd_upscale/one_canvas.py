@@ -62,14 +62,16 @@ class CanvasSampler(TileSampler):
         batch: int,
         composition: bool = False,
         prompts: TilePrompts | None = None,
+        period: tuple[int, int] = (0, 0),
     ) -> None:
         """grid: of a ``WholeRedraw``. tile: px, of the network's tiles; batch: of them at once. composition: as of
-        ``in_tiles``. prompts: of parts of the canvas. Others: as of TileSampler.
+        ``in_tiles``. prompts: of parts of the canvas. period: of the noise, as of ``NoiseField``; the host's own noise
+        where there is none. Others: as of TileSampler.
 
         Raises RequestError.
         """
         only = None if prompts is None else prompts.only
-        super().__init__(base, grid, seed, subseed, prompt if only is None else only)
+        super().__init__(base, grid, seed, subseed, prompt if only is None else only, period=period)
         self._prompts = prompts if only is None else None
         self._host_prompts: HostPrompts | None = None
         self._network, self._batch, self._composition = _network_grid(grid, tile, seed), batch, composition
@@ -109,11 +111,14 @@ class CanvasSampler(TileSampler):
         return p
 
     def _hooked_sample(self, p: Any, sample: Callable[..., Any], regions: Sequence[Any]) -> Callable[..., Any]:
-        """The host's noise is that of the canvas already; its network gets tiles, on this sampler alone."""
+        """The host's noise is that of the canvas already, unless it is to come again; its network gets tiles, on this
+        sampler alone."""
 
         def tiled(*arguments: Any, **named: Any) -> Any:
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
             hooked(p)  # or it is told
+            if any(self._period):
+                self._replace_noise(p, regions)
             px = self.forecast.work * self._network.size.area
             with timed(px), in_tiles(p, self._network, self._batch, self._composition, self._host_prompts):
                 return sample(*arguments, **named)

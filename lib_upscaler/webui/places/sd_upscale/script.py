@@ -182,7 +182,7 @@ def _engine(
         return job, TileSampler(base, job.grid, seed, subseed, prompt, control, each, seamless.period)
     whole = WholeRedraw(enlarged, values["color_lock"], mask)
     how = tile_of(values), values["batch"], values["composition"]
-    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, *how, prompts)
+    return whole, CanvasSampler(base, whole.grid, seed, subseed, prompt, *how, prompts, seamless.period)
 
 
 # -- the result --------------------------------------------------------------------------------------------------------

@@ -161,18 +161,22 @@ class TileSampler:
 
         def with_our_noise(*arguments: Any, **named: Any) -> Any:
             p.overlay_images = p.mask_for_overlay = None  # it would blend over the mask once more
-            if self._field is None:
-                self._field = NoiseField(self._canvas_rng(p.rng).next, self._period)
-            if p.mask is not None and getattr(p, "inpainting_fill", 1) == _LATENT_NOISE:
-                # The host has drawn it for a tile's size: the same noise in each.
-                p.init_latent = p.init_latent * p.mask + self._field.part(0, regions).to(p.init_latent) * p.nmask
-            p.rng = TileNoise(self._field, regions)
-            self._replace_tree(p, regions)
+            self._replace_noise(p, regions)
             hints = nullcontext() if self._control is None else self._control.sampling(p, regions[0])
             with timed(sum(region.size.area for region in regions) / LATENT**2), hints:
                 return sample(*arguments, **named)
 
         return with_our_noise
+
+    def _replace_noise(self, p: Any, regions: Sequence[Any]) -> None:
+        """All that is random while ``p`` is sampled is the canvas's, at these regions."""
+        if self._field is None:
+            self._field = NoiseField(self._canvas_rng(p.rng).next, self._period)
+        if p.mask is not None and getattr(p, "inpainting_fill", 1) == _LATENT_NOISE:
+            # The host has drawn it for a tile's size: the same noise in each.
+            p.init_latent = p.init_latent * p.mask + self._field.part(0, regions).to(p.init_latent) * p.nmask
+        p.rng = TileNoise(self._field, regions)
+        self._replace_tree(p, regions)
 
     def _canvas_rng(self, rng: Any) -> Any:
         """The host's own random numbers, of the canvas's size."""

@@ -90,14 +90,14 @@ def save_image(
 
     base, extension = os.path.splitext(params.filename)
     filename, number = f"{base}{extension}", 0
-    while os.path.exists(filename):
+    while opts.save_images_replace_action != "Replace" and os.path.exists(filename):
         number += 1
         filename = f"{base}-{number}{extension}"
     save_image_with_geninfo(image, info, f"{base}.tmp", extension, params.pnginfo, pnginfo_section_name)
     os.replace(f"{base}.tmp", filename)
-    image.already_saved_as = filename
+    image.already_saved_as = params.filename  # without the number that it may have got
     script_callbacks.image_saved_callback(params)
-    return filename, None
+    return params.filename, None
 
 
 def read_info_from_image(image):

@@ -36,6 +36,7 @@ opts = Options(
             "sd_vae": "Automatic",
             "jpeg_quality": 80,
             "enable_pnginfo": True,
+            "save_images_replace_action": "Replace",
             "save_images_before_highres_fix": False,
             "use_original_name_batch": True,
             "outdir_samples": "",
