@@ -131,6 +131,32 @@ def test_a_folder_of_sixteen_bits(
     ui.shot(screenshots / "deep-folder.png")
 
 
+def test_an_earlier_result_of_that_name_stays(ui: Ui, server: Server, tmp_path: Path, photo: Photo) -> None:
+    """Where the WebUI is to add a number, which it tells nobody."""
+    added = {"Replace": "Add number suffix", "Override": "Number Suffix"}
+    before = server.http.get("/sdapi/v1/options").get("save_images_replace_action")
+    if before not in added:
+        pytest.skip("this WebUI has no such setting")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    photo(48, 40).save(folder / "twice.png")
+    _with_panel(ui)
+    ui.page.locator("#mode_extras button", has_text="Batch from Directory").first.click()
+    ui.page.locator("#extras_batch_input_dir textarea, #extras_batch_input_dir input").first.fill(str(folder))
+    server.http.options(save_images_replace_action=added[before])
+    try:
+        ui.run("extras")
+        (earlier,) = [path for path in server.data.outputs() if path.stem == "twice"]
+        content = earlier.read_bytes()
+        _fine(folder / "twice.png")
+        ui.run("extras")
+    finally:
+        server.http.options(save_images_replace_action=before)
+    assert earlier.read_bytes() == content
+    (later,) = [path for path in server.data.outputs() if path.stem == "twice-1"]
+    assert later.read_bytes()[24] == 16
+
+
 def test_a_seamless_texture(
     ui: Ui, server: Server, screenshots: Path, tmp_path: Path, photo: Photo, true_levels: Levels
 ) -> None:
