@@ -53,7 +53,13 @@ def run_for_person(command, rest):
     if command not in ("upscale", "test", "check"):
         sys.stderr.write("{}\nThere is no command '{}'.\n".format(USAGE, command))
         return 2
-    if command == "upscale" and rest and not asks_help and all(word.startswith("-") for word in rest):
+    if (
+        command == "upscale"
+        and rest
+        and not asks_help
+        and all(word.startswith("-") for word in rest)
+        and not {"-", "--resume", "--retry-failed"} & set(rest)
+    ):
         sys.stderr.write(USAGE + "\nupscale: which picture? Name at least one file or folder.\n")
         return 2
     try:

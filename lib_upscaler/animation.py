@@ -64,6 +64,7 @@ def upscale_frames(
     format: str | None = None,
     quality: int | None = None,
     overwrite: bool = False,
+    durable: bool = False,
 ) -> tuple[UpscaleReport, tuple[str, ...]]:
     """Enlarge every frame of ``source`` and write them to ``path`` as they are made; what was done, and warnings.
 
@@ -91,6 +92,7 @@ def upscale_frames(
         format=format,
         quality=quality,
         overwrite=overwrite,
+        durable=durable,
     )
     assert run.report is not None  # a source has frames
     progress.advance(1.0)

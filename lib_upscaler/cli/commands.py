@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ..batch.stopping import CANCELLED, FAILED, WRONG_USE, StopRequest, exit_code, stop_on_signals
 from ..catalogue import download, entries, find
-from ..errors import Cancelled, DeviceError, RequestError, TrueScaleError, memory_ran_out
-from ..models.folders import chosen_model, model_folders
+from ..errors import Cancelled, DeviceError, TrueScaleError, memory_ran_out
+from ..models.folders import model_folders
 from ..models.library import ModelLibrary, shipped_models
 from .console import CARD_HEAD, ENTRY_HEAD, Console, card_lines, card_row, entry_row, table
-from .files import BatchPlan, destination_of, named_paths, plan_batch
-from .options import parse, request_of
-from .stopping import CANCELLED, FAILED, WRONG_USE, StopRequest, exit_code, stop_on_signals
+from .options import parse
+from .upscale import upscale
 
 __all__ = ["main"]
 
@@ -63,52 +63,6 @@ def _in_words(error: Exception) -> str:
 def _library(options: argparse.Namespace) -> ModelLibrary:
     """The model that ships, and those in the user's folders. Raises RequestError."""
     return ModelLibrary(model_folders(options.models_dir), builtin=shipped_models())
-
-
-# -- upscale -----------------------------------------------------------------------------------------------------------
-
-
-def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
-    library = _library(options)
-    request = request_of(options, chosen_model(library, options.upscaler_1))
-    plan = _plan(options, console)
-    unreadable = FAILED if plan.unreadable else 0
-    for name in filter(None, (request.model, options.upscaler_2, options.clean_up)):
-        library.find_chain(name)  # a wrong name is told before torch is imported
-
-    from ..pipeline import Upscaler
-    from .batch import BatchOptions, Existing, run_batch
-
-    # Only the models of this one request are ever loaded: none of them is worth dropping.
-    upscaler = Upscaler(library, options.device, cache_bytes=sys.maxsize)
-    if options.plan:
-        from .plan import tell_plan
-
-        all_frames = options.frames == "all"
-        return tell_plan(upscaler, request, plan.tasks, console, options.skip_existing, all_frames) or unreadable
-    existing: Existing = "skip" if options.skip_existing else "overwrite" if options.overwrite else "refuse"
-    report = Path(options.report) if options.report else None
-    files = BatchOptions(options.quality, existing, report, all_frames=options.frames == "all")
-    outcome = run_batch(upscaler, request, plan.tasks, console, files, stop)
-    console.ended(outcome, len(plan.tasks))
-    return outcome.exit_code or unreadable
-
-
-def _plan(options: argparse.Namespace, console: Console) -> BatchPlan:
-    """What to read and write; what is wrong with the inputs is told. Raises RequestError where nothing is left."""
-    inputs = named_paths(options.inputs)
-    destination = destination_of(inputs, options.output, options.format, options.frames == "all")
-    plan = plan_batch(inputs, destination, options.recursive, recognise=options.skip_existing)
-    for _, error in plan.unreadable:
-        console.complain(str(error))
-    for folder in plan.empty:
-        console.warn(f"no pictures to upscale in the folder '{folder}'")
-    if remainder := plan.remainder():
-        (console.warn if plan.left_out else console.inform)(remainder)
-    if not plan.tasks:
-        todo = "" if options.recursive else "sub-folders are looked into with --recursive"
-        raise RequestError("there is nothing to do", "no picture was found", todo)
-    return plan
 
 
 # -- models ------------------------------------------------------------------------------------------------------------
@@ -205,7 +159,7 @@ class _Downloading:
 
 
 _COMMANDS = {
-    "upscale": _upscale,
+    "upscale": upscale,
     "models": _models,
     "inspect": _inspect,
     "catalogue": _catalogue,

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
+import time
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..batch.pace import Pace
+
 if TYPE_CHECKING:
+    from ..batch.ledger import Outcome
+    from ..batch.task import Record, Task
     from ..catalogue import Entry
     from ..models.card import ModelCard
-    from .batch import Outcome, Record
-    from .files import Task
 
 __all__ = ["CARD_HEAD", "ENTRY_HEAD", "Console", "card_lines", "card_row", "entry_row", "table"]
 
 _NAME_WIDTH = 32
+
+_TELL_EVERY = 60.0
+"""Seconds between two lines on how far a batch is."""
+
+_MOST_REASONS = 10
 
 
 class Console:
@@ -29,7 +38,9 @@ class Console:
         self._out, self._err, self._quiet, self._debug = out, err, quiet, debug
         self._has_bars = not quiet and err is not None and err.isatty()
         self._bar: Any = None
-        self._place = ""
+        self._lock = threading.RLock()  # results are told from other threads than progress is
+        self._count, self._pace = 1, Pace(1, 0)
+        self._told = time.monotonic()
         for stream in (out, err):
             if stream is not None and hasattr(
                 stream, "reconfigure"
@@ -58,20 +69,32 @@ class Console:
             self._write(self._err, "".join(trace).rstrip())
 
     def _write(self, stream: TextIO | None, text: str) -> None:
-        self.close()
         if stream is None:
             return
-        try:
-            stream.write(f"{text}\n")
-            stream.flush()
-        except OSError:  # who listened has gone, as `head` does; the work goes on
-            _silence(stream)
+        with self._lock:
+            if self._bar is not None:
+                self._bar.clear()
+            try:
+                stream.write(f"{text}\n")
+                stream.flush()
+            except OSError:  # who listened has gone, as `head` does; the work goes on
+                _silence(stream)
+            if self._bar is not None:
+                self._bar.refresh()
 
     # -- a batch -----------------------------------------------------------------------------------------------------
 
+    def expect(self, count: int, planned: int, size: int) -> None:
+        """Before a batch. count: of all pictures. planned, size: of those to do, and the bytes of their files."""
+        self._count, self._pace = count, Pace(planned, size)
+
     def started(self, task: Task, number: int, count: int) -> None:
-        self._place = f"[{number}/{count}] " if count > 1 else ""
-        self._begin_bar(f"{self._place}{_shortened(task.source.name)}")
+        with self._lock:
+            self.close()
+            self._begin_bar(f"{self._place(task)}{_shortened(task.source.name)}")
+
+    def _place(self, task: Task) -> str:
+        return f"[{task.number}/{self._count}] " if self._count > 1 else ""
 
     def began(self, title: str) -> None:
         """A job that is no picture; ``advanced`` and ``close`` follow."""
@@ -82,21 +105,29 @@ class Console:
             self._bar = _bar(title, self._err)
 
     def advanced(self, fraction: float, note: str) -> None:
-        if self._bar is not None:
-            self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update(fraction - self._bar.n)
+        if self._bar is None:
+            return
+        with self._lock:
+            if self._bar is not None:
+                self._bar.set_postfix_str("; ".join(filter(None, (note, self._pace_in_words()))), refresh=False)
+                self._bar.update(fraction - self._bar.n)
+
+    def _pace_in_words(self) -> str:
+        return self._pace.in_words() if self._count > 1 else ""
 
     def finished(self, record: Record) -> None:
-        self.close()
         for text in record.warnings:
             self.warn(f"{record.task.source}: {text}")
         if not self._quiet:
-            self.say(f"{self._place}{result_line(record)}")
+            self.say(f"{self._place(record.task)}{result_line(record)}")
+
+    def copied(self, task: Task, of: Task) -> None:
+        if not self._quiet:
+            self.say(f"{self._place(task)}{task.source} -> {task.output}: a copy of {of.output}")
 
     def skipped(self, task: Task) -> None:
-        self.close()
         if not self._quiet:
-            self.say(f"{self._place}{task.source}: skipped, {task.output} exists")
+            self.say(f"{self._place(task)}{task.source}: skipped, {task.output} exists")
 
     def planned(self, line: str) -> None:
         """What a picture would take."""
@@ -104,7 +135,7 @@ class Console:
             self.say(line)
 
     def failed(self, task: Task, error: Exception) -> None:
-        from .batch import in_words
+        from ..batch.task import in_words
 
         self.complain(f"{task.source}: {in_words(error)}", error)
 
@@ -113,6 +144,14 @@ class Console:
 
     def warned(self, text: str) -> None:
         self.warn(text)
+
+    def told(self, outcome: Outcome, task: Task, skipped: bool) -> None:
+        """How far a long batch is, now and then, where no bar shows it."""
+        self._pace.ended(task.bytes, skipped)
+        if self._has_bars or time.monotonic() - self._told < _TELL_EVERY:
+            return
+        self._told = time.monotonic()
+        self.inform(f"{outcome.ended} done, {outcome.failed} failed; {self._pace.in_words()}")
 
     def ended(self, outcome: Outcome, count: int) -> None:
         """The sum of a batch of ``count`` pictures, where there is more to say than was said."""
@@ -126,12 +165,20 @@ class Console:
             parts += [f"{outcome.skipped} skipped"] if outcome.skipped else []
             parts += [f"{outcome.failed} failed"] if outcome.failed else []
             self.inform(", ".join(parts))
+            if self._pace.worked_on > 1:
+                self.inform(f"{self._pace.rate_in_words()}, {self._pace.seconds:.0f} s in all")
+        if outcome.failed > 1:
+            for reason, number in outcome.reasons.most_common(_MOST_REASONS):
+                self.inform(f"  {number} failed: {reason}")
+            if (others := len(outcome.reasons) - _MOST_REASONS) > 0:
+                self.inform(f"  and {others} other reasons")
 
     def close(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        with self._lock:
+            if self._bar is not None:
+                self._bar.close()
+                self._bar = None
 
 
 def _bar(title: str, stream: TextIO) -> Any:

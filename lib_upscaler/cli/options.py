@@ -66,12 +66,17 @@ def parse(words: list[str] | None, program: str) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"TrueScale {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_upscale(commands)
+    upscale = _add_upscale(commands)
     _add_models(commands)
     _add_inspect(commands)
     _add_catalogue(commands)
     _add_download(commands)
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    if options.command == "upscale":
+        if not options.inputs and not (options.resume or options.retry_failed):
+            upscale.error("the following arguments are required: INPUT")
+        options.defaults = {action.dest: action.default for action in upscale._actions}
+    return options
 
 
 def _command(commands: argparse._SubParsersAction, name: str, summary: str, epilog: str = "") -> _Parser:
@@ -87,13 +92,21 @@ def _command(commands: argparse._SubParsersAction, name: str, summary: str, epil
     return parser
 
 
-def _add_upscale(commands: argparse._SubParsersAction) -> None:
+def _add_upscale(commands: argparse._SubParsersAction) -> _Parser:
     parser = _command(commands, "upscale", "upscale pictures, or folders of them", _EXIT_CODES)
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture files, or folders of them")
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="picture files, or folders of them, here or at addresses such as s3://bucket/folder; @FILE for a list of"
+        " names, - for one on standard input",
+    )
     _add_output_options(parser)
+    _add_journal_options(parser)
     _add_model_options(parser)
     _add_size_options(parser)
     _add_engine_options(parser)
+    return parser
 
 
 def _add_output_options(parser: _Parser) -> None:
@@ -126,6 +139,37 @@ def _add_output_options(parser: _Parser) -> None:
     existing.add_argument("--overwrite", action="store_true", help="replace results that are there")
     group.add_argument("--report", metavar="FILE", help="append a line of JSON for each picture to this file")
     group.add_argument("--quiet", action="store_true", help="say nothing but warnings and errors")
+
+
+def _add_journal_options(parser: _Parser) -> None:
+    group = parser.add_argument_group("large folders")
+    group.add_argument(
+        "--journal",
+        metavar="FILE",
+        help="keep there what is planned, done and failed, as an SQLite file that anybody may read meanwhile",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the journal, whatever ended its run; inputs and settings need not be given again",
+    )
+    group.add_argument("--retry-failed", action="store_true", help="the same, and try what failed again")
+    group.add_argument(
+        "--identical-once",
+        action="store_true",
+        help="of pictures whose files are the same to the byte, upscale one and copy its result",
+    )
+    group.add_argument(
+        "--cluster",
+        metavar="auto|ADDRESS",
+        help="let a Ray cluster do the work: auto for the one that this machine belongs to (docs/scale.md)",
+    )
+    group.add_argument(
+        "--worker-cpus",
+        type=_positive,
+        metavar="N",
+        help="on a cluster without cards: processor cores for each worker (default: one worker with all of a node)",
+    )
 
 
 def _add_model_options(parser: _Parser) -> None:
@@ -187,7 +231,11 @@ def _add_engine_options(parser: _Parser) -> None:
     group = parser.add_argument_group("how it runs")
     _add_fields(group, "engine", "tiles")
     _add_fields(parser.add_argument_group("LDSR, and its like"), "ldsr")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps ... (default: auto)")
+    group.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda, cuda:1, mps ...; several with commas between, or all, get a worker each (default: auto)",
+    )
     group.add_argument(
         "--plan",
         action="store_true",
@@ -289,6 +337,13 @@ def _whole(text: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number")
     return int(text)
+
+
+def _positive(text: str) -> int:
+    number = _whole(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
 
 
 def _pixels(text: str) -> int:

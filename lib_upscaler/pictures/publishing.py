@@ -16,8 +16,10 @@ __all__ = ["publishing"]
 
 
 @contextlib.contextmanager
-def publishing(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
+def publishing(path: Path, overwrite: bool, durable: bool = False) -> Iterator[BinaryIO]:
     """A new file beside ``path``, to be written and read, which is renamed when the block has ended.
+
+    durable: whether it is on the disk, not only on its way there, when the name appears, and the name when this ends.
 
     On any error, Ctrl-C included, nothing is left behind. Raises PictureWriteError, also for an OSError of the block.
     """
@@ -29,10 +31,15 @@ def publishing(path: Path, overwrite: bool) -> Iterator[BinaryIO]:
     try:
         with unfinished.open("x+b") as file:
             yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         if overwrite:
             os.replace(unfinished, path)
         else:
             _publish_new(unfinished, path)
+        if durable:
+            _sync_folder(path.parent)
     except FileExistsError as error:
         raise _exists(what) from error
     except OSError as error:
@@ -55,6 +62,18 @@ def _publish_new(unfinished: Path, path: Path) -> None:
         # A file system without hard links (FAT, some network drives): take the name, then fill it.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         os.replace(unfinished, path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the name outlives a power cut; Windows has no such thing."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network drives have none either
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _exists(what: str) -> PictureWriteError:

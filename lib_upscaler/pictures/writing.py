@@ -48,6 +48,7 @@ def write_picture(
     format: str | None = None,
     quality: int | None = None,
     overwrite: bool = False,
+    durable: bool = False,
 ) -> tuple[str, ...]:
     """Write the picture beside ``path`` under another name and rename it; return warnings.
 
@@ -57,7 +58,7 @@ def write_picture(
     quality of 95 unless one is given, and 4:4:4; WebP is lossless unless a quality is given. The PNG text
     ``parameters`` becomes EXIF UserComment elsewhere, as in the WebUI. Colours that the format cannot tell become sRGB;
     a GIF has 256 of them (``gif_writing``). ``quality`` is ignored by lossless formats. On any error, Ctrl-C included,
-    nothing is left behind.
+    nothing is left behind. durable: see ``publishing``.
 
     Raises RequestError (suffix, format, quality, alpha in JPEG or BMP), SizeError, PictureWriteError.
     """
@@ -66,7 +67,7 @@ def write_picture(
     _check_request(image, path, target, quality)
     notes: list[str] = []
     pixels = in_depth(decompose(image), target, notes)
-    with publishing(path, overwrite) as file:
+    with publishing(path, overwrite, durable) as file:
         keeping = kept(pixels, target, metadata)
         encode(keeping, file, target, encoder_options(target, quality, with_exif="exif" in keeping.options))
     return (*notes, *keeping.notes)

@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib_upscaler.cli.batch import BatchOptions, Outcome, Record, run_batch
-from lib_upscaler.cli.files import Task, destination_of, named_paths, plan_batch
-from lib_upscaler.cli.stopping import StopRequest
+from lib_upscaler.batch.inputs import named_inputs, plan_batch
+from lib_upscaler.batch.ledger import Outcome
+from lib_upscaler.batch.naming import destination_of
+from lib_upscaler.batch.picture import BatchOptions
+from lib_upscaler.batch.run import run_batch
+from lib_upscaler.batch.stopping import StopRequest
+from lib_upscaler.batch.task import Record, Task
 from lib_upscaler.errors import BrokenModelError, DeviceError, ModelFileError, RequestError, SizeError, TrueScaleError
 from lib_upscaler.geometry import Size
 from lib_upscaler.pictures.pixels import decompose
@@ -33,7 +37,7 @@ def touch(folder: Path, *names: str) -> list[Path]:
 
 def planned(*inputs: Path, out: Path | str | None = None, format: str | None = None, recursive: bool = False):
     """{input: output} in order, as text relative to the current folder."""
-    paths = named_paths([str(path) for path in inputs])
+    paths = named_inputs([str(path) for path in inputs]).places
     destination = destination_of(paths, None if out is None else str(out), format)
     tasks = plan_batch(paths, destination, recursive).tasks
     return {task.source.as_posix(): task.output.as_posix() for task in tasks}
@@ -171,14 +175,9 @@ def test_a_file_is_no_folder_for_several_results() -> None:
 
 def test_patterns_are_expanded_where_the_shell_does_not() -> None:
     touch(Path(), "b.png", "a.png", "c.jpg", "[x].png")
-    names = [path.name for path in named_paths(["*.png", "a.png", "none*.png", "[x].png"], expand=True)]
+    names = [path.name for path in named_inputs(["*.png", "a.png", "none*.png", "[x].png"], expand=True).places]
     assert names == ["[x].png", "a.png", "b.png", "none*.png"]
-    assert [path.name for path in named_paths(["*.png"], expand=False)] == ["*.png"]
-
-
-def test_standard_input_is_refused() -> None:
-    with pytest.raises(RequestError, match="standard input"):
-        named_paths(["-"])
+    assert [path.name for path in named_inputs(["*.png"], expand=False).places] == ["*.png"]
 
 
 @pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
@@ -195,7 +194,7 @@ def test_a_folder_that_may_not_be_read_is_named() -> None:
 
 def test_ten_thousand_pictures_of_one_name_are_planned_at_once() -> None:
     sources = [Path(f"in{number}/a.png") for number in range(10_000)]
-    tasks = plan_batch(sources, destination_of(sources, "out", None)).tasks
+    tasks = [*plan_batch(sources, destination_of(sources, "out", None)).tasks]
     assert [task.output.name for task in (tasks[0], tasks[1], tasks[-1])] == ["a.png", "a-2.png", "a-10000.png"]
 
 
@@ -243,6 +242,7 @@ class Notes:
         self.records: list[Record] = []
         self.errors: dict[str, str] = {}
         self.skips: list[str] = []
+        self.copies: dict[str, str] = {}
         self.stop_error: TrueScaleError | None = None
         self.on_start = lambda: None
 
@@ -252,6 +252,12 @@ class Notes:
 
     def advanced(self, fraction: float, note: str) -> None:
         assert (fraction, note) == (0.5, "tile 1 of 2")
+
+    def copied(self, task: Task, of: Task) -> None:
+        self.copies[task.source.name] = of.source.name
+
+    def told(self, outcome: Outcome, task: Task, skipped: bool) -> None:
+        pass
 
     def finished(self, record: Record) -> None:
         self.records.append(record)

@@ -86,7 +86,8 @@ def test_no_such_device(capsys: pytest.CaptureFixture) -> None:
     ("words", "says"),
     [((), "INPUT"), (("empty",), "no picture"), (("-",), "standard input"), (("only-folders",), "--recursive")],
 )
-def test_nothing_to_do(words: tuple, says: str, capsys: pytest.CaptureFixture) -> None:
+def test_nothing_to_do(words: tuple, says: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)  # a program without a console
     Path("empty").mkdir()
     photo("only-folders/sub/a.png")
     assert upscale(*words, "--model", "two") == 2

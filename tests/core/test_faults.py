@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from lib_upscaler.cli.batch import BatchOptions, run_batch
-from lib_upscaler.cli.files import Task
-from lib_upscaler.cli.stopping import StopRequest
+from lib_upscaler.batch.picture import BatchOptions
+from lib_upscaler.batch.run import run_batch
+from lib_upscaler.batch.stopping import StopRequest
+from lib_upscaler.batch.task import Task
 from lib_upscaler.models.library import ModelLibrary
 from lib_upscaler.models.network import NonFiniteOutput
 from lib_upscaler.pipeline import Upscaler

@@ -12,7 +12,7 @@ WEBUI = PACKAGE / "webui"
 PURE = (
     *(
         "catalogue",
-        "cli.files",
+        "batch.inputs",
         "cli.options",
         "errors",
         "fields",

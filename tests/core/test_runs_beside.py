@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lib_upscaler.cli import leftovers
+from lib_upscaler.batch import leftovers
+from lib_upscaler.batch.leftovers import remove_leftovers
+from lib_upscaler.batch.task import Task
 from lib_upscaler.cli.commands import main
-from lib_upscaler.cli.files import Task
-from lib_upscaler.cli.leftovers import remove_leftovers
 from lib_upscaler.errors import memory_ran_out
 from small_networks import compact, save_pth
 from test_batch import FakeUpscaler, Notes, pictures, run

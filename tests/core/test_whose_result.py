@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from container_files import no_readers
+from lib_upscaler.batch.inputs import plan_batch
+from lib_upscaler.batch.naming import destination_of
 from lib_upscaler.cli.commands import main
-from lib_upscaler.cli.files import destination_of, plan_batch
 from lib_upscaler.pictures.metadata import Metadata
 from lib_upscaler.pictures.origin import fingerprint, origin_of
 from lib_upscaler.pictures.plugins import advice

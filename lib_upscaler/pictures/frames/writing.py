@@ -41,6 +41,7 @@ def write_frames(
     format: str | None = None,
     quality: int | None = None,
     overwrite: bool = False,
+    durable: bool = False,
 ) -> tuple[str, ...]:
     """Write ``count`` frames as GIF, APNG, animated WebP, or pages of a TIFF; return warnings.
 
@@ -58,7 +59,7 @@ def write_frames(
         )
     check_quality(quality)
     notes: dict[str, None] = {}
-    with publishing(path, overwrite) as file:
+    with publishing(path, overwrite, durable) as file:
         kept_frames = _kept(frames, target, metadata, notes)
         if target is TIFF:
             write_tiff(_as_pages(kept_frames, notes), file)

@@ -22,8 +22,11 @@ _UNTOUCHED = 60.0
 but who writes a picture writes on it all the time."""
 
 
-def remove_leftovers(folders: Iterable[Path]) -> int:
-    """Remove the unfinished files in these folders whose writer is no more; how many. Never fails."""
+def remove_leftovers(folders: Iterable[Path], ended: frozenset[int] = frozenset()) -> int:
+    """Remove the unfinished files in these folders whose writer is no more; how many. Never fails.
+
+    ended: numbers of processes of this machine that are known to have written here and to be at their end.
+    """
     removed = 0
     for folder in dict.fromkeys(folders):
         try:
@@ -33,19 +36,22 @@ def remove_leftovers(folders: Iterable[Path]) -> int:
             continue
         for entry in found:
             with contextlib.suppress(OSError):
-                if _is_left(entry):
+                if _is_left(entry, ended):
                     os.unlink(entry.path)
                     removed += 1
     return removed
 
 
-def _is_left(entry: os.DirEntry) -> bool:
+def _is_left(entry: os.DirEntry, ended: frozenset[int]) -> bool:
     """Raises OSError where it has gone meanwhile."""
     status = entry.stat(follow_symlinks=False)
-    if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < _UNTOUCHED:
-        return False
     match = _UNFINISHED.fullmatch(entry.name)
-    return match is not None and not _may_be_writing(int(match.group(1)), status.st_mtime)
+    if match is None or not stat.S_ISREG(status.st_mode):
+        return False
+    process = int(match.group(1))
+    if time.time() - status.st_mtime < _UNTOUCHED and process not in ended:
+        return False
+    return not _may_be_writing(process, status.st_mtime)
 
 
 def _may_be_writing(process: int, changed: float) -> bool:

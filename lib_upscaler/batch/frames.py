@@ -19,7 +19,6 @@ from ..pictures.reading import PictureHeader
 from ..pipeline import Plan, Upscaler
 from ..progress import Progress
 from ..request import UpscaleReport, UpscaleRequest, UpscaleResult
-from .files import Task
 from .fitting import in_depth_of
 
 __all__ = ["frames_written", "plans_for"]
@@ -58,15 +57,17 @@ def plans_for(
 def frames_written(
     upscaler: Upscaler,
     request: UpscaleRequest,
-    task: Task,
+    source: Path,
+    output: Path,
     frames: FrameSource,
     progress: Progress,
     quality: int | None,
     overwrite: bool,
+    durable: bool = False,
 ) -> tuple[UpscaleReport, tuple[str, ...]]:
     """Upscale and write all of ``frames``; what was done, and all warnings. Raises what ``upscale_frames`` does."""
-    target = output_format(task.output)
-    plans, said = plans_for(upscaler, request, target, frames.headers, task.output.parent)
+    target = output_format(output)
+    plans, said = plans_for(upscaler, request, target, frames.headers, output.parent)
 
     def enlarge(image: Image.Image | Pixels, progress: Progress) -> UpscaleResult:
         plan = plans[Size(*image.size), image.bits if isinstance(image, Pixels) else 8]
@@ -75,10 +76,11 @@ def frames_written(
     report, warnings = upscale_frames(
         frames,
         enlarge,
-        task.output,
+        output,
         progress,
-        metadata=replace(frames.metadata, origin=fingerprint(task.source)),
+        metadata=replace(frames.metadata, origin=fingerprint(source)),
         quality=quality if target.quality else None,
         overwrite=overwrite,
+        durable=durable,
     )
     return report, ((said, *warnings) if said else warnings)

@@ -1,0 +1,261 @@
+"""Addresses of object stores and the like (``s3://``, ``gs://``, ``memory://`` ...), by fsspec.
+
+What is read is brought onto the disk first, whole; what is written is made on the disk and put there whole: an object
+that is there is finished. Credentials and end points are fsspec's to know, by its variables and files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar, Union
+
+from ..errors import PictureReadError, PictureWriteError, RequestError, TrueScaleError
+
+__all__ = [
+    "Address",
+    "Place",
+    "as_place",
+    "bring",
+    "entries_of",
+    "is_address",
+    "is_there",
+    "matching",
+    "put",
+    "read_text",
+]
+
+_T = TypeVar("_T")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+_WAITS = (0.2, 1.0, 4.0)
+"""Seconds before each further try where a connection fails."""
+
+_LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""Errors that another try would not change."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A file or folder elsewhere; it has of a ``Path`` what names need.
+
+    scheme: such as "s3". path: behind ``://``, without a slash at its end.
+    """
+
+    scheme: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit("/", 1)[-1]
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.name).stem
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix
+
+    @property
+    def parent(self) -> Address:
+        return Address(self.scheme, self.path.rpartition("/")[0])
+
+    def with_name(self, name: str) -> Address:
+        return self.parent / name
+
+    def __truediv__(self, below: str | os.PathLike[str]) -> Address:
+        inner = PurePosixPath(below).as_posix()
+        return self if inner in ("", ".") else Address(self.scheme, f"{self.path}/{inner}" if self.path else inner)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.path}"
+
+
+Place = Union[Path, Address]
+"""Where a file lies: here, or elsewhere."""
+
+
+def is_address(word: str) -> bool:
+    """Whether the word names a place that is not a path of this machine."""
+    return _SCHEME.match(word) is not None
+
+
+def as_place(word: str) -> Place:
+    """The place that a word names; ``file://`` is a path. Raises RequestError where nothing reads such addresses."""
+    if not is_address(word):
+        return Path(word)
+    scheme, path = word.split("://", 1)
+    scheme = scheme.lower()
+    if scheme in ("file", "local"):
+        return Path(path)
+    address = Address(scheme, path.rstrip("/"))
+    _system(address)
+    return address
+
+
+def matching(address: Address) -> list[Address]:
+    """The files that a pattern (``*``, ``**``, ``?``, ``[...]``) stands for, by name. Raises PictureReadError."""
+    found = _tried(lambda: _system(address).glob(address.path), _not_listed(address))
+    return [Address(address.scheme, str(path).lstrip("/")) for path in sorted(found)]
+
+
+def entries_of(address: Address) -> Iterator[tuple[Address, bool, int]]:
+    """What lies in a folder: where, whether it is a folder, and bytes. Raises PictureReadError.
+
+    The listing of one folder is held whole; sub-folders are listed one at a time.
+    """
+    system = _system(address)
+    listed = _tried(lambda: system.ls(address.path, detail=True), _not_listed(address))
+    for entry in listed:
+        place = Address(address.scheme, str(entry["name"]).strip("/"))
+        if place.path != address.path.strip("/"):  # a marker of the folder itself
+            yield place, entry["type"] == "directory", int(entry.get("size") or 0)
+
+
+def is_folder(address: Address) -> bool:
+    """Whether there is a folder, or anything below that name. Raises PictureReadError."""
+    return _tried(lambda: _system(address).isdir(address.path), _not_listed(address))
+
+
+def size_of(address: Address) -> int | None:
+    """Bytes of a file; None where there is none. Raises PictureReadError."""
+    system = _system(address)
+
+    def ask() -> int | None:
+        try:
+            found = system.info(address.path)
+        except FileNotFoundError:
+            return None
+        return int(found.get("size") or 0) if found["type"] == "file" else None
+
+    return _tried(ask, lambda why: PictureReadError(f"cannot look at '{address}'", why, _CHECK))
+
+
+def is_there(address: Address) -> bool:
+    """Whether there is a file. Raises PictureReadError."""
+    return size_of(address) is not None
+
+
+def bring(address: Address, file: Path) -> Path:
+    """Copy a file from there into a new file here; that. Raises PictureReadError."""
+    system = _system(address)
+    _tried(
+        lambda: _copied(system, address, file),
+        lambda why: PictureReadError(f"cannot read '{address}'", why, _CHECK),
+    )
+    return file
+
+
+def _copied(system: Any, address: Address, file: Path) -> None:
+    system.get_file(address.path, str(file))
+    expected = system.info(address.path).get("size")
+    if expected is not None and file.stat().st_size != expected:  # a connection that ended early, without an error
+        raise ConnectionError(f"it ended after {file.stat().st_size} of {expected} bytes")
+
+
+def put(file: Path, address: Address, overwrite: bool) -> None:
+    """Copy a file to there, under its name when it is whole. Raises PictureWriteError.
+
+    Not ``overwrite``: the store itself refuses where there is one already, where it can (S3, GCS, in one request or a
+    multipart that is completed last); elsewhere it is looked for just before.
+    """
+    system = _system(address)
+    what = f"cannot write '{address}'"
+    mode = {} if overwrite else {"mode": "create"}
+
+    def store() -> None:
+        try:
+            system.put_file(str(file), address.path, **mode)
+        except FileExistsError:
+            raise
+        except Exception as error:
+            if not overwrite and _is_precondition(error):
+                raise FileExistsError(str(address)) from error
+            raise
+
+    if not overwrite and is_there(address):
+        raise _exists(what)
+    try:
+        _tried(store, lambda why: PictureWriteError(what, why, _CHECK))
+    except PictureWriteError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            # The answer to our own first try may have been lost on its way: then what is there is ours.
+            if size_of(address) == file.stat().st_size and _same_bytes(system, address, file):
+                return
+            raise _exists(what) from error
+        raise
+
+
+def read_text(address: Address) -> str | None:
+    """What a text file there holds; None where there is none. Raises PictureReadError."""
+    if not is_there(address):
+        return None
+    data = _tried(
+        lambda: _system(address).cat_file(address.path),
+        lambda why: PictureReadError(f"cannot read '{address}'", why, _CHECK),
+    )
+    return data.decode("utf-8", "replace")
+
+
+_CHECK = "check the address, the network and the permissions; the same command goes on from here"
+
+
+def _exists(what: str) -> PictureWriteError:
+    return PictureWriteError(what, "there is a file of that name already", "choose another name, or allow overwriting")
+
+
+def _same_bytes(system: Any, address: Address, file: Path) -> bool:
+    return system.cat_file(address.path) == file.read_bytes()
+
+
+def _is_precondition(error: BaseException) -> bool:
+    """Whether a store says that there is an object already (HTTP 412, or 409 where two put at once)."""
+    text = f"{type(error).__name__} {error}"
+    return any(word in text for word in ("PreconditionFailed", "ConditionalRequestConflict", "412"))
+
+
+def _not_listed(address: Address) -> Callable[[str], TrueScaleError]:
+    return lambda why: PictureReadError(f"cannot look into the folder '{address}'", why, _CHECK)
+
+
+def _tried(action: Callable[[], _T], failed: Callable[[str], TrueScaleError]) -> _T:
+    """What the action gives; it is tried again where a connection fails. Raises what ``failed`` makes of the reason."""
+    for wait in (*_WAITS, None):
+        try:
+            return action()
+        except TrueScaleError:
+            raise
+        except _LASTING as error:
+            raise failed(_why(error)) from error
+        except Exception as error:  # whatever the store's library raises
+            if wait is None or isinstance(error, (TypeError, KeyError, AttributeError)):
+                raise failed(_why(error)) from error
+        time.sleep(wait)
+    raise AssertionError
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file or folder"
+    if isinstance(error, PermissionError):
+        return f"it is not permitted ({error})"
+    return f"{type(error).__name__}: {error}".strip(": ").splitlines()[0]
+
+
+def _system(address: Address) -> Any:
+    """fsspec's file system. Raises RequestError where it, or what it needs for this scheme, is not installed."""
+    what = f"cannot use the address '{address}'"
+    try:
+        import fsspec
+    except ImportError:
+        raise RequestError(what, "fsspec is not installed", "install it: pip install 'truescale[remote]'") from None
+    try:
+        return fsspec.filesystem(address.scheme, use_listings_cache=False)
+    except ImportError as error:
+        raise RequestError(what, str(error), "install what reads it, such as s3fs or gcsfs") from None
+    except ValueError as error:
+        raise RequestError(what, str(error), "check the beginning of the address") from None
