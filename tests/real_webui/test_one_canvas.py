@@ -181,7 +181,7 @@ def test_stopped_at_any_point(point: int, server: Server, image: Image.Image) ->
     done of it is said, and the next ordinary generation is untouched."""
     before = by_the_host(server, image)
     job = Background(lambda: ask(server, image, {}, steps=24, denoising_strength=0.9))
-    server.http.wait_for_progress(above=0.105 * point, words="tile" if point else "")
+    server.http.wait_for_progress(above=0.1 * point, words="tile" if point else "")
     kind = "skip" if point % 2 else "interrupt"
     server.http.ask(f"/sdapi/v1/{kind}", {})
     (result,), (text,) = answered(job.result(120))

@@ -1,0 +1,281 @@
+"""Pictures, results, models and reports at addresses of object stores, with connections that are cut."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from folders import WORDS, bytes_in, network, noise, states
+from lib_upscaler.batch.addresses import Address, as_place, bring, is_address, put
+from lib_upscaler.cli.commands import main
+from lib_upscaler.errors import PictureReadError, PictureWriteError, RequestError
+from object_store import Door, object_store
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUESCALE_CACHE", str(tmp_path / "cache"))
+    network()
+    yield
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+
+
+def upscale(*words: object) -> int:
+    return main(["upscale", *map(str, words), *WORDS])
+
+
+def sent(folder: str, to: str) -> None:
+    """A folder's files, into the memory's store."""
+    memory = fsspec.filesystem("memory")
+    for name, data in bytes_in(folder).items():
+        memory.pipe_file(f"{to}/{name}", data)
+
+
+def stored(below: str) -> dict[str, bytes]:
+    memory = fsspec.filesystem("memory")
+    return {path[len(f"/{below}/") :]: memory.cat_file(path) for path in memory.find(below)}
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "is_one"),
+    [
+        ("s3://bucket/a.png", True),
+        ("memory://a", True),
+        ("gs://b/c d.png", True),
+        ("C:\\pictures\\a.png", False),
+        ("c://a.png", False),
+        ("a/b.png", False),
+        ("/a//b.png", False),
+    ],
+)
+def test_what_is_an_address(word: str, is_one: bool) -> None:
+    assert is_address(word) is is_one
+
+
+def test_parts_of_an_address() -> None:
+    one = as_place("memory://bucket/sub/a.b.png")
+    assert isinstance(one, Address)
+    assert (one.name, one.stem, one.suffix, str(one.parent)) == ("a.b.png", "a.b", ".png", "memory://bucket/sub")
+    assert str(one.with_name("c.jpg")) == "memory://bucket/sub/c.jpg"
+    assert str(as_place("memory://bucket/") / "x/y.png") == "memory://bucket/x/y.png"
+    assert as_place("file:///tmp/a.png") == Path("/tmp/a.png")
+
+
+@pytest.mark.parametrize(("word", "says"), [("nothing-such://a", "nothing-such"), ("s3x://a", "s3x")])
+def test_schemes_that_nothing_reads(word: str, says: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(RequestError, match=says):
+        as_place(word)
+    assert upscale(word, "-o", "out") == 2
+
+
+# -- the memory's store: every door but the network --------------------------------------------------------------------
+
+
+def test_a_folder_there_gives_what_it_gives_here() -> None:
+    noise("in/sub", 2)
+    noise("in", 2, first=5)
+    Path("in/notes.txt").write_text("x")
+    sent("in", "bucket/in")
+    assert upscale("in", "-o", "out", "--recursive") == 0
+    assert (
+        upscale("memory://bucket/in", "-o", "memory://bucket/out", "--recursive", "--report", "memory://r.jsonl") == 0
+    )
+    assert stored("bucket/out") == bytes_in("out")
+    lines = [json.loads(line) for line in fsspec.filesystem("memory").cat_file("r.jsonl").decode().splitlines()]
+    assert {line["output"] for line in lines} == {f"memory://bucket/out/{name}" for name in bytes_in("out")}
+    assert upscale("memory://bucket/in", "-o", "here", "--recursive") == 0
+    assert bytes_in("here") == bytes_in("out")
+
+
+def test_without_a_destination_results_lie_beside_the_pictures_and_are_no_inputs() -> None:
+    noise("in", 2)
+    sent("in", "bucket")
+    for _ in range(2):
+        assert upscale("memory://bucket", "--skip-existing") == 0
+    assert sorted(stored("bucket")) == ["0000-upscaled.png", "0000.png", "0001-upscaled.png", "0001.png"]
+
+
+def test_patterns_single_files_and_lists() -> None:
+    noise("in", 3)
+    sent("in", "bk")
+    assert upscale("memory://bk/000[01].png", "-o", "one") == 0
+    assert sorted(bytes_in("one")) == ["0000.png", "0001.png"]
+    assert upscale("memory://bk/0002.png", "-o", "two.webp") == 0
+    assert Image.open("two.webp").size == (48, 40)
+    fsspec.filesystem("memory").pipe_file("list.txt", b"memory://bk/0002.png\n\nin/0000.png\n")
+    assert upscale("@memory://list.txt", "-o", "three") == 0
+    assert sorted(bytes_in("three")) == ["0000.png", "0002.png"]
+
+
+def test_what_is_there_is_refused_skipped_or_replaced(capsys: pytest.CaptureFixture) -> None:
+    noise("in", 1)
+    fsspec.filesystem("memory").pipe_file("out/0000.png", b"precious")
+    assert upscale("in", "-o", "memory://out") == 1
+    assert "it exists" in capsys.readouterr().err
+    assert upscale("in", "-o", "memory://out", "--skip-existing") == 0
+    assert stored("out") == {"0000.png": b"precious"}
+    assert upscale("in", "-o", "memory://out", "--overwrite") == 0
+    assert stored("out")["0000.png"][:4] == b"\x89PNG"
+
+
+def test_a_journal_of_pictures_there_goes_on() -> None:
+    import sqlite3
+
+    noise("in", 3)
+    sent("in", "in")
+    assert upscale("memory://in", "-o", "memory://out", "--journal", "j.db") == 0
+    base = sqlite3.connect("j.db")
+    with base:
+        base.execute("UPDATE pictures SET state = 'planned', sha256 = NULL WHERE number > 1")
+    base.close()
+    fsspec.filesystem("memory").rm_file("/out/0002.png")
+    before = stored("out")
+    assert main(["upscale", "--journal", "j.db", "--resume", "--device", "cpu"]) == 0
+    assert states("j.db") == {"done": 3}
+    assert {name: data for name, data in stored("out").items() if name in before} == before
+    assert sorted(stored("out")) == ["0000.png", "0001.png", "0002.png"]
+
+
+def test_an_animation_there_keeps_its_frames() -> None:
+    frames = [Image.new("RGB", (8, 8), (tone, 0, 0)) for tone in (0, 90, 200)]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:], duration=50)
+    fsspec.filesystem("memory").pipe_file("a.gif", Path("a.gif").read_bytes())
+    assert upscale("memory://a.gif", "-o", "memory://out/") == 0
+    Path("result.gif").write_bytes(stored("out")["a.gif"])
+    with Image.open("result.gif") as image:
+        assert (image.n_frames, image.size) == (3, (16, 16))
+
+
+def test_models_there() -> None:
+    noise("in", 1)
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("models/net.pth", Path("models/net.pth").read_bytes())
+    memory.pipe_file("models/other.pth", b"not asked for, not brought")
+    assert upscale("in", "-o", "a") == 0
+    for words in (["--model", "memory://models/net.pth"], ["--models-dir", "memory://models", "--model", "net"]):
+        out = f"out{len(words)}"
+        assert main(["upscale", "in", "-o", out, *words, "--precision", "exact", "--device", "cpu"]) == 0
+        assert bytes_in(out) == bytes_in("a")
+    assert not list(Path("cache").rglob("other.pth"))
+    assert main(["upscale", "in", "-o", "b", "--model", "memory://models/none.pth"]) == 2
+
+
+def test_the_plan_of_pictures_there(capsys: pytest.CaptureFixture) -> None:
+    noise("in", 1)
+    sent("in", "in")
+    assert upscale("memory://in", "-o", "memory://out", "--plan") == 0
+    assert "memory://in/0000.png -> memory://out/0000.png: 24x20 -> 48x40 px" in capsys.readouterr().out
+    assert stored("out") == {}
+
+
+def test_what_is_not_there(capsys: pytest.CaptureFixture) -> None:
+    assert upscale("memory://none.png", "-o", "out/") == 1
+    assert "there is no such file" in capsys.readouterr().err
+    with pytest.raises(PictureReadError, match="no such file"):
+        bring(Address("memory", "none.png"), Path("x"))
+
+
+# -- S3, by moto's server ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[int]:
+    with object_store() as port:
+        yield port
+
+
+@pytest.fixture
+def door(store: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    """Before the store, with an empty bucket "pictures"."""
+    import s3fs
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    opened = Door(store)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{opened.port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{opened.port}")
+    s3fs.S3FileSystem.clear_instance_cache()
+    system = s3fs.S3FileSystem(use_listings_cache=False)
+    if system.exists("pictures"):
+        system.rm("pictures", recursive=True)
+    system.mkdir("pictures")
+    yield opened
+    opened.close()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def in_bucket() -> dict[str, bytes]:
+    import s3fs
+
+    system = s3fs.S3FileSystem(use_listings_cache=False)
+    return {path.partition("/")[2]: system.cat_file(path) for path in system.find("pictures")}
+
+
+def test_s3_with_cut_connections(door: Door) -> None:
+    noise("in", 8)
+    assert upscale("in", "-o", "out") == 0
+    import s3fs
+
+    system = s3fs.S3FileSystem(use_listings_cache=False)
+    for name, data in bytes_in("in").items():
+        system.pipe_file(f"pictures/in/{name}", data)
+    door.cuts += [0, 10, 300, 700, 0, 400]
+    assert (
+        upscale("s3://pictures/in", "-o", "s3://pictures/out", "--journal", "j.db", "--report", "s3://pictures/r.jsonl")
+        == 0
+    )
+    assert door.cut == 6
+    found = in_bucket()
+    assert {name[len("out/") :]: data for name, data in found.items() if name.startswith("out/")} == bytes_in("out")
+    assert states("j.db") == {"done": 8}
+    assert len(found["r.jsonl"].splitlines()) == 8
+
+
+def test_s3_refuses_a_second_result_by_itself(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that write at once: nobody's look just before can tell, the store can."""
+    from lib_upscaler.batch import addresses
+
+    Path("one").write_bytes(b"first")
+    Path("two").write_bytes(b"second")
+    target = Address("s3", "pictures/x.png")
+    monkeypatch.setattr(addresses, "is_there", lambda address: False)
+    put(Path("one"), target, overwrite=False)
+    with pytest.raises(PictureWriteError, match="already"):
+        put(Path("two"), target, overwrite=False)
+    assert in_bucket() == {"x.png": b"first"}
+    put(Path("one"), target, overwrite=False)  # our own first try, whose answer was lost
+    put(Path("two"), target, overwrite=True)
+    assert in_bucket() == {"x.png": b"second"}
+
+
+def test_a_store_that_does_not_answer_costs_the_picture_not_the_run(
+    door: Door, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from lib_upscaler.batch import addresses
+
+    monkeypatch.setattr(addresses, "_WAITS", (0.01,))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    noise("in", 2)
+    import s3fs
+
+    s3fs.S3FileSystem(use_listings_cache=False).pipe_file("pictures/a.png", Path("in/0000.png").read_bytes())
+    door.close()
+    assert upscale("in/0001.png", "-o", "out/") == 0
+    assert upscale("in", "-o", "s3://pictures/out", "--journal", "j.db") == 1
+    assert "the same command goes on from here" in capsys.readouterr().err
+    assert states("j.db") == {"failed": 2}
