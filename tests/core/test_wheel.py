@@ -22,8 +22,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that becomes the wheel, built by setuptools alone: no network, no pip."""
     pytest.importorskip("setuptools", "61", reason="older ones cannot read pyproject.toml")
     project = tmp_path_factory.mktemp("project")
-    leave = shutil.ignore_patterns("__pycache__", ".*", "packages", "docs", "*.egg-info", "build")
-    shutil.copytree(ROOT, project, ignore=leave, dirs_exist_ok=True)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, project / name)
+    for name in ("lib_upscaler", "scripts", "tools", "tests"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     words = [sys.executable, "-c", "import setuptools; setuptools.setup()", "-q", "build", "--build-base", "out"]
     done = subprocess.run([*words, "--build-lib", "wheel"], cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
