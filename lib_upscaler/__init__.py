@@ -17,7 +17,7 @@ from typing import Any
 from . import errors
 from .errors import *  # noqa: F403 - the tree of errors is part of the face
 
-__version__ = "0.1.0"
+__version__ = "0.9.0"
 
 _HOMES = {
     "ByDimensions": "planning.sizing",

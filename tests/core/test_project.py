@@ -77,3 +77,11 @@ def test_the_workflow_and_the_classifiers_speak_of_pythons_that_can_be_had() -> 
     classified = re.findall(r"Python :: (3\.\d+)", read("pyproject.toml"))
     assert {"3.10", "3.13"} <= set(tested) <= set(classified)
     assert all(OLDEST_PYTHON <= tuple(map(int, one.split("."))) <= NEWEST_PYTHON for one in classified)
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    """Or with what came after its release."""
+    from lib_upscaler import __version__
+
+    headings = re.findall(r"^## \[(.+?)\]", read("CHANGELOG.md"), re.MULTILINE)
+    assert [one for one in headings if one != "Unreleased"][:1] == [__version__]
