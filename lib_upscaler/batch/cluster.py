@@ -54,17 +54,19 @@ def on_cluster(
     library: ModelLibrary,
     stop: StopRequest,
     inform: Callable[[str], None],
+    least: int = 1,
 ) -> Work:
     """The work on the cluster at this address, "auto" for the one that this machine belongs to.
 
-    worker_cpus: for each worker where there are no cards; None for all of a node. Raises RequestError.
+    worker_cpus: for each worker where there are no cards; None for all of a node. least: workers to begin with; others
+    join later. Raises RequestError.
     """
     ray = _ray()
 
     def work(tasks: Iterator[Task], ledger: Ledger) -> None:
         _connect(ray, address)
         try:
-            crew = _Actors(ray, _Seats(ray, settings, worker_cpus, library), inform)
+            crew = _Actors(ray, _Seats(ray, settings, worker_cpus, library), inform, least)
             carry_out(crew, _with_full_paths(tasks), _NamedAsHere(ledger), stop)
         finally:
             ray.shutdown()
@@ -155,8 +157,8 @@ class _Seats:
 class _Actors:
     """The crew: one worker for each room; others as nodes come, or come back."""
 
-    def __init__(self, ray: Any, seats: _Seats, inform: Callable[[str], None]) -> None:
-        self._ray, self._seats, self._inform = ray, seats, inform
+    def __init__(self, ray: Any, seats: _Seats, inform: Callable[[str], None], least: int) -> None:
+        self._ray, self._seats, self._inform, self._least = ray, seats, inform, least
         self._taken: dict[tuple[str, int], _Seat] = {}
         self._starting: dict[Any, _Seat] = {}
         self._looked = 0.0
@@ -164,7 +166,12 @@ class _Actors:
 
     def workers(self) -> list[Worker]:
         self._begin_more()
-        return []
+        found: list[Worker] = []
+        deadline = time.monotonic() + self.patience
+        while len(found) < self._least and time.monotonic() < deadline and self._starting:
+            found += self._ready()
+            time.sleep(0.05)
+        return found
 
     def replacement(self, lost: Worker) -> Worker | None:
         assert isinstance(lost, _Seat)
@@ -249,7 +256,7 @@ class _Seat:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:160] if lines else type(error).__name__
+    return lines[-1][:400] if lines else type(error).__name__
 
 
 # -- on the nodes ------------------------------------------------------------------------------------------------------
@@ -260,8 +267,11 @@ class _Actor:
 
     def __init__(self, settings: WorkerSettings, files: Files) -> None:
         request = _with_local_files(settings.request, files)
-        self._bench = Bench(replace(settings, request=request, folders=()))
+        self._bench = self._bench_of(replace(settings, request=request, folders=()))
         threading.Thread(target=self._bench.run, daemon=True).start()
+
+    def _bench_of(self, settings: WorkerSettings) -> Bench:
+        return Bench(settings)
 
     def ready(self) -> tuple[str, int]:
         """Answers when it is there: the machine's name, and the process's number."""

@@ -150,13 +150,13 @@ class Journal:
         """
         where = "same_as IS NULL" + ("" if state is None else " AND state = :state")
         if largest_first:
-            after, order = "(bytes, -number) < (:bytes, -:number)", "bytes DESC, number"
+            after, order = "(bytes, number) < (:bytes, :number)", "bytes DESC, number DESC"
         else:
             after, order = "number > :number", "number"
-        place = {"state": state, "bytes": 1 << 62, "number": 0}
+        place = {"state": state, "bytes": 1 << 62, "number": 0}  # where the last chunk ended
         if largest_first:
             with self._guard:
-                self._base.execute("CREATE INDEX IF NOT EXISTS sizes ON pictures (state, bytes DESC, number)")
+                self._base.execute("CREATE INDEX IF NOT EXISTS sizes ON pictures (state, bytes, number)")
         while True:
             query = (
                 f"SELECT number, source, output, bytes, there FROM pictures WHERE {where} AND {after} ORDER BY {order}"

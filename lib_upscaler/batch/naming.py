@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
@@ -207,6 +208,12 @@ def identities(path: Place) -> list[bytes]:
 
 def real(folder: str | os.PathLike[str]) -> str:
     """The same text for the same folder, however it is reached."""
+    return _real(os.path.abspath(folder))
+
+
+@lru_cache(maxsize=256)
+def _real(folder: str) -> str:
+    """Asked for every picture of a folder, and each time a look at all that leads there."""
     return os.path.normcase(os.path.realpath(folder))
 
 

@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_folder.py [--pictures 2000] [--side 64] [--devices cpu]
 
 First the shipped network, through the command line: the wall's time against the processor's over its cores, and
-resident memory after a tenth of the pictures and at the end. Then a network that only sleeps, as one on a card looks to the
-processor: how much longer than its sleep the folder takes.
+resident memory after a tenth of the pictures and at the end. Then a network that only sleeps, as one on a card looks to
+the processor: how much longer than its sleep the folder takes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ import psutil
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # the script runs by its path
+
+from asleep import Asleep, Quiet  # noqa: E402
+
+from lib_upscaler.batch.inputs import plan_batch  # noqa: E402
+from lib_upscaler.batch.journal import Journal  # noqa: E402
+from lib_upscaler.batch.naming import destination_of  # noqa: E402
+from lib_upscaler.batch.picture import BatchOptions  # noqa: E402
+from lib_upscaler.batch.run import in_this_process, run_journal  # noqa: E402
+from lib_upscaler.batch.stopping import StopRequest  # noqa: E402
+from lib_upscaler.request import UpscaleRequest  # noqa: E402
 
 
 def main() -> None:
@@ -36,12 +46,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in")
-        _make(source, options.pictures, options.side)
+        make_pictures(source, options.pictures, options.side)
         _by_the_command_line(Path(folder), options)
         _asleep(Path(folder), options)
 
 
-def _make(folder: Path, count: int, side: int) -> None:
+def make_pictures(folder: Path, count: int, side: int) -> None:
     folder.mkdir()
     chance = np.random.default_rng(0)
     for number in range(count):
@@ -93,67 +103,22 @@ def _done(folder: Path) -> int:
 
 
 def _asleep(folder: Path, options: argparse.Namespace) -> None:
-    import torch
-
-    from lib_upscaler.batch.inputs import plan_batch
-    from lib_upscaler.batch.journal import Journal
-    from lib_upscaler.batch.naming import destination_of
-    from lib_upscaler.batch.picture import BatchOptions
-    from lib_upscaler.batch.run import in_this_process, run_journal
-    from lib_upscaler.batch.stopping import StopRequest
-    from lib_upscaler.geometry import Size
-    from lib_upscaler.pictures.pixels import decompose
-    from lib_upscaler.request import UpscaleReport, UpscaleRequest, UpscaleResult
-
     source = folder / "larger"
-    _make(source, options.sleeping, 256)
-    busy = 0.0
-
-    class Asleep:
-        device = torch.device("cpu")
-
-        def load(self, request: UpscaleRequest) -> None:
-            pass
-
-        def plan(self, source: Size, request: UpscaleRequest, bits: int, scratch: Path) -> Any:
-            return type(
-                "APlan", (), {"request": request, "output": Size(source.width * 4, source.height * 4), "stages": ()}
-            )
-
-        def upscale(self, image: Image.Image, request: UpscaleRequest, progress: Any, plan: Any) -> UpscaleResult:
-            nonlocal busy
-            started = time.perf_counter()
-            large = decompose(image.resize((image.width * 4, image.height * 4), Image.NEAREST))
-            time.sleep(max(0.0, options.sleep - (time.perf_counter() - started)))
-            busy += time.perf_counter() - started
-            size = Size(*large.size)
-            report = UpscaleReport(
-                Size(*image.size), size, ("asleep",), 1, "whole", 1, 0, 0.0, "float32", None, "cpu", 0.0, 0.0, 0
-            )
-            return UpscaleResult(large, report)
-
-    class Quiet:
-        def __getattr__(self, name: str) -> Any:
-            return lambda *_: None
-
+    make_pictures(source, options.sleeping, 256)
+    upscaler: Any = Asleep(options.sleep)
+    quiet: Any = Quiet()
     with Journal(folder / "asleep.db") as journal:
         plan_batch([source], destination_of([source], str(folder / "asleep"), None), journal=journal)
         files = BatchOptions(journalled=True)
-        work = in_this_process(
-            Asleep(),
-            UpscaleRequest("m"),
-            Quiet(),
-            files,
-            StopRequest(),
-            options.sleeping,
-            False,  # type: ignore[arg-type]
-        )
+        request = UpscaleRequest("m")
+        work = in_this_process(upscaler, request, quiet, files, StopRequest(), options.sleeping, elsewhere=False)
         started = time.perf_counter()
-        run_journal(work, journal, Quiet(), files)  # type: ignore[arg-type]
+        run_journal(work, journal, quiet, files)
         wall = time.perf_counter() - started
         done = journal.counts().done
+    idle = 100 * (wall - upscaler.busy) / wall
     print(f"{done} pictures of 256 to 1024 px by a network that sleeps {options.sleep * 1000:.0f} ms:")
-    print(f"  wall {wall:.2f} s, the network {busy:.2f} s: idle {100 * (wall - busy) / wall:.1f}%")
+    print(f"  wall {wall:.2f} s, the network {upscaler.busy:.2f} s: idle {idle:.1f}%")
 
 
 if __name__ == "__main__":
