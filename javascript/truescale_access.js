@@ -1,6 +1,6 @@
 // What gradio 3 leaves to the mouse and to the eye in our panels, by keyboard and for screen readers as well.
 
-(function() {
+(window.trueScaleScripts ??= []).push(["access", (TrueScale) => {
     const OURS = "[id^='truescale_'], [id^='setting_truescale_']";
 
     // An accordion's header is no button in gradio 3, and the host puts a check box into it: the arrow becomes the button.
@@ -40,6 +40,6 @@
         });
     }
 
-    onUiLoaded(update);
+    TrueScale.whenBuilt(update);
     onAfterUiUpdate(update);
-})();
+}]);

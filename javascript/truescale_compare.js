@@ -1,18 +1,14 @@
 // Two pictures exactly over each other, with a divider between what is seen of the one and of the other.
 
-(function() {
-    const TrueScale = window.TrueScale = window.TrueScale || {};
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["compare", (TrueScale) => {
+    const {t, within, make, button, sign} = TrueScale;
     const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
     const LEAPS = {PageUp: 10, PageDown: -10, Home: -100, End: 100};
     const PANS = {ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
     const PAN = 60;
 
-    const within = (value, least, most) => Math.min(most, Math.max(least, value));
-
     // One side: all of the stage, of which the divider leaves a part. The picture's own pixels are not copied.
     function layerOf({src, label, fit}, side) {
-        const {make} = TrueScale;
         const image = make("img", {alt: label, draggable: "false"});
         const picture = make("div", {class: "truescale-picture", children: [image]});
         const size = make("span");
@@ -31,12 +27,12 @@
     }
 
     function makeHandle() {
-        return TrueScale.make("div", {
+        return make("div", {
             ...{class: "truescale-divider", role: "slider", tabindex: "0"},
             ...{"aria-label": t("Divider between the two pictures"), "aria-orientation": "horizontal"},
             "aria-describedby": "truescale_compare_help",
             ...{"aria-valuemin": "0", "aria-valuemax": "100"},
-            children: [TrueScale.make("span", {class: "truescale-knob", "aria-hidden": "true", text: "\u2039 \u203a"})],
+            children: [make("span", {class: "truescale-knob", "aria-hidden": "true", text: "\u2039 \u203a"})],
         });
     }
 
@@ -105,14 +101,14 @@
     }
 
     function pixelatedButton(area) {
-        const toggle = TrueScale.button(t("Pixelated"), t("Show pixels as squares"), () => {
+        const toggle = button(t("Pixelated"), t("Show pixels as squares"), () => {
             const isOn = area.classList.toggle("truescale-pixelated");
             toggle.setAttribute("aria-pressed", isOn);
         }, {"aria-pressed": "false"});
         return toggle;
     }
 
-    const help = () => TrueScale.make("p", {
+    const help = () => make("p", {
         ...{class: "truescale-help", id: "truescale_compare_help"},
         text: t("Arrow keys move the divider, with Shift faster. With Ctrl they move the picture. + and - zoom, 0 shows all, Esc closes."),
     });
@@ -123,7 +119,6 @@
      * when the dialog is closed; the focus then goes back to `opener`.
      */
     function compare(before, after, opener) {
-        const {make, sign} = TrueScale;
         const layers = [layerOf(before, "left"), layerOf(after, "right")];
         const handle = makeHandle();
         const divider = dividing(handle, layers, [before.label, after.label]);
@@ -154,4 +149,4 @@
     }
 
     TrueScale.compare = compare;
-})();
+}]);

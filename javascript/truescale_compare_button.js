@@ -1,17 +1,13 @@
 // The button beside a result, in Extras and img2img, that compares it with its source.
 
-(function() {
-    const TrueScale = window.TrueScale = window.TrueScale || {};
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["compare_button", (TrueScale) => {
+    const {t, make, byId, isSeen, pictureIn, galleryPictures} = TrueScale;
     const SIGN = `<svg viewBox="0 0 24 24" width="1em" height="1em" aria-hidden="true" focusable="false">
         <path d="M3 4h18v16H3z" fill="none" stroke="currentColor" stroke-width="2"/>
         <path d="M12 4h9v16h-9z" fill="currentColor"/><path d="M12 1v22" stroke="currentColor" stroke-width="2"/></svg>`;
     const PLACES = {
         extras: {sources: ["extras_image"], fit: fitOfExtras},
-        img2img: {
-            sources: ["img2img_image", "img2img_sketch", "img2maskimg", "inpaint_sketch", "img_inpaint_base"],
-            fit: fitOfImg2img,
-        },
+        img2img: {sources: TrueScale.IMG2IMG_SOURCES, fit: fitOfImg2img},
     };
 
     // For each place: the pictures of its gallery when they came, and what they were made from. Pending: of a run that
@@ -20,17 +16,9 @@
 
     // -- the page ------------------------------------------------------------------------------------------------
 
-    const byId = (id) => gradioApp().querySelector(`#${id}`);
-    const isSeen = (element) => element.getClientRects().length > 0;
-
     function sourceOf(place) {
-        for (const id of PLACES[place].sources) {
-            const box = byId(id);
-            if (!box || !isSeen(box)) continue;
-            const picture = box.querySelector("img.forge-image, [data-testid=image] img") || box.querySelector("img");
-            if (picture && picture.naturalWidth) return {src: picture.src, fit: PLACES[place].fit()};
-        }
-        return null;
+        const found = pictureIn(PLACES[place].sources);
+        return found && {src: found.picture.src, fit: PLACES[place].fit()};
     }
 
     // How the source was put into the size of the result, as in CSS's object-fit.
@@ -45,15 +33,6 @@
     function fitOfImg2img() {
         const ways = [...gradioApp().querySelectorAll("#resize_mode input[type=radio]")];
         return {1: "cover", 2: "contain"}[ways.findIndex((one) => one.checked)] || "fill";
-    }
-
-    /** All pictures of a gallery in their order, each once, without its large preview and the host's live one. */
-    function galleryPictures(gallery) {
-        for (const list of [".grid-container img", ".thumbnails img"]) {
-            const found = [...gallery.querySelectorAll(list)];
-            if (found.length) return found;
-        }
-        return [];
     }
 
     function selectedPicture(gallery) {
@@ -100,7 +79,7 @@
     }
 
     function makeButton(place, neighbour) {
-        const button = TrueScale.make("button", {
+        const button = make("button", {
             ...{type: "button", id: `truescale_compare_${place}`, "aria-label": t("Compare with the source")},
             class: neighbour ? neighbour.className : "lg secondary gradio-button tool",
             click: () => open(place, button),
@@ -136,14 +115,10 @@
         }
     }
 
-    onUiLoaded(function() {
+    TrueScale.whenBuilt(() => {
         document.addEventListener("click", begin, true);
-        document.addEventListener("load", (event) => {
-            if (event.target.tagName === "IMG") update();
-        }, true);
+        TrueScale.whenPictureLoads(update);
         onAfterUiUpdate(update);
         update();
     });
-
-    Object.assign(TrueScale, {galleryPictures});
-})();
+}]);

@@ -1,13 +1,10 @@
 // A square that is put on a picture, to pick a part of it.
 
-(function() {
-    const TrueScale = window.TrueScale = window.TrueScale || {};
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["crop", (TrueScale) => {
+    const {t, within, make, button} = TrueScale;
     const SIZES = {size: 192, min: 32, max: 512, step: 16};
     const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
     const FAST = 16;
-
-    const within = (value, least, most) => Math.min(most, Math.max(least, value));
 
     /** The crop, in whole px of the picture, inside it: as wide as the picture where that is smaller than the square. */
     function croppingOf(width, height, side, initial) {
@@ -32,9 +29,9 @@
     }
 
     function layerOf(src, isFaint) {
-        const image = TrueScale.make("img", {alt: "", draggable: "false", src});
-        const picture = TrueScale.make("div", {class: "truescale-picture", children: [image]});
-        const layer = TrueScale.make("div", {class: `truescale-layer${isFaint ? " truescale-faint" : ""}`, children: [picture]});
+        const image = make("img", {alt: "", draggable: "false", src});
+        const picture = make("div", {class: "truescale-picture", children: [image]});
+        const layer = make("div", {class: `truescale-layer${isFaint ? " truescale-faint" : ""}`, children: [picture]});
         return {layer, picture, image};
     }
 
@@ -96,7 +93,7 @@
     }
 
     function rangeOf(sizes, value, changed) {
-        const range = TrueScale.make("input", {
+        const range = make("input", {
             ...{type: "range", id: "truescale_crop_size", min: sizes.min, max: sizes.max, step: sizes.step},
             input: () => changed(Number(range.value)),
         });
@@ -105,7 +102,6 @@
     }
 
     function barOf(zoom, range, said, {cancel, use}) {
-        const {make, button} = TrueScale;
         const group = (...children) => make("div", {class: "truescale-group", children});
         const choices = group(
             button(t("Cancel"), t("Close without picking"), cancel),
@@ -116,7 +112,7 @@
         return make("div", {class: "truescale-bar", children: [...zoom.buttons, group(label, range), said, choices]});
     }
 
-    const help = () => TrueScale.make("p", {
+    const help = () => make("p", {
         ...{class: "truescale-help", id: "truescale_crop_help"},
         text: t("Drag the square, or move it with the arrow keys, with Shift faster. Enter picks it, Esc gives up."),
     });
@@ -127,7 +123,6 @@
      * where the user gave up.
      */
     function pickCrop(src, initial, options = {}) {
-        const {make} = TrueScale;
         const sizes = {...SIZES, ...options};
         const layers = [layerOf(src, true), layerOf(src, false)];
         const said = make("span", {class: "truescale-percent", role: "status"});
@@ -167,4 +162,4 @@
     }
 
     TrueScale.pickCrop = pickCrop;
-})();
+}]);

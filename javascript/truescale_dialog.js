@@ -1,8 +1,7 @@
 // A dialog over the whole page that keeps its keys, its wheel and what is dropped on it from the host's own listeners.
 
-(function() {
-    const TrueScale = window.TrueScale = window.TrueScale || {};
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["dialog", (TrueScale) => {
+    const {t, make} = TrueScale;
     const KEYS = ["keydown", "keypress", "keyup"];
     const REACHABLE = "button:not([disabled]), input:not([disabled]), a[href], [tabindex='0']";
 
@@ -17,28 +16,6 @@
         if (!current && !isNew) event.stopImmediatePropagation();
     }
     KEYS.forEach((type) => window.addEventListener(type, onHeld, true));
-
-    /** An element of this kind, with properties, attributes and children. */
-    function make(kind, {text, children = [], ...attributes} = {}) {
-        const element = document.createElement(kind);
-        for (const [name, value] of Object.entries(attributes)) {
-            if (typeof value === "function") element.addEventListener(name, value);
-            else if (value !== null && value !== undefined) element.setAttribute(name, value);
-        }
-        if (text !== undefined) element.textContent = text;
-        element.append(...children);
-        return element;
-    }
-
-    /** A button with a text, and words for what it does. */
-    function button(text, title, click, attributes = {}) {
-        return make("button", {type: "button", class: "truescale-button", text, title, click, ...attributes});
-    }
-
-    /** A button with a sign, which its words name. */
-    function sign(text, title, click, attributes = {}) {
-        return button(text, title, click, {class: "truescale-button truescale-sign", "aria-label": title, ...attributes});
-    }
 
     // Tab goes round inside, since a browser would lead it out to its own bars.
     function keepFocusInside(dialog, event) {
@@ -115,5 +92,5 @@
         ]});
     }
 
-    Object.assign(TrueScale, {make, button, sign, openDialog, problem});
-})();
+    Object.assign(TrueScale, {openDialog, problem});
+}]);

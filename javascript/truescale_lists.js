@@ -1,18 +1,13 @@
 // The lists of drop-downs: those of upscalers are grouped by scale, the first of each group with the scale as a heading.
 
-(function() {
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["lists", (TrueScale) => {
+    const {t} = TrueScale;
     const OTHERS = "Other upscalers";
 
     function groupsOf(list) {
         const panel = list.closest("[id^='truescale_']");
         const prefix = panel && /^truescale_(extras|sd|hires|step_\d+)/.exec(panel.id);
-        const told = prefix && gradioApp().querySelector(`#${prefix[0]}_groups [data-truescale-groups]`);
-        try {
-            return told ? JSON.parse(told.dataset.truescaleGroups) : null;
-        } catch {
-            return null;
-        }
+        return prefix ? TrueScale.bridge.read(prefix[0], "groups") : null;
     }
 
     function head(list) {
@@ -32,7 +27,7 @@
     }
 
     // Lists come and go, and are filtered while the user types.
-    onUiLoaded(() => {
+    TrueScale.whenBuilt(() => {
         new MutationObserver((changes) => {
             const lists = new Set();
             for (const {target} of changes) {
@@ -47,4 +42,4 @@
             });
         }).observe(gradioApp() === document ? document.body : gradioApp(), {childList: true, subtree: true});
     });
-})();
+}]);

@@ -1,23 +1,16 @@
 // Tells the panels how large the source is, so that they can say what a run will take, without sending the picture.
 
-(function() {
-    const IMG2IMG = ["img2img_image", "img2img_sketch", "img2maskimg", "inpaint_sketch", "img_inpaint_base"];
+(window.trueScaleScripts ??= []).push(["source_size", (TrueScale) => {
+    const {byId, pictureIn} = TrueScale;
     const PANELS = {truescale_extras: ofExtras, truescale_sd: ofImg2img, truescale_hires: ofHires};
 
-    const byId = (id) => gradioApp().querySelector(`#${id}`);
-
     function pictureSize(ids) {
-        for (const id of ids) {
-            const box = byId(id);
-            if (!box || box.offsetParent === null) continue;
-            const picture = box.querySelector("img");
-            if (picture && picture.naturalWidth) return {of: id, width: picture.naturalWidth, height: picture.naturalHeight};
-        }
-        return {};
+        const found = pictureIn(ids);
+        return found ? {of: found.id, width: found.picture.naturalWidth, height: found.picture.naturalHeight} : {};
     }
 
     function number(id) {
-        const input = gradioApp().querySelector(`#${id} input[type=number]`);
+        const input = byId(`${id} input[type=number]`);
         return input ? Number(input.value) || 0 : 0;
     }
 
@@ -26,7 +19,7 @@
     }
 
     function ofImg2img() {
-        const size = pictureSize(IMG2IMG);
+        const size = pictureSize(TrueScale.IMG2IMG_SOURCES);
         if (!size.width) return {};
         return {
             ...size,
@@ -38,7 +31,7 @@
     }
 
     function ofHires() {
-        const upscaler = gradioApp().querySelector("#txt2img_hr_upscaler input");
+        const upscaler = byId("txt2img_hr_upscaler input");
         return {
             width: Math.round(number("txt2img_width")),
             height: Math.round(number("txt2img_height")),
@@ -52,32 +45,20 @@
     }
 
     // While a panel is closed it is told nothing: cards and forecasts are made when somebody looks.
-    function isSeen(field) {
-        const block = field.closest(".truescale-hidden");
-        return Boolean(block && block.parentElement && block.parentElement.offsetParent !== null);
+    function tell(panel, sizes) {
+        if (TrueScale.bridge.isShown(panel, "source")) TrueScale.bridge.send(panel, "source", {...sizes, runs: TrueScale.runs || 0});
     }
-
-    function tell(field, sizes) {
-        if (!field || !isSeen(field)) return;
-        const runs = (window.TrueScale && window.TrueScale.runs) || 0;
-        const text = JSON.stringify({...sizes, runs});
-        if (field.value === text) return;
-        field.value = text;
-        updateInput(field);
-    }
-
-    const fieldIn = (block) => block && block.querySelector("textarea, input");
 
     function update() {
-        for (const [panel, sizes] of Object.entries(PANELS)) tell(fieldIn(byId(`${panel}_source`)), sizes());
+        for (const [panel, sizes] of Object.entries(PANELS)) tell(panel, sizes());
         // The step after generating: nobody knows the size yet, but its cards and lists are to be shown.
-        gradioApp().querySelectorAll("[id^='truescale_step_'][id$='_source']").forEach((one) => tell(fieldIn(one), {}));
+        for (const {id} of gradioApp().querySelectorAll("[id^='truescale_step_'][id$='_source']")) {
+            tell(id.replace(/_source$/, ""), {});
+        }
     }
 
-    onUiLoaded(function() {
-        document.addEventListener("load", (event) => {
-            if (event.target.tagName === "IMG") update();
-        }, true);
+    TrueScale.whenBuilt(() => {
+        TrueScale.whenPictureLoads(update);
         for (const kind of ["input", "change"]) {
             document.addEventListener(kind, (event) => {
                 if (event.target.closest && event.target.closest("[id^='txt2img_'], [id^='img2img_']")) update();
@@ -86,4 +67,4 @@
         onAfterUiUpdate(update);
         update();
     });
-})();
+}]);

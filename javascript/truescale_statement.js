@@ -1,8 +1,7 @@
 // The statement of a result below the picture: asked for after each run of the Extras, translated in the other tabs.
 
-(function() {
-    const TrueScale = window.TrueScale = window.TrueScale || {};
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["statement", (TrueScale) => {
+    const {t, byId} = TrueScale;
     const SEPARATOR = " · ";
 
     // -- Extras: the host tells scripts nothing when a run ends, but its result changes or its progress bar goes ----------
@@ -10,11 +9,10 @@
     let seen = null, wasRunning = false;
 
     function ofExtras() {
-        const show = gradioApp().querySelector("button#truescale_extras_statement_show");
-        const gallery = gradioApp().querySelector("#extras_gallery");
-        if (!show || !gallery) return;
+        const gallery = byId("extras_gallery");
+        if (!gallery || !TrueScale.bridge.has("truescale_extras", "statement_show")) return;
         const pictures = [...gallery.querySelectorAll("img")].map((one) => one.src).join(" ");
-        const log = gradioApp().querySelector("#html_log_extras");
+        const log = byId("html_log_extras");
         const state = `${pictures} ${log ? log.textContent : ""}`;
         const isRunning = Boolean(gradioApp().querySelector("#extras_results .progressDiv, #extras_gallery_container .progressDiv"));
         const ended = wasRunning && !isRunning;
@@ -22,7 +20,7 @@
         wasRunning = isRunning;
         if (isRunning) return;
         seen = state;
-        if (ended || changed) show.click();
+        if (ended || changed) TrueScale.bridge.signal("truescale_extras", "statement_show");
     }
 
     // -- txt2img, img2img: one line among the host's comments, words and values between dots -------------------------------
@@ -62,4 +60,4 @@
         ofExtras();
         ofComments();
     });
-})();
+}]);

@@ -1,21 +1,12 @@
 // "Which model?": the crop that is picked on the source, and the grid of what each model made of it.
 
-(function() {
-    const TrueScale = window.TrueScale = window.TrueScale || {};
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["which", (TrueScale) => {
+    const {t, make, button, galleryPictures} = TrueScale;
     const P = "truescale_extras_which";
     const PREVIEW = 96;  // px
 
-    const byId = (name) => gradioApp().querySelector(`#${P}_${name}`);
-    const fieldOf = (name) => gradioApp().querySelector(`#${P}_${name} textarea, #${P}_${name} input`);
-    const sourcePicture = () => gradioApp().querySelector("#extras_image img");
-
-    function write(name, text) {
-        const field = fieldOf(name);
-        if (!field || field.value === text) return;
-        field.value = text;
-        updateInput(field);
-    }
+    const partOf = (name) => TrueScale.byId(`${P}_${name}`);
+    const sourcePicture = () => TrueScale.byId("extras_image img");
 
     // -- the crop ----------------------------------------------------------------------------------------------------
 
@@ -23,33 +14,33 @@
 
     /** Directly below the row of the button, whatever gradio has put around it. */
     function previewBox() {
-        const there = byId("preview");
+        const there = partOf("preview");
         if (there) return there;
-        let row = byId("pick");
+        let row = partOf("pick");
         if (!row) return null;
         while (row.parentElement.matches(".form, .gradio-row, .row") && !row.parentElement.querySelector(`#${P}_grid, #extras_image`)) {
             row = row.parentElement;
         }
-        const box = TrueScale.make("div", {id: `${P}_preview`, class: "truescale-crop-preview", role: "status"});
+        const box = make("div", {id: `${P}_preview`, class: "truescale-crop-preview", role: "status"});
         row.after(box);
         return box;
     }
 
     function say(words) {
         const box = previewBox();
-        if (box) box.replaceChildren(TrueScale.make("p", {class: "truescale-note", text: words}));
+        if (box) box.replaceChildren(make("p", {class: "truescale-note", text: words}));
     }
 
     function showCrop(picture) {
         const box = previewBox();
         if (!box) return;
         const {x, y, width, height} = picked.crop;
-        const canvas = TrueScale.make("canvas", {role: "img", "aria-label": t("The crop that was picked")});
+        const canvas = make("canvas", {role: "img", "aria-label": t("The crop that was picked")});
         const scale = PREVIEW * Math.max(1, window.devicePixelRatio || 1) / Math.max(width, height);
         canvas.width = Math.max(1, Math.round(width * scale));
         canvas.height = Math.max(1, Math.round(height * scale));
         canvas.getContext("2d").drawImage(picture, x, y, width, height, 0, 0, canvas.width, canvas.height);
-        box.replaceChildren(canvas, TrueScale.make("span", {text: `${width} x ${height}, x ${x}, y ${y}`}));
+        box.replaceChildren(canvas, make("span", {text: `${width} x ${height}, x ${x}, y ${y}`}));
     }
 
     async function pick(opener) {
@@ -62,7 +53,7 @@
         if (!crop) return undefined;
         picked = {crop, src, size};
         showCrop(picture);
-        return write("crop", [crop.x, crop.y, crop.width, crop.height, ...size].join(" "));
+        return TrueScale.bridge.send(P, "crop", {...crop, of: size});
     }
 
     // A crop stays where it is on another picture of the same size, and means nothing on one of another size.
@@ -76,7 +67,7 @@
         picked = null;
         const box = previewBox();
         if (box) box.replaceChildren();
-        return write("crop", "");
+        return TrueScale.bridge.send(P, "crop", null);
     }
 
     // -- the grid ----------------------------------------------------------------------------------------------------
@@ -84,29 +75,20 @@
     let shown = "";  // what the grid was built from
     let clicks = 0;  // told with each choice, so that the same one can be made twice
 
-    function namesOf(field) {
-        try {
-            const names = JSON.parse(field.value || "[]");
-            return Array.isArray(names) ? names.map(String) : [];
-        } catch {
-            return [];
-        }
-    }
-
     /** {srcs, names} of the last run, or null while they do not belong together. */
     function found() {
-        const gallery = byId("tries"), field = fieldOf("names");
-        if (!gallery || !field) return null;
-        const srcs = TrueScale.galleryPictures(gallery).map((one) => one.src);
-        const names = namesOf(field);
+        const gallery = partOf("tries");
+        if (!gallery) return null;
+        const srcs = galleryPictures(gallery).map((one) => one.src);
+        const names = TrueScale.bridge.read(P, "names") || [];
         return srcs.length === names.length ? {srcs, names} : null;
     }
 
     function tellChosen(grid, name) {
         clicks += 1;
-        write("chosen", `${name}\t${clicks}`);
+        TrueScale.bridge.send(P, "chosen", {name, count: clicks});
         grid.querySelector("[role=status]").replaceChildren(
-            TrueScale.make("span", {text: t("Chosen:")}), " ", TrueScale.make("strong", {text: name}),
+            make("span", {text: t("Chosen:")}), " ", make("strong", {text: name}),
         );
         grid.querySelectorAll("figure").forEach((one) => one.classList.toggle("truescale-chosen", one.dataset.name === name));
     }
@@ -123,7 +105,6 @@
     const sideOf = (figure) => ({src: figure.querySelector("img").src, label: figure.dataset.label});
 
     function figureOf(grid, {src, name}, number) {
-        const {make, button} = TrueScale;
         const isSource = number === 0;
         const label = isSource ? t("Source") : name;
         const id = `${P}_picture_${number}`;
@@ -148,7 +129,6 @@
     }
 
     function gridOf({srcs, names}) {
-        const {make} = TrueScale;
         const grid = make("div", {id: `${P}_pictures`});
         const last = srcs.length - 1;
         const all = srcs.slice(0, last).map((src, number) => figureOf(grid, {src, name: names[number]}, number));
@@ -162,8 +142,8 @@
 
     // Beside gradio's own element, of which it may exchange the content at any time.
     function updateGrid() {
-        const place = byId("grid");
-        const there = byId("pictures");
+        const place = partOf("grid");
+        const there = partOf("pictures");
         const next = found();
         if (!place || !next) return;
         const now = JSON.stringify(next);
@@ -178,7 +158,7 @@
 
     function update() {
         followSource();
-        const gallery = byId("tries");
+        const gallery = partOf("tries");
         if (gallery && !watched.has(gallery)) {  // pictures may be exchanged without an element being added
             watched.add(gallery);
             watcher.observe(gallery, {subtree: true, attributes: true, attributeFilter: ["src"]});
@@ -186,15 +166,13 @@
         updateGrid();
     }
 
-    onUiLoaded(function() {
+    TrueScale.whenBuilt(() => {
         document.addEventListener("click", (event) => {
-            const button = event.target.closest && event.target.closest(`#${P}_pick`);
-            if (button) pick(button);
+            const opener = event.target.closest && event.target.closest(`#${P}_pick`);
+            if (opener) pick(opener);
         }, true);
-        document.addEventListener("load", (event) => {
-            if (event.target.tagName === "IMG") followSource();
-        }, true);
+        TrueScale.whenPictureLoads(followSource);
         onAfterUiUpdate(update);
         update();
     });
-})();
+}]);

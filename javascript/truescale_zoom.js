@@ -1,8 +1,7 @@
 // A stage on which a picture is zoomed and moved: by wheel, pinch, drag and buttons, from the whole of it to its pixels.
 
-(function() {
-    const TrueScale = window.TrueScale = window.TrueScale || {};
-    const t = (text) => (window.localization && window.localization[text]) || text;
+(window.trueScaleScripts ??= []).push(["zoom", (TrueScale) => {
+    const {t, within, button, sign, make} = TrueScale;
     const LARGEST = 32;  // px of the screen for each of the picture
     const STEP = 1.5;
     const TAPS = {milliseconds: 350, px: 30};
@@ -58,8 +57,8 @@
         function zoomTo(zoom, point, from = view, to = point) {
             if (!size.width) return;
             const [smallest, largest] = bounds();
-            const next = Math.min(largest, Math.max(smallest, zoom));
-            const inside = (at, start, length) => Math.min(1, Math.max(0, (at - start) / length));
+            const next = within(zoom, smallest, largest);
+            const inside = (at, start, length) => within((at - start) / length, 0, 1);
             const x = inside(point.x, from.left, size.width * from.zoom) * size.width;
             const y = inside(point.y, from.top, size.height * from.zoom) * size.height;
             const clamped = {x: from.left + x * from.zoom - point.x + to.x, y: from.top + y * from.zoom - point.y + to.y};
@@ -169,7 +168,6 @@
 
     /** Its buttons, and a place that says how large the picture is shown. */
     function zoomButtons(stage) {
-        const {make, button, sign} = TrueScale;
         const percent = make("span", {class: "truescale-percent truescale-zoom-percent"});
         const buttons = [
             sign("\u2212", t("Zoom out"), () => stage().zoomBy(1 / STEP), {"aria-keyshortcuts": "-"}),
@@ -196,4 +194,4 @@
     }
 
     Object.assign(TrueScale, {zoomStage, zoomButtons, zoomKey});
-})();
+}]);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,9 +185,9 @@ class Panel:
         page.script(_STAND_IN)
         page.settle()
 
-    def heard(self, field: str) -> list[str]:
-        """What has been written into it."""
-        return self.panels.script("(name) => window.which.heard[name]", field)
+    def heard(self, channel: str) -> list[Any]:
+        """What has been said on it."""
+        return [json.loads(text) for text in self.panels.script("(name) => window.which.heard[name]", channel)]
 
     def pick(self) -> None:
         self.page.locator(f"{PANEL}_pick").click()
@@ -226,6 +227,11 @@ def run(look: OpenPage) -> Panel:
     return panel
 
 
+def _crop(x: int) -> dict[str, Any]:
+    """Of a picture of 256x200."""
+    return {"x": x, "y": 4, "width": 192, "height": 192, "of": [256, 200]}
+
+
 def test_the_crop_is_written_for_the_server_and_shown(panel: Panel, tmp_path: Path) -> None:
     panel.pick()
     note = panel.page.locator(f"{PANEL}_preview")
@@ -238,7 +244,7 @@ def test_the_crop_is_written_for_the_server_and_shown(panel: Panel, tmp_path: Pa
     panel.page.wait_for_selector(f"{CROPPING} .truescale-crop")
     panel.page.keyboard.press("ArrowRight")
     panel.page.keyboard.press("Enter")
-    assert panel.panels.eventually(lambda: panel.heard("crop") == ["33 4 192 192 256 200"])
+    assert panel.panels.eventually(lambda: panel.heard("crop") == [_crop(33)])
     assert panel.panels.script("() => document.activeElement.id") == f"{PANEL}_pick"[1:]
     assert note.inner_text() == "192 x 192, x 33, y 4"
     preview = note.get_by_role("img")
@@ -253,7 +259,7 @@ def test_the_crop_is_written_for_the_server_and_shown(panel: Panel, tmp_path: Pa
     panel.page.wait_for_selector(f"{CROPPING} .truescale-crop")
     panel.page.keyboard.press("ArrowLeft")
     panel.page.keyboard.press("Enter")
-    assert panel.panels.eventually(lambda: panel.heard("crop")[-1] == "32 4 192 192 256 200")
+    assert panel.panels.eventually(lambda: panel.heard("crop")[-1] == _crop(32))
     panel.pick()
     panel.page.keyboard.press("Escape")
     assert len(panel.heard("crop")) == 2
@@ -277,7 +283,7 @@ def test_a_crop_goes_with_a_picture_of_its_size(panel: Panel) -> None:
     assert Stage(panel.panels).color(round(box["x"] + 48), round(box["y"] + 48)) == (10, 200, 10)
     panel.panels.script(show, address_of(positions(100, 100)))
     assert preview.count() == 0
-    assert panel.heard("crop") == ["32 4 192 192 256 200", ""]
+    assert panel.heard("crop") == [_crop(32), None]
 
 
 def test_the_grid_has_a_picture_for_each_model(run: Panel) -> None:
@@ -295,9 +301,9 @@ def test_a_model_is_chosen_with_a_click(run: Panel) -> None:
     for number in (2, 1):
         run.page.get_by_role("button", name=f"Use {NAMES[number]}").click()
     run.page.get_by_role("button", name=f"Use {NAMES[1]}").click()
-    told = [text.split("\t") for text in run.heard("chosen")]
-    assert [name for name, _ in told] == [NAMES[2], NAMES[1], NAMES[1]]
-    assert len({number for _, number in told}) == 3, "the same choice again would change nothing"
+    told = run.heard("chosen")
+    assert [one["name"] for one in told] == [NAMES[2], NAMES[1], NAMES[1]]
+    assert len({one["count"] for one in told}) == 3, "the same choice again would change nothing"
     assert NAMES[1] in run.page.locator(f"{PANEL}_pictures [role=status]").inner_text()
 
 

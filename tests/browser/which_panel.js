@@ -10,7 +10,7 @@
         <div class="gradio-row"><div class="form"><button id="${P}_pick" class="lg secondary gradio-button">Pick a crop</button>
         <button id="${P}_run" class="lg primary gradio-button">Compare the models</button></div></div>
         <div id="${P}_crop" class="truescale-hidden"><label><textarea></textarea></label></div>
-        <div id="${P}_names" class="truescale-hidden"><label><textarea></textarea></label></div>
+        <div id="${P}_names" class="truescale-hidden"></div>
         <div id="${P}_chosen" class="truescale-hidden"><label><textarea></textarea></label></div>
         <div id="${P}_tries" class="block gradio-gallery truescale-hidden"></div>
         <div id="${P}_grid"><div class="prose"></div></div>`;
@@ -28,7 +28,9 @@
             </div></div>`;
         panel.querySelector(`#${P}_tries`).innerHTML = `${srcs.length ? preview : ""}<div class="grid-wrap"><div class="grid-container">
             ${srcs.map((src) => `<button class="thumbnail-item thumbnail-lg">${image(src)}</button>`).join("")}</div></div>`;
-        field("names").value = JSON.stringify(names);
+        const told = document.createElement("div");
+        told.setAttribute("data-truescale-names", JSON.stringify(names));
+        panel.querySelector(`#${P}_names`).replaceChildren(told);
     }
 
     function again() {

@@ -368,6 +368,11 @@ def test_the_models_that_a_picture_names_may_be_gone(host: FakeHost) -> None:
 # -- which model -------------------------------------------------------------------------------------------------------
 
 
+def _listed(html: str) -> list[str]:
+    """The names of the pictures, as the page's script reads them."""
+    return json.loads(unescape(re.search("data-truescale-names='(.*?)'", html)[1]))
+
+
 def _tried(host: FakeHost, image: Image.Image | None, crop: str, names: list[str], **values: Any) -> list[tuple]:
     """The updates of a comparison, one after the other."""
     parts = _parts(host)
@@ -377,9 +382,10 @@ def _tried(host: FakeHost, image: Image.Image | None, crop: str, names: list[str
 
 def test_each_model_shows_what_it_makes_of_the_crop(host: FakeHost) -> None:
     image = picture(120, 90)
-    pictures, names, note = _tried(host, image, "40 30 32 24 120 90", ["four", "two"], precision="exact")[-1]
+    crop = {"x": 40, "y": 30, "width": 32, "height": 24, "of": [120, 90]}
+    pictures, names, note = _tried(host, image, json.dumps(crop), ["four", "two"], precision="exact")[-1]
 
-    assert json.loads(names) == ["Source", "four", "two", "Contact sheet"]
+    assert _listed(names) == ["Source", "four", "two", "Contact sheet"]
     assert note == ""
     plain = image.crop((40, 30, 72, 54)).resize((128, 96), Image.Resampling.NEAREST)
     assert off(pictures[0], np.asarray(plain)) == 0
@@ -394,7 +400,7 @@ def test_a_model_that_fails_does_not_take_the_others_with_it(host: FakeHost) -> 
 
     pictures, names, note = _tried(host, picture(60, 60), "", ["damaged", "four"])[-1]
 
-    assert json.loads(names) == ["Source", "four", "Contact sheet"]
+    assert _listed(names) == ["Source", "four", "Contact sheet"]
     assert "damaged" in note
     assert len(pictures) == 3
 
@@ -420,13 +426,13 @@ def test_stop_leaves_the_others_out(host: FakeHost) -> None:
     host.press(f"{EXTRAS}_which_stop")
 
     _, names, note = list(updates)[-1]
-    assert json.loads(names) == ["Source", "four", "Contact sheet"]
+    assert _listed(names) == ["Source", "four", "Contact sheet"]
     assert "stopped" in note
 
 
 def test_a_click_chooses(host: FakeHost) -> None:
-    assert host.press(f"{EXTRAS}_which_chosen", "two")[f"{EXTRAS}_upscaler_1"]["value"] == "two"
-    assert "value" not in host.press(f"{EXTRAS}_which_chosen", "no such model")[f"{EXTRAS}_upscaler_1"]
+    assert host.press(f"{EXTRAS}_which_chosen", '{"name": "two", "count": 1}')[f"{EXTRAS}_upscaler_1"]["value"] == "two"
+    assert "value" not in host.press(f"{EXTRAS}_which_chosen", '{"name": "no such model"}')[f"{EXTRAS}_upscaler_1"]
 
 
 def test_the_api_cleans_up_too(host: FakeHost) -> None:

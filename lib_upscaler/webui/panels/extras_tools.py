@@ -12,15 +12,13 @@ from ...fields import NO_UPSCALER
 from ..host.markup import line, plain, problem, word
 from ..takeover import choices
 from ..takeover.results import latest_html
-from . import lists
+from . import bridge, lists
 from .presets import MODELS
 
 __all__ = ["STATEMENT_BELOW", "add_statement", "read_button", "reads"]
 
 STATEMENT_BELOW = "html_log_extras"
 """The host's component below which the statement stands."""
-
-_STATEMENT = "truescale_extras_statement"
 
 
 def read_button(elem_id: str) -> tuple[Any, Any]:
@@ -60,6 +58,6 @@ def add_statement() -> None:
     def latest() -> str:
         return latest_html()
 
-    shown = gr.HTML("", elem_id=_STATEMENT)
-    show = gr.Button("", elem_id=f"{_STATEMENT}_show", elem_classes="truescale-hidden")
+    shown = gr.HTML("", elem_id="truescale_extras_statement")
+    show = bridge.STATEMENT_SHOW.component("truescale_extras")
     show.click(fn=latest, inputs=[], outputs=[shown], show_progress=False)

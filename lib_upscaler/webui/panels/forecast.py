@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,24 +21,15 @@ if TYPE_CHECKING:
     from ...estimates import Estimate
     from ...request import UpscaleRequest
 
-__all__ = ["plan_html", "size_html", "size_of", "source_of", "time_words"]
+__all__ = ["plan_html", "size_html", "size_of", "time_words"]
 
 
 _ONE_AFTER_THE_OTHER = threading.Lock()
 """A plan that reads a model takes longer than the next one: the page would end with the older of the two."""
 
 
-def source_of(text: str | None) -> dict[str, Any]:
-    """What the page's script wrote: an object in JSON; {} where there is no picture or the text is none of ours."""
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def size_of(source: dict[str, Any]) -> Size | None:
-    """The picture's, where there is one."""
+    """The picture's, where there is one. source: see ``bridge.SOURCE``."""
     width, height = source.get("width"), source.get("height")
     sane = all(isinstance(side, int) and 0 < side < 10**6 for side in (width, height))
     return Size(width, height) if sane else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +13,7 @@ from ..host.lives import PAGE
 from ..takeover import cache, choices
 from ..takeover.registry import REGISTRY
 from ..upscaling.service import service
-from . import cards
+from . import bridge, cards
 
 __all__ = [
     "Lists",
@@ -96,7 +94,7 @@ class Lists:
 
     def __init__(self, elem_id: str) -> None:
         self._ours: list[tuple[Any, Callable[[], list[str]]]] = []
-        self._groups = gr.HTML(_groups_html(), elem_id=f"{elem_id}_groups", elem_classes="truescale-hidden")
+        self._groups = bridge.GROUPS.component(elem_id, _groups())
 
     def dropdown(self, listed: Callable[[], list[str]], value: str, **arguments: Any) -> Any:
         """A drop-down of what ``listed`` gives; it can be searched by typing."""
@@ -114,7 +112,7 @@ class Lists:
         refresh_models()
         ours = [gr.update(choices=listed()) for _, listed in self._ours]
         theirs = [gr.update(choices=_HOST_NAMES[key]()) for key in _HOST_NAMES if key in host_components()]
-        return [*ours, *theirs, _groups_html()]
+        return [*ours, *theirs, bridge.GROUPS.html(_groups())]
 
     @property
     def ours(self) -> list[Any]:
@@ -123,13 +121,12 @@ class Lists:
 
     def ours_now(self) -> list[Any]:
         """One update for each of ``ours``, without looking for files: another panel may have found some."""
-        return [*(gr.update(choices=listed()) for _, listed in self._ours), _groups_html()]
+        return [*(gr.update(choices=listed()) for _, listed in self._ours), bridge.GROUPS.html(_groups())]
 
     def _theirs(self) -> list[Any]:
         return [host_components()[key] for key in _HOST_NAMES if key in host_components()]
 
 
-def _groups_html() -> str:
-    """For the page's script, which shows the groups: name -> scale."""
-    groups = json.dumps(cards.groups(choices.names()))
-    return f"<div data-truescale-groups='{html.escape(groups, quote=True)}'></div>"
+def _groups() -> dict[str, str]:
+    """Name -> heading: the page's script shows them."""
+    return cards.groups(choices.names())

@@ -20,7 +20,6 @@ __all__ = [
     "refreshes",
     "shows_card",
     "size",
-    "source_size",
     "tool_button",
 ]
 
@@ -74,11 +73,6 @@ def refreshes(button: Any, lists: Lists, source: Any) -> None:
     """The button looks for new files; what others have found is listed when the page's script writes ``source``."""
     button.click(fn=lists.updates, inputs=[], outputs=lists.components)
     source.change(fn=lists.ours_now, inputs=[], outputs=lists.ours, show_progress=False)
-
-
-def source_size(elem_id: str) -> Any:
-    """Written by the page's script: how large the source is, so that nothing needs to be sent to plan for it."""
-    return gr.Textbox("", elem_id=f"{elem_id}_source", elem_classes="truescale-hidden", label="Source size")
 
 
 # -- size --------------------------------------------------------------------------------------------------------------

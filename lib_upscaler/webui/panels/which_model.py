@@ -41,19 +41,19 @@ class Tried:
     problem: str = ""
 
 
-def crop_of(text: str | None, image: Image.Image | None) -> Region:
-    """The crop that the page's script wrote, "x y width height ...", within the picture; without one its middle.
+def crop_of(picked: Mapping[str, Any], image: Image.Image | None) -> Region:
+    """The crop that was picked on the page (see ``bridge.CROP``), within the picture; without one its middle.
 
     Raises RequestError.
     """
     if image is None:
         raise RequestError("there is no picture", "", "load one into Extras first")
-    numbers = (text or "").split()
+    numbers = [picked.get(name) for name in ("x", "y", "width", "height")]
     width, height = image.size
-    if len(numbers) < 4 or not all(number.isdigit() for number in numbers[:4]):
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
         side = min(192, width, height)
         return Region((width - side) // 2, (height - side) // 2, side, side)
-    x, y, w, h = (int(number) for number in numbers[:4])
+    x, y, w, h = numbers
     w, h = (max(1, min(max(side, _SMALLEST_CROP), _LARGEST_CROP, whole)) for side, whole in ((w, width), (h, height)))
     return Region(min(x, width - w), min(y, height - h), w, h)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,7 +18,7 @@ from ..host.markup import line, plain, problem, word
 from ..host.progress import is_stopped
 from ..takeover import choices
 from ..takeover.failing import as_error
-from . import lists, pieces
+from . import bridge, lists, pieces
 
 __all__ = ["ui"]
 
@@ -51,11 +50,11 @@ def ui(elem_id: str, made: lists.Lists, upscaler: Any, parts: Mapping[str, Any])
             gr.Button("Pick a crop", elem_id=f"{own}_pick")
             run = gr.Button("Compare models", variant="primary", elem_id=f"{own}_run")
             stop = gr.Button("Stop", elem_id=f"{own}_stop")
-        crop = _hidden_text(f"{own}_crop", "Crop")
+        crop = bridge.CROP.component(own)
         note = gr.HTML("", elem_id=f"{own}_note")
-        gallery = gr.Gallery(elem_id=f"{own}_tries", elem_classes="truescale-hidden", label="Tries", **_LOSSLESS)
-        names = _hidden_text(f"{own}_names", "Names")
-        chosen = _hidden_text(f"{own}_chosen", "Chosen")
+        gallery = gr.Gallery(elem_id=f"{own}_tries", elem_classes=bridge.HIDDEN, label="Tries", **_LOSSLESS)
+        names = bridge.NAMES.component(own, [])
+        chosen = bridge.CHOSEN.component(own)
         gr.HTML("", elem_id=f"{own}_grid")
     arguments = list(parts)
 
@@ -76,13 +75,8 @@ def ui(elem_id: str, made: lists.Lists, upscaler: Any, parts: Mapping[str, Any])
     chosen.change(fn=_choice, inputs=[chosen], outputs=[upscaler, note], show_progress=False)
 
 
-def _hidden_text(elem_id: str, label: str) -> Any:
-    return gr.Textbox("", elem_id=elem_id, elem_classes="truescale-hidden", label=label)
-
-
 def _choice(text: str) -> tuple[Any, Any]:
-    """The script writes a name, and a number behind a tab, so that the same name can be chosen twice."""
-    name = (text or "").split("\t")[0]
+    name = bridge.CHOSEN.read(text).get("name")
     if name not in choices.names():
         return gr.update(), gr.update()
     return gr.update(value=name), line([word("Upscaler 1 is now"), plain(name)])
@@ -113,7 +107,7 @@ def _compared(image: Any, area: str, wanted: list[str], given: Mapping[str, Any]
         if len(wanted) > _MOST:
             raise RequestError(f"{len(wanted)} models are too many at once", "", f"choose {_MOST} at most")
         values = checked("extras", given)
-        region = which_model.crop_of(area, image)
+        region = which_model.crop_of(bridge.CROP.read(area), image)
         scale = which_model.scale_of_crop(values, image)
     except TrueScaleError as error:
         yield gr.update(), gr.update(), problem(error)
@@ -137,7 +131,7 @@ def _compared(image: Any, area: str, wanted: list[str], given: Mapping[str, Any]
         return
     labels = [label.split("\n")[0] for label, _ in shown]
     sheet = which_model.contact_sheet([(label.replace("\n", ", "), picture) for label, picture in shown])
-    listed = json.dumps([*labels, SHEET])
+    listed = bridge.NAMES.html([*labels, SHEET])
     yield [*(picture for _, picture in shown), sheet], listed, "".join(problems)
 
 

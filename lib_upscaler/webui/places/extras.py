@@ -17,7 +17,7 @@ from ..host import health
 from ..host.callers import Caller, find_caller
 from ..host.lives import PAGE
 from ..host.progress import shown_as_job
-from ..panels import catalogue, extras_tools, forecast, lists, pieces, which_panel
+from ..panels import bridge, catalogue, extras_tools, forecast, lists, pieces, which_panel
 from ..panels.presets_bar import PresetsBar
 from ..panels.widgets import Widgets
 from ..takeover import cache, choices, results
@@ -48,7 +48,7 @@ def _widgets(elem_id: str) -> dict[str, Any]:
     presets = PresetsBar(elem_id, PLACE)
     read, read_note = extras_tools.read_button(elem_id) if in_extras else (None, None)
     listed = lists.Lists(elem_id)
-    source = pieces.source_size(elem_id)
+    source = bridge.SOURCE.component(elem_id)
     made = Widgets(PLACE, elem_id, listed)
     with pieces.form_row():
         first = made["upscaler_1"]
@@ -82,7 +82,7 @@ def _show_plan(parts: dict[str, Any], source: Any, plan: Any) -> None:
 
     def text(size: str, *values: Any) -> str:
         asked = dict(zip(names, values))
-        return forecast.plan_html(forecast.size_of(forecast.source_of(size)), lambda: _request(asked, choices.peek))
+        return forecast.plan_html(forecast.size_of(bridge.SOURCE.read(size)), lambda: _request(asked, choices.peek))
 
     for component in (source, *parts.values()):
         component.change(fn=text, inputs=[source, *parts.values()], outputs=[plan], show_progress=False)

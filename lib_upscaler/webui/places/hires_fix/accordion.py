@@ -12,7 +12,7 @@ from ....planning.sizing import ByDimensions, ByScale
 from ....request import UpscaleRequest
 from ...host import health
 from ...host.markup import problem
-from ...panels import cards, forecast, lists, pieces
+from ...panels import bridge, cards, forecast, lists, pieces
 from ...panels.pasting import paste_pairs
 from ...panels.presets_bar import PresetsBar
 from ...panels.widgets import Widgets
@@ -38,7 +38,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
         card = gr.HTML("", elem_id=f"{_ELEM_ID}_card")
         presets = PresetsBar(_ELEM_ID, PLACE)
         listed = lists.Lists(_ELEM_ID)
-        source = pieces.source_size(_ELEM_ID)
+        source = bridge.SOURCE.component(_ELEM_ID)
         made = Widgets(PLACE, _ELEM_ID, listed)
         with pieces.form_row():
             made["upscaler_2"]
@@ -74,10 +74,10 @@ def _show_plan(parts: dict[str, Any], source: Any, card: Any, plan: Any) -> None
     names = list(parts)
 
     def planned(text: str, *values: Any) -> str:
-        return _plan_html(forecast.source_of(text), dict(zip(names, values)))
+        return _plan_html(bridge.SOURCE.read(text), dict(zip(names, values)))
 
     def carded(text: str) -> str:
-        name = str(forecast.source_of(text).get("upscaler") or "")
+        name = str(bridge.SOURCE.read(text).get("upscaler") or "")
         return cards.card_html(name) if is_ours_by_name(name) else ""
 
     source.change(fn=carded, inputs=[source], outputs=[card], show_progress=False)

@@ -17,7 +17,7 @@ from ....geometry import Size
 from ....planning.sizing import SizeRequest, plan_size
 from ...host import health
 from ...host.markup import line, problem
-from ...panels import forecast, lists, pieces
+from ...panels import bridge, forecast, lists, pieces
 from ...panels.pasting import paste_pairs
 from ...panels.presets_bar import PresetsBar
 from ...panels.widgets import Widgets
@@ -55,7 +55,7 @@ def ui() -> tuple[list[Any], list[tuple[Any, Any]]]:
     if health.problem():
         return [gr.HTML(f"<p class='truescale-problem'>{health.problem()}</p>", elem_id=f"{_ELEM_ID}_problem")], []
     presets = PresetsBar(_ELEM_ID, PLACE)
-    source = pieces.source_size(_ELEM_ID)
+    source = bridge.SOURCE.component(_ELEM_ID)
     listed = lists.Lists(_ELEM_ID)
     made = Widgets(PLACE, _ELEM_ID, listed)
     with pieces.form_row():
@@ -101,7 +101,7 @@ def _show_plan(parts: dict[str, Any], source: Any, plan: Any, table: Any) -> Non
     names, inputs = list(parts), [source, *parts.values()]
 
     def texts(size: str, *values: Any) -> tuple[str, str]:
-        found, given = forecast.source_of(size), dict(zip(names, values))
+        found, given = bridge.SOURCE.read(size), dict(zip(names, values))
         return _plan_html(found, given), _table_html(found, given)
 
     for component in inputs:

@@ -16,7 +16,7 @@ from ... import host
 from ...host import interrogators
 from ...host.lives import SCRIPTS
 from ...host.markup import line, plain, problem, word
-from ...panels import forecast, img2img_pictures, pieces
+from ...panels import bridge, img2img_pictures, pieces
 from ...panels.widgets import Widgets
 from ...takeover import choices
 
@@ -73,7 +73,7 @@ def connect(parts: Parts, source: Any, fields: Mapping[str, Any]) -> None:
 
     def described(asked: str, size: str, *given: Any) -> Iterator[tuple[Any, Any]]:
         pictures, values = dict(zip(ids, given)), dict(zip(names, given[len(ids) :]))
-        yield from _described(asked, forecast.source_of(size), pictures, values)
+        yield from _described(asked, bridge.SOURCE.read(size), pictures, values)
 
     def described_at_once(*given: Any) -> tuple[Any, Any]:
         return list(described(*given))[-1]

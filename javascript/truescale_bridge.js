@@ -1,0 +1,58 @@
+// The bridge between the page and the server. Its channels are declared here and, with the shape of what is said on each,
+// in lib_upscaler/webui/panels/bridge.py; nothing else writes into a field that is not for the user.
+//
+// A channel of a panel is the element `${panel}_${name}`, which is not to be seen.
+
+(window.trueScaleScripts ??= []).push(["bridge", (TrueScale) => {
+    const CHANNELS = {
+        source: "to server",
+        crop: "to server",
+        chosen: "to server",
+        statement_show: "signal",
+        names: "to page",
+        groups: "to page",
+    };
+    const {byId} = TrueScale;
+
+    function elementOf(panel, name, way) {
+        if (CHANNELS[name] !== way) throw new Error(`${name} is no channel ${way}`);
+        return byId(`${panel}_${name}`);
+    }
+
+    /** Whether the panel has this channel on the page. */
+    const has = (panel, name) => Boolean(byId(`${panel}_${name}`));
+
+    /** And whether its place there can be seen: the panel is open. */
+    function isShown(panel, name) {
+        const place = byId(`${panel}_${name}`)?.parentElement;
+        return Boolean(place && TrueScale.isSeen(place));
+    }
+
+    /** To the server, unless it was the last that was sent. `data`: what JSON holds. */
+    function send(panel, name, data) {
+        const element = elementOf(panel, name, "to server");
+        const field = element && element.querySelector("textarea, input");
+        const text = JSON.stringify(data);
+        if (!field || field.value === text) return;
+        field.value = text;
+        updateInput(field);
+    }
+
+    /** To the server, that something has happened. */
+    function signal(panel, name) {
+        const element = elementOf(panel, name, "signal");
+        (element?.querySelector("button") || element)?.click();
+    }
+
+    /** What the server has said last; null where it has said nothing, or nothing that is ours. */
+    function read(panel, name) {
+        const told = elementOf(panel, name, "to page")?.querySelector(`[data-truescale-${name}]`);
+        try {
+            return told ? JSON.parse(told.getAttribute(`data-truescale-${name}`)) : null;
+        } catch {
+            return null;
+        }
+    }
+
+    TrueScale.bridge = {CHANNELS, has, isShown, send, signal, read};
+}]);
