@@ -4,7 +4,7 @@
     python install.py upscale PICTURE [options]     for a person: sets up .venv once, then upscales in it; without a
                                                     picture it enlarges a sample
     python install.py test [pytest options]         the same, then runs the tests
-    python install.py check                         the same, then checks style, imports and types
+    python install.py check                         the same, then checks style, imports, types and scripts
 
 This file is written so that even Python 2.7 reads it and can say that it is too old.
 """

@@ -1,18 +1,18 @@
 // What our other scripts share. Its name sorts before theirs, so that a WebUI loads it first; one of them that is there
 // before it waits, and one that is loaded twice runs once.
 //
-//     (window.trueScaleScripts ??= []).push(["name", (TrueScale) => { ... }]);
+//     (window.trueScaleScripts ??= []).push(function truescale_name(TrueScale) { ... });
 
-(function() {
-    const scripts = window.trueScaleScripts ??= [];
-    if (!Array.isArray(scripts)) return;  // this file was loaded before
+(function () {
+    const scripts = (window.trueScaleScripts ??= []);
+    if (!Array.isArray(scripts)) return; // this file was loaded before
 
-    const TrueScale = window.TrueScale = {};
+    const TrueScale = (window.TrueScale = {});
     const names = new Set();
 
-    function run([name, script]) {
-        if (names.has(name)) return;
-        names.add(name);
+    function run(script) {
+        if (names.has(script.name)) return;
+        names.add(script.name);
         script(TrueScale);
     }
 
@@ -44,7 +44,11 @@
 
     /** A button with a sign, which its words name. */
     function sign(text, title, click, attributes = {}) {
-        return button(text, title, click, {class: "truescale-button truescale-sign", "aria-label": title, ...attributes});
+        return button(text, title, click, {
+            class: "truescale-button truescale-sign",
+            "aria-label": title,
+            ...attributes,
+        });
     }
 
     // -- the page ----------------------------------------------------------------------------------------------------
@@ -62,9 +66,13 @@
 
     /** When a picture anywhere on the page is there: that alone adds no element, so that the host tells nobody. */
     function whenPictureLoads(callback) {
-        document.addEventListener("load", (event) => {
-            if (event.target.tagName === "IMG") callback();
-        }, true);
+        document.addEventListener(
+            "load",
+            (event) => {
+                if (event.target.tagName === "IMG") callback();
+            },
+            true,
+        );
     }
 
     /** The picture that can be seen in one of these boxes, once it is there: {id, picture}, or null. */

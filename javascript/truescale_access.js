@@ -1,6 +1,6 @@
 // What gradio 3 leaves to the mouse and to the eye in our panels, by keyboard and for screen readers as well.
 
-(window.trueScaleScripts ??= []).push(["access", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_access(TrueScale) {
     const OURS = "[id^='truescale_'], [id^='setting_truescale_']";
 
     // An accordion's header is no button in gradio 3, and the host puts a check box into it: the arrow becomes the button.
@@ -28,18 +28,20 @@
     }
 
     function update() {
-        gradioApp().querySelectorAll(OURS).forEach((one) => {
-            one.querySelectorAll(":scope > .label-wrap").forEach((header) => {
-                openByKeyboard(header);
-                header.querySelectorAll("input").forEach((field) => nameAfter(field, field.parentElement));
+        gradioApp()
+            .querySelectorAll(OURS)
+            .forEach((one) => {
+                one.querySelectorAll(":scope > .label-wrap").forEach((header) => {
+                    openByKeyboard(header);
+                    header.querySelectorAll("input").forEach((field) => nameAfter(field, field.parentElement));
+                });
+                one.querySelectorAll(":scope input[type=number]").forEach((field) => {
+                    const block = field.closest(OURS);
+                    nameAfter(field, block && block.querySelector("[data-testid=block-info]"));
+                });
             });
-            one.querySelectorAll(":scope input[type=number]").forEach((field) => {
-                const block = field.closest(OURS);
-                nameAfter(field, block && block.querySelector("[data-testid=block-info]"));
-            });
-        });
     }
 
     TrueScale.whenBuilt(update);
     onAfterUiUpdate(update);
-}]);
+});

@@ -3,7 +3,7 @@
 //
 // A channel of a panel is the element `${panel}_${name}`, which is not to be seen.
 
-(window.trueScaleScripts ??= []).push(["bridge", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_bridge(TrueScale) {
     const CHANNELS = {
         source: "to server",
         crop: "to server",
@@ -55,4 +55,4 @@
     }
 
     TrueScale.bridge = {CHANNELS, has, isShown, send, signal, read};
-}]);
+});

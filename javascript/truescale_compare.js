@@ -1,6 +1,6 @@
 // Two pictures exactly over each other, with a divider between what is seen of the one and of the other.
 
-(window.trueScaleScripts ??= []).push(["compare", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_compare(TrueScale) {
     const {t, within, make, button, sign} = TrueScale;
     const STEPS = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1};
     const LEAPS = {PageUp: 10, PageDown: -10, Home: -100, End: 100};
@@ -12,7 +12,10 @@
         const image = make("img", {alt: label, draggable: "false"});
         const picture = make("div", {class: "truescale-picture", children: [image]});
         const size = make("span");
-        const tag = make("div", {class: `truescale-tag truescale-tag-${side}`, children: [make("span", {text: label}), " ", size]});
+        const tag = make("div", {
+            class: `truescale-tag truescale-tag-${side}`,
+            children: [make("span", {text: label}), " ", size],
+        });
         const layer = make("div", {class: "truescale-layer", children: [picture, tag]});
         image.style.objectFit = fit || "fill";
         const loaded = new Promise((resolve, reject) => {
@@ -41,7 +44,8 @@
      * where they belong; `grab` is the stage's.
      */
     function dividing(handle, layers, labels) {
-        let percent = 50, view = null;
+        let percent = 50,
+            view = null;
 
         function seen() {
             const left = Math.max(0, view.left);
@@ -52,7 +56,7 @@
             view = next;
             if (!view) return;
             const [left, width] = seen();
-            const x = left + width * percent / 100;
+            const x = left + (width * percent) / 100;
             layers[0].layer.style.clipPath = `inset(0 ${view.stageWidth - x}px 0 0)`;
             layers[1].layer.style.clipPath = `inset(0 0 0 ${x}px)`;
             handle.style.left = `${x}px`;
@@ -74,8 +78,8 @@
             if (!isHandle && !view.isWhole) return null;
             const [left, width] = seen();
             const was = percent;
-            const off = isHandle ? left + width * percent / 100 - point.x : 0;
-            const move = (to) => set((to.x + off - left) / width * 100);
+            const off = isHandle ? left + (width * percent) / 100 - point.x : 0;
+            const move = (to) => set(((to.x + off - left) / width) * 100);
             handle.focus({preventScroll: true, focusVisible: false});
             move(point);
             return {move, cancel: () => set(was)};
@@ -101,17 +105,25 @@
     }
 
     function pixelatedButton(area) {
-        const toggle = button(t("Pixelated"), t("Show pixels as squares"), () => {
-            const isOn = area.classList.toggle("truescale-pixelated");
-            toggle.setAttribute("aria-pressed", isOn);
-        }, {"aria-pressed": "false"});
+        const toggle = button(
+            t("Pixelated"),
+            t("Show pixels as squares"),
+            () => {
+                const isOn = area.classList.toggle("truescale-pixelated");
+                toggle.setAttribute("aria-pressed", isOn);
+            },
+            {"aria-pressed": "false"},
+        );
         return toggle;
     }
 
-    const help = () => make("p", {
-        ...{class: "truescale-help", id: "truescale_compare_help"},
-        text: t("Arrow keys move the divider, with Shift faster. With Ctrl they move the picture. + and - zoom, 0 shows all, Esc closes."),
-    });
+    const help = () =>
+        make("p", {
+            ...{class: "truescale-help", id: "truescale_compare_help"},
+            text: t(
+                "Arrow keys move the divider, with Shift faster. With Ctrl they move the picture. + and - zoom, 0 shows all, Esc closes.",
+            ),
+        });
 
     /**
      * Shows `before` on the left and `after` on the right of a divider. Each has src, label, and fit as in CSS's
@@ -126,9 +138,10 @@
         area.append(...layers.map((one) => one.layer), handle);
         let stage = null;
         const zoom = TrueScale.zoomButtons(() => stage);
-        const close = make("div", {class: "truescale-group truescale-last", children: [
-            sign("\u00d7", t("Close"), () => dialog.close(null)),
-        ]});
+        const close = make("div", {
+            class: "truescale-group truescale-last",
+            children: [sign("\u00d7", t("Close"), () => dialog.close(null))],
+        });
         const bar = make("div", {class: "truescale-bar", children: [...zoom.buttons, pixelatedButton(area), close]});
         const dialog = TrueScale.openDialog({
             ...{id: "truescale_compare_dialog", label: t("Compare two pictures"), opener},
@@ -141,12 +154,14 @@
         };
         stage = TrueScale.zoomStage(area, {changed, grab: divider.grab});
         handle.focus({preventScroll: true});
-        Promise.all(layers.map((one) => one.loaded)).then(
-            ([, result]) => stage.setSize(result.naturalWidth, result.naturalHeight),
-            (label) => area.replaceChildren(TrueScale.problem(label)),
-        ).then(() => area.setAttribute("aria-busy", "false"));
+        Promise.all(layers.map((one) => one.loaded))
+            .then(
+                ([, result]) => stage.setSize(result.naturalWidth, result.naturalHeight),
+                (label) => area.replaceChildren(TrueScale.problem(label)),
+            )
+            .then(() => area.setAttribute("aria-busy", "false"));
         return dialog.closed;
     }
 
     TrueScale.compare = compare;
-}]);
+});

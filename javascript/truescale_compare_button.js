@@ -1,6 +1,6 @@
 // The button beside a result, in Extras and img2img, that compares it with its source.
 
-(window.trueScaleScripts ??= []).push(["compare_button", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_compare_button(TrueScale) {
     const {t, make, byId, isSeen, pictureIn, galleryPictures} = TrueScale;
     const SIGN = `<svg viewBox="0 0 24 24" width="1em" height="1em" aria-hidden="true" focusable="false">
         <path d="M3 4h18v16H3z" fill="none" stroke="currentColor" stroke-width="2"/>
@@ -12,7 +12,8 @@
 
     // For each place: the pictures of its gallery when they came, and what they were made from. Pending: of a run that
     // has begun, since the source may be exchanged before its result comes.
-    const results = {}, pending = {};
+    const results = {},
+        pending = {};
 
     // -- the page ------------------------------------------------------------------------------------------------
 
@@ -36,16 +37,23 @@
     }
 
     function selectedPicture(gallery) {
-        return gallery.querySelector("[data-testid=detailed-image], .preview > img")
-            || gallery.querySelector(".thumbnail-item.selected img")
-            || galleryPictures(gallery)[0] || null;
+        return (
+            gallery.querySelector("[data-testid=detailed-image], .preview > img") ||
+            gallery.querySelector(".thumbnail-item.selected img") ||
+            galleryPictures(gallery)[0] ||
+            null
+        );
     }
 
     // -- what was made from what -----------------------------------------------------------------------------------
 
     function remember(place) {
         const gallery = byId(`${place}_gallery`);
-        const srcs = gallery ? galleryPictures(gallery).map((one) => one.src).join("\n") : "";
+        const srcs = gallery
+            ? galleryPictures(gallery)
+                  .map((one) => one.src)
+                  .join("\n")
+            : "";
         if (srcs === (results[place] ? results[place].srcs : "")) return;
         const source = place in pending ? pending[place] : sourceOf(place);
         delete pending[place];
@@ -71,11 +79,7 @@
         if (reasonAgainst(place)) return update();
         const picture = selectedPicture(byId(`${place}_gallery`));
         const {src, fit} = results[place].source;
-        return TrueScale.compare(
-            {src, label: t("Source"), fit},
-            {src: picture.src, label: t("Result")},
-            button,
-        );
+        return TrueScale.compare({src, label: t("Source"), fit}, {src: picture.src, label: t("Result")}, button);
     }
 
     function makeButton(place, neighbour) {
@@ -111,7 +115,7 @@
             const reason = reasonAgainst(place);
             const title = reason || t("Compare with the source");
             if (button.title !== title) button.title = title;
-            button.setAttribute("aria-disabled", reason ? "true" : "false");  // still reached by keyboard, to say why
+            button.setAttribute("aria-disabled", reason ? "true" : "false"); // still reached by keyboard, to say why
         }
     }
 
@@ -121,4 +125,4 @@
         onAfterUiUpdate(update);
         update();
     });
-}]);
+});

@@ -1,6 +1,6 @@
 // A square that is put on a picture, to pick a part of it.
 
-(window.trueScaleScripts ??= []).push(["crop", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_crop(TrueScale) {
     const {t, within, make, button} = TrueScale;
     const SIZES = {size: 192, min: 32, max: 512, step: 16};
     const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
@@ -37,7 +37,8 @@
 
     /** Draws the picture, pale outside of the crop, and says where the crop is. */
     function drawing(layers, square, said) {
-        let view = null, timer = null;
+        let view = null,
+            timer = null;
         return (crop, next = view) => {
             view = next;
             if (!view) return;
@@ -46,12 +47,20 @@
             Object.assign(box, {width: crop.width * view.zoom, height: crop.height * view.zoom});
             for (const side of Object.keys(box)) {
                 square.style[side] = px(box[side]);
-                layers.forEach(({picture}) => picture.style[side] = px(view[side]));
+                layers.forEach(({picture}) => (picture.style[side] = px(view[side])));
             }
-            const far = [box.top, view.stageWidth - box.left - box.width, view.stageHeight - box.top - box.height, box.left];
+            const far = [
+                box.top,
+                view.stageWidth - box.left - box.width,
+                view.stageHeight - box.top - box.height,
+                box.left,
+            ];
             layers[1].layer.style.clipPath = `inset(${far.map(px).join(" ")})`;
-            clearTimeout(timer);  // a drag would otherwise be told pixel by pixel
-            timer = setTimeout(() => said.textContent = `${crop.width} x ${crop.height}, x ${crop.x}, y ${crop.y}`, 150);
+            clearTimeout(timer); // a drag would otherwise be told pixel by pixel
+            timer = setTimeout(
+                () => (said.textContent = `${crop.width} x ${crop.height}, x ${crop.x}, y ${crop.y}`),
+                150,
+            );
         };
     }
 
@@ -105,17 +114,22 @@
         const group = (...children) => make("div", {class: "truescale-group", children});
         const choices = group(
             button(t("Cancel"), t("Close without picking"), cancel),
-            button(t("Use this crop"), t("Pick what is in the square"), use, {class: "truescale-button truescale-primary"}),
+            button(t("Use this crop"), t("Pick what is in the square"), use, {
+                class: "truescale-button truescale-primary",
+            }),
         );
         choices.classList.add("truescale-last");
         const label = make("label", {for: range.id, text: t("Size of the crop")});
         return make("div", {class: "truescale-bar", children: [...zoom.buttons, group(label, range), said, choices]});
     }
 
-    const help = () => make("p", {
-        ...{class: "truescale-help", id: "truescale_crop_help"},
-        text: t("Drag the square, or move it with the arrow keys, with Shift faster. Enter picks it, Esc gives up."),
-    });
+    const help = () =>
+        make("p", {
+            ...{class: "truescale-help", id: "truescale_crop_help"},
+            text: t(
+                "Drag the square, or move it with the arrow keys, with Shift faster. Enter picks it, Esc gives up.",
+            ),
+        });
 
     /**
      * Lets a part of the picture be picked: `initial` {x, y, width} or null is where the square is at first; options may
@@ -130,8 +144,14 @@
             ...{class: "truescale-crop", tabindex: "0", role: "application", "aria-describedby": "truescale_crop_help"},
             "aria-label": t("Crop of the picture"),
         });
-        const area = make("div", {class: "truescale-stage", dir: "ltr", children: [...layers.map((one) => one.layer), square]});
-        let stage = null, cropping = null, view = null;
+        const area = make("div", {
+            class: "truescale-stage",
+            dir: "ltr",
+            children: [...layers.map((one) => one.layer), square],
+        });
+        let stage = null,
+            cropping = null,
+            view = null;
         const draw = drawing(layers, square, said);
         const redraw = () => cropping && draw(cropping.crop);
         const use = () => cropping && dialog.close({...cropping.crop});
@@ -150,7 +170,15 @@
             zoom.show(view);
             draw(cropping.crop, view);
         };
-        stage = TrueScale.zoomStage(area, {changed, grab: grabbing(square, () => cropping, () => view, redraw)});
+        stage = TrueScale.zoomStage(area, {
+            changed,
+            grab: grabbing(
+                square,
+                () => cropping,
+                () => view,
+                redraw,
+            ),
+        });
         square.focus({preventScroll: true});
         const {image} = layers[0];
         image.addEventListener("load", () => {
@@ -162,4 +190,4 @@
     }
 
     TrueScale.pickCrop = pickCrop;
-}]);
+});

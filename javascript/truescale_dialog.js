@@ -1,12 +1,12 @@
 // A dialog over the whole page that keeps its keys, its wheel and what is dropped on it from the host's own listeners.
 
-(window.trueScaleScripts ??= []).push(["dialog", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_dialog(TrueScale) {
     const {t, make} = TrueScale;
     const KEYS = ["keydown", "keypress", "keyup"];
     const REACHABLE = "button:not([disabled]), input:not([disabled]), a[href], [tabindex='0']";
 
     let current = null;
-    const held = new Set();  // keys that went down in a dialog and are not up yet
+    const held = new Set(); // keys that went down in a dialog and are not up yet
 
     // What is left of a key that closed the dialog, so that the host does not get half of it: Escape would interrupt.
     function onHeld(event) {
@@ -19,7 +19,9 @@
 
     // Tab goes round inside, since a browser would lead it out to its own bars.
     function keepFocusInside(dialog, event) {
-        const all = [...dialog.querySelectorAll(REACHABLE)].filter((one) => one.checkVisibility ? one.checkVisibility() : true);
+        const all = [...dialog.querySelectorAll(REACHABLE)].filter((one) =>
+            one.checkVisibility ? one.checkVisibility() : true,
+        );
         const at = all.indexOf(document.activeElement);
         event.preventDefault();
         if (!all.length) return;
@@ -33,14 +35,23 @@
     function openDialog({id, label, children, opener, keys}) {
         if (current) current.close(null);
         const back = opener || document.activeElement;
-        const element = make("dialog", {id, class: "truescale-dialog", role: "dialog", "aria-modal": "true", "aria-label": label, children});
+        const element = make("dialog", {
+            id,
+            class: "truescale-dialog",
+            role: "dialog",
+            "aria-modal": "true",
+            "aria-label": label,
+            children,
+        });
         let done = null;
-        const closed = new Promise((resolve) => { done = resolve; });
+        const closed = new Promise((resolve) => {
+            done = resolve;
+        });
 
         function onKey(event) {
             event.stopImmediatePropagation();
             if (event.type !== "keydown") return;
-            if (event.repeat && !held.has(event.key)) return event.preventDefault();  // of the key that opened it
+            if (event.repeat && !held.has(event.key)) return event.preventDefault(); // of the key that opened it
             held.add(event.key);
             if (event.key === "Tab") return keepFocusInside(element, event);
             if (event.key !== "Escape") return keys(event);
@@ -58,7 +69,8 @@
         window.addEventListener("paste", stop, true);
         ["dragover", "drop"].forEach((type) => element.addEventListener(type, refuse));
         element.addEventListener("wheel", refuse, {passive: false});
-        element.addEventListener("cancel", (event) => {  // a phone's key "back"
+        element.addEventListener("cancel", (event) => {
+            // a phone's key "back"
             event.preventDefault();
             close(null);
         });
@@ -86,11 +98,16 @@
 
     /** What is said in place of a picture that cannot be shown. */
     function problem(name) {
-        return make("p", {class: "truescale-problem", role: "alert", children: [
-            make("strong", {text: name}), " ",
-            make("span", {text: t("This picture cannot be shown. Its file may have been moved or deleted since.")}),
-        ]});
+        return make("p", {
+            class: "truescale-problem",
+            role: "alert",
+            children: [
+                make("strong", {text: name}),
+                " ",
+                make("span", {text: t("This picture cannot be shown. Its file may have been moved or deleted since.")}),
+            ],
+        });
     }
 
     Object.assign(TrueScale, {openDialog, problem});
-}]);
+});

@@ -1,6 +1,6 @@
 // The lists of drop-downs: those of upscalers are grouped by scale, the first of each group with the scale as a heading.
 
-(window.trueScaleScripts ??= []).push(["lists", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_lists(TrueScale) {
     const {t} = TrueScale;
     const OTHERS = "Other upscalers";
 
@@ -37,9 +37,9 @@
                 }
             }
             lists.forEach((list) => {
-                list.tabIndex = -1;  // else a long one takes the focus from its field at the key Tab, and is gone with it
+                list.tabIndex = -1; // else a long one takes the focus from its field at the key Tab, and is gone with it
                 head(list);
             });
         }).observe(gradioApp() === document ? document.body : gradioApp(), {childList: true, subtree: true});
     });
-}]);
+});

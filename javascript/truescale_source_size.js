@@ -1,6 +1,6 @@
 // Tells the panels how large the source is, so that they can say what a run will take, without sending the picture.
 
-(window.trueScaleScripts ??= []).push(["source_size", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_source_size(TrueScale) {
     const {byId, pictureIn} = TrueScale;
     const PANELS = {truescale_extras: ofExtras, truescale_sd: ofImg2img, truescale_hires: ofHires};
 
@@ -46,7 +46,8 @@
 
     // While a panel is closed it is told nothing: cards and forecasts are made when somebody looks.
     function tell(panel, sizes) {
-        if (TrueScale.bridge.isShown(panel, "source")) TrueScale.bridge.send(panel, "source", {...sizes, runs: TrueScale.runs || 0});
+        const {bridge} = TrueScale;
+        if (bridge.isShown(panel, "source")) bridge.send(panel, "source", {...sizes, runs: TrueScale.runs || 0});
     }
 
     function update() {
@@ -67,4 +68,4 @@
         onAfterUiUpdate(update);
         update();
     });
-}]);
+});

@@ -1,16 +1,16 @@
 // "Which model?": the crop that is picked on the source, and the grid of what each model made of it.
 
-(window.trueScaleScripts ??= []).push(["which", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_which(TrueScale) {
     const {t, make, button, galleryPictures} = TrueScale;
     const P = "truescale_extras_which";
-    const PREVIEW = 96;  // px
+    const PREVIEW = 96; // px
 
     const partOf = (name) => TrueScale.byId(`${P}_${name}`);
     const sourcePicture = () => TrueScale.byId("extras_image img");
 
     // -- the crop ----------------------------------------------------------------------------------------------------
 
-    let picked = null;  // {crop, src, width, height}: of which picture, and how large that is
+    let picked = null; // {crop, src, width, height}: of which picture, and how large that is
 
     /** Directly below the row of the button, whatever gradio has put around it. */
     function previewBox() {
@@ -18,7 +18,10 @@
         if (there) return there;
         let row = partOf("pick");
         if (!row) return null;
-        while (row.parentElement.matches(".form, .gradio-row, .row") && !row.parentElement.querySelector(`#${P}_grid, #extras_image`)) {
+        while (
+            row.parentElement.matches(".form, .gradio-row, .row") &&
+            !row.parentElement.querySelector(`#${P}_grid, #extras_image`)
+        ) {
             row = row.parentElement;
         }
         const box = make("div", {id: `${P}_preview`, class: "truescale-crop-preview", role: "status"});
@@ -36,7 +39,7 @@
         if (!box) return;
         const {x, y, width, height} = picked.crop;
         const canvas = make("canvas", {role: "img", "aria-label": t("The crop that was picked")});
-        const scale = PREVIEW * Math.max(1, window.devicePixelRatio || 1) / Math.max(width, height);
+        const scale = (PREVIEW * Math.max(1, window.devicePixelRatio || 1)) / Math.max(width, height);
         canvas.width = Math.max(1, Math.round(width * scale));
         canvas.height = Math.max(1, Math.round(height * scale));
         canvas.getContext("2d").drawImage(picture, x, y, width, height, 0, 0, canvas.width, canvas.height);
@@ -72,8 +75,8 @@
 
     // -- the grid ----------------------------------------------------------------------------------------------------
 
-    let shown = "";  // what the grid was built from
-    let clicks = 0;  // told with each choice, so that the same one can be made twice
+    let shown = ""; // what the grid was built from
+    let clicks = 0; // told with each choice, so that the same one can be made twice
 
     /** {srcs, names} of the last run, or null while they do not belong together. */
     function found() {
@@ -88,18 +91,24 @@
         clicks += 1;
         TrueScale.bridge.send(P, "chosen", {name, count: clicks});
         grid.querySelector("[role=status]").replaceChildren(
-            make("span", {text: t("Chosen:")}), " ", make("strong", {text: name}),
+            make("span", {text: t("Chosen:")}),
+            " ",
+            make("strong", {text: name}),
         );
-        grid.querySelectorAll("figure").forEach((one) => one.classList.toggle("truescale-chosen", one.dataset.name === name));
+        grid.querySelectorAll("figure").forEach((one) =>
+            one.classList.toggle("truescale-chosen", one.dataset.name === name),
+        );
     }
 
     /** Two pressed buttons open the viewer with both, the earlier one on the left. */
-    function toggled(grid, button) {
-        button.setAttribute("aria-pressed", button.getAttribute("aria-pressed") !== "true");
+    function toggled(grid, toggle) {
+        toggle.setAttribute("aria-pressed", toggle.getAttribute("aria-pressed") !== "true");
         const pressed = [...grid.querySelectorAll("[aria-pressed=true]")];
         if (pressed.length < 2) return;
         const [left, right] = pressed.map((one) => sideOf(one.closest("figure")));
-        TrueScale.compare(left, right, button).then(() => pressed.forEach((one) => one.setAttribute("aria-pressed", "false")));
+        TrueScale.compare(left, right, toggle).then(() =>
+            pressed.forEach((one) => one.setAttribute("aria-pressed", "false")),
+        );
     }
 
     const sideOf = (figure) => ({src: figure.querySelector("img").src, label: figure.dataset.label});
@@ -118,7 +127,8 @@
         });
         const use = button(t("Use"), t("Use this model"), () => tellChosen(grid, name), named("use"));
         const compare = button(t("Compare"), t("Compare with another result"), () => toggled(grid, compare), {
-            ...named("compare"), "aria-pressed": "false",
+            ...named("compare"),
+            "aria-pressed": "false",
         });
         figure.append(
             isSource ? image : large,
@@ -135,7 +145,12 @@
         grid.append(
             make("div", {class: "truescale-grid", children: all}),
             make("p", {class: "truescale-note", role: "status"}),
-            make("a", {class: "truescale-save", href: srcs[last], download: "which-model.png", text: t("Save the contact sheet")}),
+            make("a", {
+                class: "truescale-save",
+                href: srcs[last],
+                download: "which-model.png",
+                text: t("Save the contact sheet"),
+            }),
         );
         return grid;
     }
@@ -159,7 +174,8 @@
     function update() {
         followSource();
         const gallery = partOf("tries");
-        if (gallery && !watched.has(gallery)) {  // pictures may be exchanged without an element being added
+        if (gallery && !watched.has(gallery)) {
+            // pictures may be exchanged without an element being added
             watched.add(gallery);
             watcher.observe(gallery, {subtree: true, attributes: true, attributeFilter: ["src"]});
         }
@@ -167,12 +183,16 @@
     }
 
     TrueScale.whenBuilt(() => {
-        document.addEventListener("click", (event) => {
-            const opener = event.target.closest && event.target.closest(`#${P}_pick`);
-            if (opener) pick(opener);
-        }, true);
+        document.addEventListener(
+            "click",
+            (event) => {
+                const opener = event.target.closest && event.target.closest(`#${P}_pick`);
+                if (opener) pick(opener);
+            },
+            true,
+        );
         TrueScale.whenPictureLoads(followSource);
         onAfterUiUpdate(update);
         update();
     });
-}]);
+});

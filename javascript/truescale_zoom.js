@@ -1,8 +1,8 @@
 // A stage on which a picture is zoomed and moved: by wheel, pinch, drag and buttons, from the whole of it to its pixels.
 
-(window.trueScaleScripts ??= []).push(["zoom", (TrueScale) => {
+(window.trueScaleScripts ??= []).push(function truescale_zoom(TrueScale) {
     const {t, within, button, sign, make} = TrueScale;
-    const LARGEST = 32;  // px of the screen for each of the picture
+    const LARGEST = 32; // px of the screen for each of the picture
     const STEP = 1.5;
     const TAPS = {milliseconds: 350, px: 30};
 
@@ -19,7 +19,10 @@
         const size = {width: 0, height: 0};
         const view = {zoom: 1, left: 0, top: 0};
         const pointers = new Map();
-        let isFitted = true, drag = null, pinch = null, lastTap = null;
+        let isFitted = true,
+            drag = null,
+            pinch = null,
+            lastTap = null;
 
         const screen = () => window.devicePixelRatio || 1;
         const fitting = () => Math.min(stage.clientWidth / size.width, stage.clientHeight / size.height);
@@ -61,7 +64,10 @@
             const inside = (at, start, length) => within((at - start) / length, 0, 1);
             const x = inside(point.x, from.left, size.width * from.zoom) * size.width;
             const y = inside(point.y, from.top, size.height * from.zoom) * size.height;
-            const clamped = {x: from.left + x * from.zoom - point.x + to.x, y: from.top + y * from.zoom - point.y + to.y};
+            const clamped = {
+                x: from.left + x * from.zoom - point.x + to.x,
+                y: from.top + y * from.zoom - point.y + to.y,
+            };
             isFitted = Math.abs(next / fitting() - 1) < 1e-3;
             place(next, clamped.x - x * next, clamped.y - y * next);
         }
@@ -115,12 +121,13 @@
             if (drag) drag.move(point);
             if (!pinch) return;
             const both = [...pointers.values()];
-            zoomTo(pinch.from.zoom * distance(both) / pinch.apart, pinch.point, pinch.from, middle(both));
+            zoomTo((pinch.from.zoom * distance(both)) / pinch.apart, pinch.point, pinch.from, middle(both));
         }
 
         function up(event) {
             if (!pointers.delete(event.pointerId)) return;
-            if (pinch) {  // the finger that is left moves the picture
+            if (pinch) {
+                // the finger that is left moves the picture
                 pinch = null;
                 drag = panFrom([...pointers.values()][0]);
                 lastTap = null;
@@ -143,13 +150,17 @@
         stage.addEventListener("pointermove", move);
         stage.addEventListener("pointerup", up);
         stage.addEventListener("pointercancel", up);
-        stage.addEventListener("mousedown", (event) => event.preventDefault());  // it would take the focus away
+        stage.addEventListener("mousedown", (event) => event.preventDefault()); // it would take the focus away
         stage.addEventListener("dblclick", fit);
-        stage.addEventListener("wheel", (event) => {
-            event.preventDefault();
-            const px = event.deltaY * [1, 16, 400][event.deltaMode];
-            zoomTo(view.zoom * Math.exp(-px * (event.ctrlKey ? 0.01 : 0.002)), pointOf(event));
-        }, {passive: false});
+        stage.addEventListener(
+            "wheel",
+            (event) => {
+                event.preventDefault();
+                const px = event.deltaY * [1, 16, 400][event.deltaMode];
+                zoomTo(view.zoom * Math.exp(-px * (event.ctrlKey ? 0.01 : 0.002)), pointOf(event));
+            },
+            {passive: false},
+        );
 
         new ResizeObserver(() => {
             if (!size.width) return;
@@ -194,4 +205,4 @@
     }
 
     Object.assign(TrueScale, {zoomStage, zoomButtons, zoomKey});
-}]);
+});

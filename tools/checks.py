@@ -5,6 +5,7 @@ from __future__ import annotations
 from lib_upscaler.installation import private
 from lib_upscaler.installation.requirements import ROOT
 
+from .page_scripts import check_scripts
 from .test_setup import second_gradio
 from .test_setup.browser import install_browser
 
@@ -27,9 +28,9 @@ def test(words: list[str]) -> int:
 
 
 def check(words: list[str]) -> int:
-    """Run ruff, the contracts on imports, and mypy; the worst exit status. words: further options for ruff.
+    """Run ruff, the contracts on imports, mypy, and what looks at the page's scripts; the worst exit status.
 
-    Raises SetupError.
+    words: further options for ruff. Raises SetupError.
     """
     private.make_ready("test")
     done = [private.run_job([*arguments, *words], cwd=ROOT) for arguments in STYLE]
@@ -37,4 +38,4 @@ def check(words: list[str]) -> int:
         done += [private.run_job(arguments, cwd=ROOT) for arguments in STRUCTURE]
     else:
         private.say("the contracts on imports and the types are checked with Python 3.10 and newer.")
-    return max(done)
+    return max(*done, check_scripts())

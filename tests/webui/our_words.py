@@ -99,5 +99,5 @@ def in_scripts() -> dict[str, str]:
     found: dict[str, str] = {}
     for file in (ROOT / "javascript").glob("*.js"):
         code = file.read_text(encoding="utf-8")
-        found.update(dict.fromkeys(re.findall(r'\bt\(\s*"((?:[^"\\]|\\.)+)"\s*\)', code), file.name))
+        found.update(dict.fromkeys(re.findall(r'\bt\(\s*"((?:[^"\\]|\\.)+)"\s*,?\s*\)', code), file.name))
     return found

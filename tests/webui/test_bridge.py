@@ -12,7 +12,7 @@ import pytest
 from fake_host.running import FakeHost
 from our_words import ROOT
 
-SCRIPTS = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "javascript").iterdir()}
+SCRIPTS = {file.name: file.read_text(encoding="utf-8") for file in (ROOT / "javascript").glob("*.js")}
 BRIDGE = "truescale_bridge.js"
 
 
