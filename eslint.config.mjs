@@ -4,7 +4,17 @@ import js from "@eslint/js";
 import globals from "globals";
 
 // What the WebUI's own scripts define, of what ours use.
-const WEBUI = ["gradioApp", "onUiLoaded", "onUiUpdate", "onAfterUiUpdate", "onOptionsChanged", "opts", "updateInput"];
+const WEBUI = [
+    "gradioApp",
+    "onUiLoaded",
+    "onUiUpdate",
+    "onAfterUiUpdate",
+    "onOptionsChanged",
+    "opts",
+    "requestProgress",
+    "showSubmitButtons",
+    "updateInput",
+];
 
 export default [
     js.configs.recommended,

@@ -96,7 +96,47 @@
     }
 
     Object.assign(TrueScale, {t, within, make, button, sign, IMG2IMG_SOURCES, byId, isSeen});
-    Object.assign(TrueScale, {whenBuilt, whenPictureLoads, pictureIn, galleryPictures});
+    /** Which of them is the chosen one; the first where none is. */
+    function selectedIndex(gallery) {
+        const index = galleryPictures(gallery).findIndex((one) => one.closest(".thumbnail-item.selected"));
+        return Math.max(0, index);
+    }
+
+    /** A button of ours behind the host's own below a gallery, made once; null where the host has no place for it. */
+    function resultButton(id, place, attributes) {
+        const there = byId(id);
+        if (there) return there;
+        const row = byId(`image_buttons_${place}`);
+        const gallery = byId(`${place}_gallery`);
+        if (!row && !gallery) return null;
+        const neighbour = row && row.querySelector("button.tool, button");
+        const made = make("button", {
+            ...{type: "button", id, class: neighbour ? neighbour.className : "lg secondary gradio-button tool"},
+            ...attributes,
+        });
+        made.classList.remove("hidden", "hide");
+        made.classList.add("truescale-beside");
+        if (row) (neighbour ? neighbour.parentElement : row).append(made);
+        else gallery.after(made);
+        return made;
+    }
+
+    /** What the button does, or why it does nothing now: then it is still reached by keyboard, to say so. */
+    function setReason(element, does, reason) {
+        const title = reason || does;
+        if (element.title !== title) element.title = title;
+        element.setAttribute("aria-disabled", reason ? "true" : "false");
+    }
+
+    Object.assign(TrueScale, {
+        selectedIndex,
+        resultButton,
+        setReason,
+        whenBuilt,
+        whenPictureLoads,
+        pictureIn,
+        galleryPictures,
+    });
 
     window.trueScaleScripts = {push: run};
     scripts.forEach(run);

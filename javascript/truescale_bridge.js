@@ -11,6 +11,12 @@
         statement_show: "signal",
         names: "to page",
         groups: "to page",
+        presets_ask: "signal",
+        presets: "to page",
+        order: "to server",
+        done: "to page",
+        place: "to server",
+        added: "to page",
     };
     const {byId} = TrueScale;
 

@@ -1,7 +1,7 @@
 // The button beside a result, in Extras and img2img, that compares it with its source.
 
 (window.trueScaleScripts ??= []).push(function truescale_compare_button(TrueScale) {
-    const {t, make, byId, isSeen, pictureIn, galleryPictures} = TrueScale;
+    const {t, byId, isSeen, pictureIn, galleryPictures} = TrueScale;
     const SIGN = `<svg viewBox="0 0 24 24" width="1em" height="1em" aria-hidden="true" focusable="false">
         <path d="M3 4h18v16H3z" fill="none" stroke="currentColor" stroke-width="2"/>
         <path d="M12 4h9v16h-9z" fill="currentColor"/><path d="M12 1v22" stroke="currentColor" stroke-width="2"/></svg>`;
@@ -82,28 +82,14 @@
         return TrueScale.compare({src, label: t("Source"), fit}, {src: picture.src, label: t("Result")}, button);
     }
 
-    function makeButton(place, neighbour) {
-        const button = make("button", {
-            ...{type: "button", id: `truescale_compare_${place}`, "aria-label": t("Compare with the source")},
-            class: neighbour ? neighbour.className : "lg secondary gradio-button tool",
+    function addButton(place) {
+        const button = TrueScale.resultButton(`truescale_compare_${place}`, place, {
+            "aria-label": t("Compare with the source"),
             click: () => open(place, button),
         });
-        button.classList.remove("hidden", "hide");
+        if (!button || button.matches(".truescale-compare")) return button;
         button.classList.add("truescale-compare");
         button.innerHTML = SIGN;
-        return button;
-    }
-
-    function addButton(place) {
-        const there = byId(`truescale_compare_${place}`);
-        if (there) return there;
-        const row = byId(`image_buttons_${place}`);
-        const gallery = byId(`${place}_gallery`);
-        if (!row && !gallery) return null;
-        const neighbour = row && row.querySelector("button.tool, button");
-        const button = makeButton(place, neighbour);
-        if (row) (neighbour ? neighbour.parentElement : row).append(button);
-        else gallery.after(button);
         return button;
     }
 
@@ -111,11 +97,7 @@
         for (const place of Object.keys(PLACES)) {
             remember(place);
             const button = addButton(place);
-            if (!button) continue;
-            const reason = reasonAgainst(place);
-            const title = reason || t("Compare with the source");
-            if (button.title !== title) button.title = title;
-            button.setAttribute("aria-disabled", reason ? "true" : "false"); // still reached by keyboard, to say why
+            if (button) TrueScale.setReason(button, t("Compare with the source"), reasonAgainst(place));
         }
     }
 

@@ -11,6 +11,7 @@ from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
 from .panels import extras_tools, img2img_pictures, lists
 from .places import xyz
+from .places.gallery import panel as gallery
 from .takeover import cache, vae
 from .takeover.registry import REGISTRY
 from .upscaling.service import service
@@ -69,6 +70,7 @@ def _after_component(component: Any, **arguments: Any) -> None:
     lists.remember_component(component, elem_id)
     uploads.watch(component, elem_id)
     img2img_pictures.remember(component, elem_id)
+    gallery.watch(component, elem_id)
     if elem_id == extras_tools.STATEMENT_BELOW and not health.problem():
         extras_tools.add_statement()
 

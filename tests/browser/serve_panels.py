@@ -27,6 +27,8 @@ import forge_gradio
 from fake_host.running import FakeHost, environment
 
 OURS = ("truescale", "setting_truescale")
+_PIL = {"type": "pil"} if forge_gradio.IS_GRADIO_4 else {}
+"""What Forge asks of its galleries."""
 FACTS = ("label", "value", "choices", "info", "placeholder", "minimum", "maximum", "step", "visible", "open", "lines")
 
 
@@ -42,6 +44,8 @@ def start(data: Path) -> FakeHost:
         save_pth(state, host.models / f"{name}.pth")
     host.module("modelloader")  # the first that can be imported, as in the real one
     forge_gradio.adapt(host)
+    if not forge_gradio.IS_GRADIO_4:
+        host.module("ui_tempdir").install(gr.components.IOComponent)
     host.start(ui=False)
     host.module("ui").create_ui = lambda: create_page(host)
     host.show()
@@ -98,8 +102,10 @@ def _img2img_result(image: Any) -> None:
     ways = ["Just resize", "Crop and resize", "Resize and fill", "Just resize (latent upscale)"]
     way = gr.Radio(label="Resize mode", choices=ways, value=ways[0], elem_id="resize_mode")
     button = gr.Button("Generate", elem_id="img2img_generate")
-    gallery = gr.Gallery(label="Output", show_label=False, elem_id="img2img_gallery", columns=4, preview=True)
+    gallery = gr.Gallery(label="Output", show_label=False, elem_id="img2img_gallery", columns=4, preview=True, **_PIL)
     _result_buttons("img2img")
+    gr.File(None, interactive=False, show_label=False, visible=False, elem_id="download_files_img2img")
+    gr.Textbox(visible=False, elem_id="generation_info_img2img")
 
     def enlarge(picture: Any, _: str) -> list[Any]:
         edge = (picture.width - picture.height) // 2

@@ -39,6 +39,7 @@ class Hook:
 
 
 _FAILING = "where a picture fails in the Extras, the whole batch ends"
+_GALLERY = "pictures in the galleries of txt2img and img2img are not upscaled there"
 _STATEMENT = "no statement below the pictures of txt2img and img2img"
 
 HOOKS = (
@@ -50,6 +51,8 @@ HOOKS = (
     Hook("devices", "without_autocast", "Stable Diffusion's smaller precision may reach the upscaling networks"),
     Hook("devices", "torch_gc", "memory of the device is not handed back at once"),
     Hook("call_queue", "queue_lock", "jobs of the HTTP routes do not wait for a generation under way"),
+    Hook("call_queue", "wrap_gradio_gpu_call", _GALLERY),
+    Hook("ui_tempdir", "check_tmp_file", _GALLERY),
     Hook("script_callbacks", "on_ui_settings", "no settings"),
     Hook("script_callbacks", "on_before_ui", "no axes in the X/Y/Z plot"),
     Hook(

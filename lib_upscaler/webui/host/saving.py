@@ -16,14 +16,14 @@ from PIL import Image
 from .access import option, warn
 from .callers import Caller, find_caller
 
-__all__ = ["Kept", "Rewrite", "after_saving", "before_saving", "keep", "keep_for_run"]
+__all__ = ["Kept", "Rewrite", "after_saving", "before_saving", "keep", "keep_for_run", "never_replace"]
 
 Rewrite = Callable[[Path, Optional[dict[str, str]]], Optional[Path]]
 """Gets the file that the host has saved, and its texts, None where the user wants none in pictures; gives the file that
 takes its place under another name.
 """
 
-_ATTRIBUTE, _SAVING = "truescale_kept", "truescale_saving"
+_ATTRIBUTE, _SAVING, _NEW = "truescale_kept", "truescale_saving", "truescale_new"
 _CHANGED = "a further step has changed it"
 _ROWS = 256
 _WITH_ALPHA = ("PNG", "WEBP")
@@ -77,11 +77,18 @@ def keep_for_run(caller: Caller, kept: Kept) -> None:
         setattr(caller.image, _ATTRIBUTE, replace(kept, rewrite=None, lost=lost))
 
 
+def never_replace(image: Image.Image) -> None:
+    """Where the host saves it, it gets a name that no file has: some patterns of names give the same one again."""
+    setattr(image, _NEW, True)
+
+
 def before_saving(parameters: Any) -> None:
     """The host's callback before a picture is saved. Into JPEG and WebP it then writes EXIF of its own instead."""
     image = getattr(parameters, "image", None)
     if image is None:
         return
+    if getattr(image, _NEW, False):
+        parameters.filename = _free(str(parameters.filename))
     kept = getattr(image, _ATTRIBUTE, None)
     of_run = getattr(find_caller().image, _ATTRIBUTE, None)
     if kept is None and of_run is not None:
@@ -138,6 +145,12 @@ class _Saving:
 
     kept: Kept
     there: dict[Path, object]
+
+
+def _free(name: str) -> str:
+    path = Path(name)
+    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    return name if not path.exists() else str(next(one for one in numbered if not one.exists()))
 
 
 def _there(path: Path) -> dict[Path, object]:

@@ -14,8 +14,25 @@ from typing import Any
 
 import gradio as gr
 
-__all__ = ["CHANNELS", "CHOSEN", "CROP", "GROUPS", "HIDDEN", "NAMES", "SOURCE", "STATEMENT_SHOW", "Signal", "ToPage",
-           "ToServer"]  # fmt: skip
+__all__ = [
+    "ADDED",
+    "CHANNELS",
+    "CHOSEN",
+    "CROP",
+    "DONE",
+    "GROUPS",
+    "HIDDEN",
+    "NAMES",
+    "ORDER",
+    "PLACE",
+    "PRESETS",
+    "PRESETS_ASK",
+    "SOURCE",
+    "STATEMENT_SHOW",
+    "Signal",
+    "ToPage",
+    "ToServer",
+]
 
 HIDDEN = "truescale-hidden"
 """The class of what is not for the user's eyes."""
@@ -23,14 +40,16 @@ HIDDEN = "truescale-hidden"
 
 @dataclass(frozen=True)
 class ToServer:
-    """A text field that only the page's script writes; it says nothing at first. label: for the host's own files."""
+    """A text field that only the page's script writes; it says nothing at first. label: it is never seen."""
 
     name: str
     label: str
     way = "to server"
 
     def component(self, panel: str) -> Any:
-        return gr.Textbox("", elem_id=f"{panel}_{self.name}", elem_classes=HIDDEN, label=self.label)
+        field = gr.Textbox("", elem_id=f"{panel}_{self.name}", elem_classes=HIDDEN, label=self.label)
+        field.do_not_save_to_config = True  # the host's word for what is no setting of the user's
+        return field
 
     def read(self, text: str | None) -> dict[str, Any]:
         """The object that was said; {} where none was, or the text is none of ours."""
@@ -90,4 +109,27 @@ GROUPS = ToPage("groups")
 STATEMENT_SHOW = Signal("statement_show")
 """Of Extras: a run has ended, its statement is to be shown."""
 
-CHANNELS: tuple[ToServer | ToPage | Signal, ...] = (SOURCE, CROP, CHOSEN, NAMES, GROUPS, STATEMENT_SHOW)
+PRESETS_ASK = Signal("presets_ask")
+"""Of a gallery: its dialog was opened, the presets of now are wanted."""
+
+PRESETS = ToPage("presets")
+"""Of a gallery: ``[name, ...]``, the presets of Extras in their order."""
+
+ORDER = ToServer("order", "TrueScale order")
+"""Of a gallery: ``{task, preset, files: [path, ...], pictures: [index, ...]}``, what is to be upscaled: which of all
+files that it shows. The task is the host's name for a job whose progress the page asks for, another one each time."""
+
+DONE = ToPage("done")
+"""Of a gallery: ``{task, results}``, that order is done, with so many results, which are to be placed."""
+
+PLACE = ToServer("place", "TrueScale place")
+"""Of a gallery: ``{task, files: [path, ...]}``, the results of that order are to be placed among those files, which the
+gallery shows now: another run may have ended since the order."""
+
+ADDED = ToPage("added")
+"""Of a gallery: ``{task, pictures: [index, ...]}``, the answer to that order: where its results stand there."""
+
+CHANNELS: tuple[ToServer | ToPage | Signal, ...] = (
+    *(SOURCE, CROP, CHOSEN, NAMES, GROUPS, STATEMENT_SHOW),
+    *(PRESETS_ASK, PRESETS, ORDER, DONE, PLACE, ADDED),
+)

@@ -24,6 +24,7 @@ from ...progress import Progress
 from ...request import UpscaleReport, UpscaleRequest, UpscaleResult
 from .. import host
 from ..host.callers import Caller
+from ..host.infotexts import line_of
 from ..host.saving import Rewrite
 from ..upscaling.service import service
 from .handed import give_back, is_as_it_was, received
@@ -121,17 +122,7 @@ def _with_text(metadata: Metadata, key: str, said: Mapping[str, Any]) -> Metadat
     """
     if not host.option("enable_pnginfo", True):
         return replace(metadata, text={})
-    quote = next(
-        (
-            found
-            for name in ("infotext_utils", "generation_parameters_copypaste")  # before 1.9
-            if (found := getattr(host.module(name), "quote", None)) is not None
-        ),
-        str,
-    )
-    line = ", ".join(
-        key if key == value else f"{key}: {quote(value)}" for key, value in said.items() if value is not None
-    )
+    line = line_of(said)
     if not line:
         return metadata
     before = metadata.text.get(key) if key == COMMENT else None

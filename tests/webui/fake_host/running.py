@@ -56,7 +56,7 @@ class FakeHost:
         self._app = None
         if not self.module("shared").cmd_opts.nowebui:
             self.module("script_callbacks").before_ui_callback()
-            self.demo = self.module("ui").create_ui()
+            self.demo = self.module("shared").demo = self.module("ui").create_ui()
 
     @property
     def app(self) -> FastAPI:

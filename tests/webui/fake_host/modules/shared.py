@@ -48,6 +48,7 @@ opts = Options(
     set(),
 )
 
+demo = None
 interrogator = None
 sd_upscalers = []
 latent_upscale_default_mode = "Latent"

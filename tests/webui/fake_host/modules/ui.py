@@ -1,7 +1,7 @@
 """The page: txt2img with Hires Fix and scripts, and the Extras."""
 
 import gradio as gr
-from modules import deepbooru, interrogate, script_callbacks, scripts, shared, ui_postprocessing
+from modules import deepbooru, interrogate, script_callbacks, scripts, shared, ui_common, ui_postprocessing
 
 __all__ = ["create_ui", "deepbooru"]
 
@@ -26,10 +26,12 @@ def create_ui():
             gr.Slider(minimum=0, maximum=2048, step=8, label="Resize width to", value=0, elem_id="txt2img_hr_resize_x")
             gr.Slider(minimum=0, maximum=2048, step=8, label="Resize height to", value=0, elem_id="txt2img_hr_resize_y")
             scripts.scripts_txt2img.setup_ui()
+            ui_common.create_output_panel("txt2img")
         with gr.Tab("img2img"):
             scripts.scripts_img2img.prepare_ui()
             gr.Image(label="Image for img2img", type="pil", elem_id="img2img_image")
             scripts.scripts_img2img.setup_ui()
+            ui_common.create_output_panel("img2img")
         with gr.Tab("Extras"):
             ui_postprocessing.create_ui()
     return demo
