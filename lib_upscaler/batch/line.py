@@ -167,7 +167,7 @@ class Line:
         size = self._pictures.bytes_to_read(file)
         self._before.take(size)
         try:
-            read = self._pictures.read(task, file)
+            read = self._pictures.read(task, file, size)
         except BaseException:
             self._before.give_back(size)
             raise

@@ -72,11 +72,15 @@ class BatchOptions:
 
 @dataclass
 class Read:
-    """A picture in memory, or the frames of one that are read as they are used. file: of the source, on this disk."""
+    """A picture in memory, or the frames of one that are read as they are used.
+
+    file: of the source, on this disk. metadata: for the result.
+    """
 
     task: Task
     file: Path
     picture: SourcePicture | FrameSource
+    metadata: Metadata
     seconds: float
     peak_bytes: int
     bytes_held: int = 0
@@ -129,23 +133,24 @@ class Pictures:
             return 0
         return header.size.area * (header.channels + header.alpha) * header.bits // 8
 
-    def read(self, task: Task, file: Path) -> Read:
-        """Raises PictureReadError, UnsupportedPictureError."""
-        with self._measured() as took:
+    def read(self, task: Task, file: Path, size: int) -> Read:
+        """size: of its pixels in bytes, roughly. Raises PictureReadError, UnsupportedPictureError."""
+        with self._measured(_is_large(size)) as took:
             frames = self._frames_of(task, file)
             picture = read_picture(file) if frames is None else frames
-        return Read(task, file, picture, took.seconds, took.bytes)
+            metadata = replace(picture.metadata, origin=fingerprint(file))
+        return Read(task, file, picture, metadata, took.seconds, took.bytes)
 
     def enlarge(self, read: Read, progress: Progress) -> Enlarged:
         """Raises what ``Upscaler.upscale`` does, and PictureWriteError for frames, which are written as they come."""
         self._load()
         file = self._file_to_write(read.task)
-        with self._measured(network=True) as took:
+        pixels, metadata = None, None
+        with self._measured(peak=True, network=True) as took:
             if isinstance(read.picture, FrameSource):
-                pixels, metadata = None, None
                 report, notes = self._frames_written(read, read.picture, file, progress)
             else:
-                metadata = replace(read.picture.metadata, origin=fingerprint(read.file))
+                metadata = read.metadata
                 pixels, report, notes = self._upscaled(read, progress)
         seconds = took.seconds - report.load_seconds + read.seconds
         loading, self._load_seconds = self._load_seconds + report.load_seconds, 0.0
@@ -156,7 +161,7 @@ class Pictures:
         """Raises PictureWriteError, RequestError, SizeError."""
         notes, output = [*done.notes], done.task.output
         overwrite = self.options.existing == "overwrite"
-        with self._measured() as took:
+        with self._measured(_is_large(done.bytes)) as took:
             if done.pixels is not None and done.metadata is not None:
                 make_folder(done.file)
                 quality = self.options.quality if output_format(done.file.name).quality else None
@@ -292,10 +297,10 @@ class Pictures:
         return plan
 
     @contextmanager
-    def _measured(self, network: bool = False) -> Iterator[_Took]:
-        """How long a stage takes, and how much memory. network: whether it uses the device."""
+    def _measured(self, peak: bool, network: bool = False) -> Iterator[_Took]:
+        """How long a stage takes, and, where ``peak``, how much memory. network: whether it uses the device."""
         took, started = _Took(), time.perf_counter()
-        if self.upscaler.device.type == "cuda" and not network:  # its count is one for all threads
+        if not peak or (self.upscaler.device.type == "cuda" and not network):  # its count is one for all threads
             yield took
         else:
             with PeakMeter(self.upscaler.device, self._resting or None) as meter:
@@ -308,6 +313,14 @@ class Pictures:
 class _Took:
     seconds: float = 0.0
     bytes: int = 0
+
+
+_LARGE = 1 << 24
+"""Bytes of pixels from which reading and writing are measured by themselves; of smaller ones the network's time is."""
+
+
+def _is_large(size: int) -> bool:
+    return size >= _LARGE
 
 
 def bytes_of(image: Image.Image | Pixels) -> int:

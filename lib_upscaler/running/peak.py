@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
-from pathlib import Path
+from functools import lru_cache
 from typing import ClassVar
 
 import psutil
@@ -15,6 +17,9 @@ __all__ = ["PeakMeter", "resident_bytes"]
 def resident_bytes() -> int:
     """Memory that the process holds now."""
     return psutil.Process().memory_info().rss
+
+
+_PEAK = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
 
 class PeakMeter:
@@ -33,7 +38,6 @@ class PeakMeter:
     def __init__(self, device: torch.device, baseline: int | None = None) -> None:
         self._device = device
         self._baseline = baseline
-        self._process = psutil.Process()
         self._peak = 0
         self.bytes = 0
 
@@ -42,7 +46,7 @@ class PeakMeter:
             torch.cuda.reset_peak_memory_stats(self._device)
             self._start = torch.cuda.memory_allocated(self._device)
             return self
-        self._start = self._process.memory_info().rss if self._baseline is None else self._baseline
+        self._start = resident_bytes() if self._baseline is None else self._baseline
         with self._active_lock:
             for outer in self._active:  # they must not forget what was before the kernel's peak is reset
                 outer._peak = max(outer._peak, _kernel_peak() or 0)
@@ -66,28 +70,36 @@ class PeakMeter:
                 self._active.remove(self)
             self._stop.set()
             self._watcher.join()
-            peak = max(self._peak, self._process.memory_info().rss)
+            peak = max(self._peak, resident_bytes())
         self.bytes = max(0, peak - self._start)
 
     def _watch(self) -> None:
         while not self._stop.wait(0.01):
-            self._peak = max(self._peak, self._process.memory_info().rss)
+            self._peak = max(self._peak, resident_bytes())
 
 
 def _reset_peak() -> bool:
     """Ask Linux to forget the process's peak so far."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
+        os.pwrite(_opened("clear_refs", os.O_WRONLY, os.getpid()), b"5", 0)
+    except (OSError, AttributeError):
         return False
     return _kernel_peak() is not None
 
 
 def _kernel_peak() -> int | None:
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
+        status = os.pread(_opened("status", os.O_RDONLY, os.getpid()), 8192, 0)
+    except (OSError, AttributeError):
+        return None
+    found = _PEAK.search(status)
+    return int(found[1]) * 1024 if found else None
+
+
+@lru_cache(maxsize=4)
+def _opened(name: str, flags: int, process: int) -> int:
+    """Kept open: opening and closing are looks at the disk, each of which lets other threads go first.
+
+    process: ours; what was opened before a fork tells of the parent. Raises OSError.
+    """
+    return os.open(f"/proc/{process}/{name}", flags | getattr(os, "O_CLOEXEC", 0))
