@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import host
-from .host import health, hooks, saving, uploads
+from .host import batch, health, hooks, saving, uploads
 from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
 from .panels import extras_tools, img2img_pictures, lists
 from .places import xyz
-from .takeover import cache, vae
+from .takeover import cache, reading, vae
 from .takeover.registry import REGISTRY
 from .upscaling.service import service
 
@@ -60,6 +60,7 @@ def _settings_changed() -> None:
 def _before_ui() -> None:
     PAGE.end()
     cache.protect()
+    reading.protect()
     REGISTRY.hand_out()
     xyz.add_axes()
 
@@ -68,6 +69,7 @@ def _after_component(component: Any, **arguments: Any) -> None:
     elem_id = arguments.get("elem_id")
     lists.remember_component(component, elem_id)
     uploads.watch(component, elem_id)
+    batch.watch_batch(component, elem_id)
     img2img_pictures.remember(component, elem_id)
     if elem_id == extras_tools.STATEMENT_BELOW and not health.problem():
         extras_tools.add_statement()
@@ -83,4 +85,5 @@ def _app_started(_demo: Any, app: Any) -> None:
 def _unloaded() -> None:
     REGISTRY.uninstall()
     cache.unprotect()
+    reading.unprotect()
     vae.detach_all()
