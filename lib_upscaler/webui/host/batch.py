@@ -45,7 +45,7 @@ def problem_of(picture: Any) -> str | None:
         return None
     try:
         with Image.open(picture) as opened:
-            opened.load()  # the host looks at its head alone, and stumbles over the rest where it guards against nothing
+            opened.load()  # the host guards against its head alone, and stumbles over the rest
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise this or that
         return f"the WebUI cannot read it ({error or type(error).__name__})"
     return None

@@ -53,7 +53,7 @@ def _read_info(plain: Callable[..., Any]) -> Callable[..., Any]:
     def read_info(image: Any) -> tuple[str | None, dict[str, Any]]:
         try:
             said, items = plain(image)
-        except Exception as error:  # noqa: BLE001 - the readers of EXIF raise this or that
+        except Exception as error:
             caller = find_caller()
             if caller.kind not in ("extras", "batch"):
                 raise
