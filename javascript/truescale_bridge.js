@@ -11,6 +11,9 @@
         statement_show: "signal",
         names: "to page",
         groups: "to page",
+        do: "to server",
+        show: "signal",
+        jobs: "to page",
     };
     const {byId} = TrueScale;
 

@@ -53,7 +53,9 @@ def is_archive(path: Path) -> bool:
 
 def unpack(archive: Path, folder: Path, taken: set[str]) -> Unpacked:
     """archive: a zip file. folder: where the pictures go. taken: names that they must not have, in small letters and
-    without suffixes; theirs are added. Sub-folders become parts of the names. Raises PictureReadError where nothing of it can be used.
+    without suffixes; theirs are added. Sub-folders become parts of the names.
+
+    Raises PictureReadError where nothing of it can be used.
     """
     try:
         with zipfile.ZipFile(archive) as opened:

@@ -9,7 +9,7 @@ from . import host
 from .host import batch, health, hooks, saving, uploads
 from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
-from .panels import extras_tools, img2img_pictures, lists
+from .panels import extras_tools, img2img_pictures, lists, queue_panel
 from .places import xyz
 from .takeover import cache, reading, vae
 from .takeover.registry import REGISTRY
@@ -35,6 +35,7 @@ def _add_callbacks() -> None:
     for name, function in (
         ("on_ui_settings", _add_settings),
         ("on_before_ui", _before_ui),
+        ("on_before_component", _before_component),
         ("on_after_component", _after_component),
         ("on_before_image_saved", saving.before_saving),
         ("on_image_saved", saving.after_saving),
@@ -63,6 +64,11 @@ def _before_ui() -> None:
     reading.protect()
     REGISTRY.hand_out()
     xyz.add_axes()
+
+
+def _before_component(_: Any, **arguments: Any) -> None:
+    if queue_panel.is_place(arguments.get("elem_id")) and not health.problem():
+        queue_panel.add_queue()
 
 
 def _after_component(component: Any, **arguments: Any) -> None:

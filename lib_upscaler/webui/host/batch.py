@@ -21,7 +21,7 @@ from ...errors import PictureError, PictureReadError
 from ...pictures.archive import free_name, is_archive, unpack
 from .access import warn
 
-__all__ = ["Uploads", "problem_of", "watch_batch"]
+__all__ = ["Uploads", "name_of", "problem_of", "watch_batch"]
 
 _BATCH = "extras_image_batch"
 
@@ -84,7 +84,7 @@ class Uploads(list):
             elif (problem := problem_of(file.name)) is None:
                 found.append(self._under_own_name(file, taken))
             else:
-                warn(f"{_name(file)} is left out: {problem}")
+                warn(f"{name_of(file)} is left out: {problem}")
         if not found:
             raise PictureReadError("none of these files is a picture that the WebUI can read", "", "choose others")
         return found
@@ -105,13 +105,13 @@ class Uploads(list):
                 path.unlink()
                 made.notes.append(f"{name} is left out: {problem}")
         for note in [*made.notes, *(["there are no pictures in it"] if not found else [])]:
-            warn(f"{_name(file)}: {note}")
+            warn(f"{name_of(file)}: {note}")
         return found
 
     def _under_own_name(self, file: Any, taken: set[str]) -> Any:
         """A second file of a name gets a number: the result would take the place of the first one's."""
-        name = free_name(_name(file), taken)
-        if name == _name(file):
+        name = free_name(name_of(file), taken)
+        if name == name_of(file):
             return file
         path = Path(tempfile.mkdtemp(dir=self._own_folder())) / name
         try:
@@ -131,5 +131,6 @@ def _path(file: Any) -> Path:
     return Path(os.path.abspath(file.name))
 
 
-def _name(file: Any) -> str:
+def name_of(file: Any) -> str:
+    """Of a file of gradio's, without its folder."""
     return Path(str(getattr(file, "orig_name", None) or file.name)).name

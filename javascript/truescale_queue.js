@@ -1,0 +1,105 @@
+// The queue of the Extras: its jobs as a list with buttons, brought up to date while one of them runs. The server holds
+// the queue; what is shown here is what it said last.
+
+(window.trueScaleScripts ??= []).push(["queue", (TrueScale) => {
+    const {t, make, sign, byId, bridge} = TrueScale;
+    const P = "truescale_extras_queue";
+    const EVERY = 1000;  // ms
+    const STATES = {
+        waiting: t("Waiting"), running: t("Running"), done: t("Done"), failed: t("Failed"), interrupted: t("Interrupted"),
+    };
+    let count = 0, shown = "", wasAsked = false;
+
+    function act(name, job) {
+        count += 1;
+        bridge.send(P, "do", {act: name, job: job.number, count});
+    }
+
+    // -- the list ----------------------------------------------------------------------------------------------------
+
+    const idOf = (job, part) => `${P}_job_${job.number}_${part}`;
+
+    function buttonOf(job, name, face, title) {
+        return sign(face, title, () => act(name, job), {id: idOf(job, name), "aria-label": `${title}: ${job.name}`});
+    }
+
+    function buttonsOf(job) {
+        const ended = ["failed", "interrupted"].includes(job.state);
+        return [
+            ...(job.state === "waiting" ? [buttonOf(job, "up", "↑", t("Move up")), buttonOf(job, "down", "↓", t("Move down"))] : []),
+            ...(ended ? [buttonOf(job, "again", "↻", t("Run again"))] : []),
+            ...(job.state === "running" ? [] : [buttonOf(job, "remove", "✕", t("Remove from the queue"))]),
+        ];
+    }
+
+    function settingsOf(job) {
+        const said = job.settings.map(([word, value]) => (value ? `${t(word)}: ${t(value)}` : t(word)));
+        return said.join(" · ") || t("No step of the Extras is switched on");
+    }
+
+    function itemOf(job) {
+        const state = [STATES[job.state], job.progress, job.results > 1 ? `${t("Pictures")}: ${job.results}` : ""].filter(Boolean).join(" · ");
+        return make("li", {
+            class: `truescale-job truescale-job-${job.state}`,
+            children: [
+                ...(job.small ? [make("img", {src: job.small, alt: ""})] : []),
+                make("div", {class: "truescale-job-words", children: [
+                    make("strong", {id: idOf(job, "name"), text: job.name}),
+                    make("span", {class: "truescale-job-state", text: state}),
+                    make("span", {class: "truescale-job-settings", text: settingsOf(job)}),
+                    ...job.notes.map((text) => make("span", {class: "truescale-job-note", text})),
+                ]}),
+                make("div", {class: "truescale-job-buttons", children: buttonsOf(job)}),
+            ],
+        });
+    }
+
+    /** Where the keyboard was: at the same button, or, where that is gone, at one that is left of its job or the next. */
+    function focusAgain(list, id, place) {
+        if (!id) return;
+        const item = list.children[Math.min(place, list.children.length - 1)];
+        const next = byId(id) || (item && item.querySelector("button")) || byId(`${P}_add`);
+        if (next) next.focus({preventScroll: true});
+    }
+
+    function render() {
+        const box = byId(`${P}_list`);
+        const told = bridge.read(P, "jobs");
+        if (!box || !told) return;
+        const text = JSON.stringify(told);
+        const there = box.querySelector("ol");
+        if (there && text === shown) return;
+        shown = text;
+        const focused = there && there.contains(document.activeElement) ? document.activeElement : null;
+        const place = focused ? [...there.children].indexOf(focused.closest("li")) : -1;
+        const list = make("ol", {class: "truescale-jobs", "aria-label": t("Queue"), children: told.jobs.map(itemOf)});
+        if (there) there.replaceWith(list);
+        else (box.querySelector(".prose") || box).append(list);
+        focusAgain(list, focused && focused.id, place);
+    }
+
+    // -- up to date --------------------------------------------------------------------------------------------------
+
+    const isBusy = (told) => told.jobs.some(({state}) => state === "running" || (state === "waiting" && !told.paused));
+
+    function look() {
+        const told = bridge.has(P, "jobs") && bridge.isShown(P, "jobs") && bridge.read(P, "jobs");
+        if (!told) return;
+        if (wasAsked && !isBusy(told)) return;
+        wasAsked = true;  // once at first: the page may be older than the queue
+        bridge.signal(P, "show");
+    }
+
+    function announce() {
+        const status = byId(`${P}_status`);
+        if (!status || status.hasAttribute("aria-live")) return;
+        status.setAttribute("role", "status");
+        status.setAttribute("aria-live", "polite");
+    }
+
+    TrueScale.whenBuilt(() => setInterval(look, EVERY));
+    onAfterUiUpdate(() => {
+        announce();
+        render();
+    });
+}]);
