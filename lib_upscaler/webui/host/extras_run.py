@@ -79,7 +79,7 @@ class Asked:
                 raise PictureReadError("there are no files", "", "drop some into Batch Process first")
             return cls(**common, name=_name_of_files(files), files=files)
         if mode == 2:
-            if not Path(str(folder or "")).is_dir():
+            if not folder or not Path(folder).is_dir():
                 raise PictureReadError(f"there is no folder '{folder or ''}'", "", "name one in Input directory first")
             return cls(**common, name=str(folder), folder=str(folder))
         if isinstance(picture, dict):  # gradio 4's, with layers

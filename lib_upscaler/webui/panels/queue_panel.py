@@ -57,18 +57,20 @@ class _Panel:
         with gr.Column(visible=bool(queue().jobs()), elem_id=f"{_PANEL}_box") as self._box:
             gr.HTML("", elem_id=f"{_PANEL}_list")
             with pieces.form_row():
-                self._resume = gr.Button("Run queue", elem_id=f"{_PANEL}_run")
-                self._pause = gr.Button("Pause queue", elem_id=f"{_PANEL}_pause")
-                self._stop = gr.Button("Interrupt job", elem_id=f"{_PANEL}_stop")
-                self._clear = gr.Button("Clear finished", elem_id=f"{_PANEL}_clear")
-            self._results = gr.Gallery(label="Results of the queue", elem_id=f"{_PANEL}_results", columns=4)
+                self._resume = gr.Button("Run queue", size="sm", elem_id=f"{_PANEL}_run")
+                self._pause = gr.Button("Pause queue", size="sm", elem_id=f"{_PANEL}_pause")
+                self._stop = gr.Button("Interrupt job", size="sm", elem_id=f"{_PANEL}_stop")
+                self._clear = gr.Button("Clear finished", size="sm", elem_id=f"{_PANEL}_clear")
+            self._results = gr.Gallery(
+                label="Results of the queue", elem_id=f"{_PANEL}_results", columns=4, visible=bool(queue().results())
+            )
 
     def connect(self, inputs: list[Any], tabs: list[Any]) -> None:
         for number, tab in enumerate(tabs):
             if tab is not None:
                 tab.select(fn=lambda number=number: number, inputs=[], outputs=[self._mode], show_progress=False)
         shown = [self._jobs, self._status, self._box, self._results, self._seen]
-        self._on(self._add.click, _added, [self._mode, *inputs], [self._note, *shown])
+        self._on(self._add.click, _added, [*inputs, self._mode], [self._note, *shown])
         self._on(self._do.change, _done, [self._do], [self._note, *shown])
         self._on(self._show.click, _shown, [], shown)
         for button, action in (
@@ -80,10 +82,10 @@ class _Panel:
             self._on(button.click, _pressed(action), [], [self._note, *shown])
 
     def _on(self, event: Any, function: Any, inputs: list[Any], outputs: list[Any]) -> None:
-        """seen: which results the page has; it comes first."""
+        """Which results the page has comes last: gradio 3 uploads no files for what stands behind a state."""
         event(
             fn=only_own_page(function),
-            inputs=[self._seen, *inputs],
+            inputs=[*inputs, self._seen],
             outputs=outputs,
             show_progress=False,
             queue=False,
@@ -93,16 +95,17 @@ class _Panel:
 # -- what happens ------------------------------------------------------------------------------------------------------
 
 
-def _added(seen: int, mode: int, *given: Any) -> list[Any]:
+def _added(*given: Any) -> list[Any]:
+    *inputs, mode, seen = given
     try:
-        asked = Asked.of(int(mode or 0), given)
+        asked = Asked.of(int(mode or 0), inputs)
     except TrueScaleError as error:
         return [problem(error), *_shown(seen)]
     queue().add(asked, settings_in_words(asked.values))
     return ["", *_shown(seen)]
 
 
-def _done(seen: int, text: str) -> list[Any]:
+def _done(text: str, seen: int) -> list[Any]:
     """What a button of a job asks for."""
     said = bridge.QUEUE_DO.read(text)
     number = said.get("job")
@@ -129,7 +132,8 @@ def _shown(seen: int) -> list[Any]:
     """Updates of the jobs, the status, the box, the gallery, and which results the page has."""
     there = queue()
     revision = there.results_revision
-    gallery = gr.update() if seen == revision else gr.update(value=list(map(_picture, there.results())))
+    pictures = [] if seen == revision else list(map(_picture, there.results()))
+    gallery = gr.update() if seen == revision else gr.update(value=pictures, visible=bool(pictures))
     box = gr.update(visible=bool(there.jobs()))
     return [bridge.QUEUE_JOBS.html(_told()), _status_html(), box, gallery, revision]
 
