@@ -79,6 +79,16 @@ def _run(host: FakeHost, queue: Any) -> None:
     assert queue.wait(SECONDS)
 
 
+def _event_of(host: FakeHost, elem_id: str) -> tuple[Any, dict[str, Any]]:
+    """The function of a button, and gradio's event."""
+    button = host.component(elem_id)._id
+    for number, event in enumerate(host.demo.dependencies):
+        targets = [target[0] if isinstance(target, (list, tuple)) else target for target in event["targets"]]
+        if button in targets:
+            return host.demo.fns[number].fn, event
+    raise AssertionError(elem_id)
+
+
 # -- what a job is -----------------------------------------------------------------------------------------------------
 
 
@@ -175,8 +185,7 @@ def test_nothing_to_enlarge_is_an_error_in_words(given: dict[str, Any], words: s
 
 def test_what_can_be_uploaded_stands_before_all_states(host: FakeHost) -> None:
     """gradio 3 counts no states where it looks which inputs are files: what comes behind one arrives empty."""
-    button = host.component(f"{PANEL}_add")._id
-    (event,) = [one for one in host.demo.dependencies if button in [target[0] for target in one["targets"]]]
+    _, event = _event_of(host, f"{PANEL}_add")
     kinds = [host.demo.blocks[number].get_block_name() for number in event["inputs"]]
 
     assert kinds[:2] == ["image", "file"]
@@ -184,12 +193,7 @@ def test_what_can_be_uploaded_stands_before_all_states(host: FakeHost) -> None:
 
 
 def test_another_site_adds_nothing(host: FakeHost, queue: Any) -> None:
-    button = host.component(f"{PANEL}_add")
-    (function,) = [
-        host.demo.fns[number].fn
-        for number, event in enumerate(host.demo.dependencies)
-        if button._id in [target[0] if isinstance(target, (list, tuple)) else target for target in event["targets"]]
-    ]
+    function, _ = _event_of(host, f"{PANEL}_add")
     inputs = [picture(), None, "", "", True, *_values(host), 0, 0]
     with pytest.raises(Exception, match="another page asked for this"):
         called(function, inputs, **{"sec-fetch-site": "cross-site"})
