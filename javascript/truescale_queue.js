@@ -8,7 +8,8 @@
     const STATES = {
         waiting: t("Waiting"), running: t("Running"), done: t("Done"), failed: t("Failed"), interrupted: t("Interrupted"),
     };
-    let count = 0, shown = "", wasAsked = false;
+    // told: the jobs as the server has told them last; fromPage: what gradio's page had then; shown: what the list shows.
+    let count = 0, told = null, fromPage = "", shown = "", isAsking = false, wasAsked = false;
 
     function act(name, job) {
         count += 1;
@@ -64,7 +65,6 @@
 
     function render() {
         const box = byId(`${P}_list`);
-        const told = bridge.read(P, "jobs");
         if (!box || !told) return;
         const text = JSON.stringify(told);
         const there = box.querySelector("ol");
@@ -80,12 +80,29 @@
 
     // -- up to date --------------------------------------------------------------------------------------------------
 
-    const isBusy = (told) => told.jobs.some(({state}) => state === "running" || (state === "waiting" && !told.paused));
+    const isBusy = () => told.jobs.some(({state}) => state === "running" || (state === "waiting" && !told.paused));
+    const outcome = ({paused, jobs}) => JSON.stringify([paused, jobs.map(({number, state}) => [number, state])]);
+    const isUploading = () => [...gradioApp().querySelectorAll("#extras_image_batch td.download")].some((one) => !one.children.length);
 
-    function look() {
-        const told = bridge.has(P, "jobs") && bridge.isShown(P, "jobs") && bridge.read(P, "jobs");
-        if (!told) return;
-        if (wasAsked && !isBusy(told)) return;
+    function takeFromPage() {
+        const page = bridge.read(P, "jobs");
+        const text = JSON.stringify(page);
+        if (!page || text === fromPage) return;
+        [told, fromPage] = [page, text];
+        render();
+    }
+
+    /** The rest of the page follows where a job's state has changed, and waits while a file is on its way. */
+    async function look() {
+        if (isAsking || !bridge.has(P, "jobs") || !bridge.isShown(P, "jobs")) return;
+        takeFromPage();
+        if (!told || (wasAsked && !isBusy() && outcome(told) === outcome(JSON.parse(fromPage)))) return;
+        isAsking = true;
+        const answer = await bridge.ask(P, "ask", "jobs");
+        isAsking = false;
+        if (answer) told = answer;
+        render();
+        if (isUploading() || (wasAsked && outcome(told) === outcome(JSON.parse(fromPage)))) return;
         wasAsked = true;  // once at first: the page may be older than the queue
         bridge.signal(P, "show");
     }
@@ -100,6 +117,7 @@
     TrueScale.whenBuilt(() => setInterval(look, EVERY));
     onAfterUiUpdate(() => {
         announce();
+        takeFromPage();
         render();
     });
 }]);

@@ -183,13 +183,23 @@ def test_nothing_to_enlarge_is_an_error_in_words(given: dict[str, Any], words: s
     assert _jobs(changes) == []
 
 
-def test_what_can_be_uploaded_stands_before_all_states(host: FakeHost) -> None:
-    """gradio 3 counts no states where it looks which inputs are files: what comes behind one arrives empty."""
-    _, event = _event_of(host, f"{PANEL}_add")
-    kinds = [host.demo.blocks[number].get_block_name() for number in event["inputs"]]
+def test_a_file_that_was_not_uploaded_to_its_end_is_no_job(host: FakeHost, queue: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    changes = _add(host, files=host.dropped(tmp_path / "a.png"))
 
-    assert kinds[:2] == ["image", "file"]
-    assert [place for place, kind in enumerate(kinds) if kind == "state"] == [len(kinds) - 2, len(kinds) - 1]
+    assert "'a.png' is empty: it was not uploaded to its end. Drop it once more." in unescape(changes[f"{PANEL}_note"])
+    assert _jobs(changes) == []
+
+
+def test_the_page_can_ask_without_being_changed(host: FakeHost, queue: Any) -> None:
+    """gradio 3 forgets a file on its way to the server when anything else on the page is changed meanwhile."""
+    _add(host, picture())
+    function, event = _event_of(host, f"{PANEL}_ask")
+    answer = called(function, [])
+
+    assert event["inputs"] == []
+    assert [host.demo.blocks[number].elem_id for number in event["outputs"]] == [f"{PANEL}_jobs"]
+    assert [job["state"] for job in _jobs({f"{PANEL}_jobs": answer})] == ["waiting"]
 
 
 def test_another_site_adds_nothing(host: FakeHost, queue: Any) -> None:

@@ -77,6 +77,7 @@ class Asked:
         if mode == 1:
             if not files:
                 raise PictureReadError("there are no files", "", "drop some into Batch Process first")
+            _check_uploads(files)
             return cls(**common, name=_name_of_files(files), files=files)
         if mode == 2:
             if not folder or not Path(folder).is_dir():
@@ -145,6 +146,14 @@ def run(asked: Asked, begins: Callable[[], None]) -> Ran:
 def _scripts() -> list[Any]:
     runner = getattr(access.module("scripts"), "scripts_postproc", None)
     return [] if runner is None else list(runner.scripts_in_preferred_order())
+
+
+def _check_uploads(files: Uploads) -> None:
+    """gradio 3 hands over an empty file where one is not on the server yet. Raises PictureReadError."""
+    for file in list.__iter__(files):
+        path = Path(file.name)
+        if not path.is_file() or path.stat().st_size == 0:
+            raise PictureReadError(f"'{name_of(file)}' is empty", "it was not uploaded to its end", "drop it once more")
 
 
 def _name_of_files(files: Uploads) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 
 import gradio as gr
 
-__all__ = ["CHANNELS", "CHOSEN", "CROP", "GROUPS", "HIDDEN", "NAMES", "QUEUE_DO", "QUEUE_JOBS", "QUEUE_SHOW", "SOURCE",
-           "STATEMENT_SHOW", "Signal", "ToPage", "ToServer"]  # fmt: skip
+__all__ = ["CHANNELS", "CHOSEN", "CROP", "GROUPS", "HIDDEN", "NAMES", "QUEUE_ASK", "QUEUE_DO", "QUEUE_JOBS",
+           "QUEUE_SHOW", "SOURCE", "STATEMENT_SHOW", "Signal", "ToPage", "ToServer"]  # fmt: skip
 
 HIDDEN = "truescale-hidden"
 """The class of what is not for the user's eyes."""
@@ -97,6 +97,9 @@ the same action twice two of them."""
 QUEUE_SHOW = Signal("show")
 """Of the queue: it is to be shown as it is now."""
 
+QUEUE_ASK = Signal("ask")
+"""Of the queue: the jobs are to be told as they are now, and nothing else on the page to be changed."""
+
 QUEUE_JOBS = ToPage("jobs")
 """Of the queue: ``{paused, jobs: [{number, name, small, settings: [[word, value], ...], state, notes: [text, ...],
 results, progress}]}``: small is a data address of its picture, or ""; results, how many pictures it has saved;
@@ -104,5 +107,5 @@ progress, of a running one alone, the host's words."""
 
 CHANNELS: tuple[ToServer | ToPage | Signal, ...] = (
     *(SOURCE, CROP, CHOSEN, NAMES, GROUPS, STATEMENT_SHOW),
-    *(QUEUE_DO, QUEUE_SHOW, QUEUE_JOBS),
+    *(QUEUE_DO, QUEUE_SHOW, QUEUE_ASK, QUEUE_JOBS),
 )

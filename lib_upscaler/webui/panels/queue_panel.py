@@ -49,6 +49,7 @@ class _Panel:
     def __init__(self) -> None:
         self._mode, self._seen = gr.State(0), gr.State(0)
         self._do, self._show = bridge.QUEUE_DO.component(_PANEL), bridge.QUEUE_SHOW.component(_PANEL)
+        self._ask = bridge.QUEUE_ASK.component(_PANEL)
         self._jobs = bridge.QUEUE_JOBS.component(_PANEL, _told())
         with gr.Row(elem_id=f"{_PANEL}_row"):
             self._add = gr.Button("Add to queue", elem_id=f"{_PANEL}_add")
@@ -73,6 +74,7 @@ class _Panel:
         self._on(self._add.click, _added, [*inputs, self._mode], [self._note, *shown])
         self._on(self._do.change, _done, [self._do], [self._note, *shown])
         self._on(self._show.click, _shown, [], shown)
+        self._ask.click(fn=only_own_page(_answer), inputs=[], outputs=[self._jobs], show_progress=False, queue=False)
         for button, action in (
             (self._resume, lambda: queue().resume()),
             (self._pause, lambda: queue().pause()),
@@ -82,7 +84,7 @@ class _Panel:
             self._on(button.click, _pressed(action), [], [self._note, *shown])
 
     def _on(self, event: Any, function: Any, inputs: list[Any], outputs: list[Any]) -> None:
-        """Which results the page has comes last: gradio 3 uploads no files for what stands behind a state."""
+        """Which results the page has comes last."""
         event(
             fn=only_own_page(function),
             inputs=[*inputs, self._seen],
@@ -128,6 +130,10 @@ def _pressed(action: Any) -> Any:
     return pressed
 
 
+def _answer() -> str:
+    return bridge.QUEUE_JOBS.html(_told())
+
+
 def _shown(seen: int) -> list[Any]:
     """Updates of the jobs, the status, the box, the gallery, and which results the page has."""
     there = queue()
@@ -135,7 +141,7 @@ def _shown(seen: int) -> list[Any]:
     pictures = [] if seen == revision else list(map(_picture, there.results()))
     gallery = gr.update() if seen == revision else gr.update(value=pictures, visible=bool(pictures))
     box = gr.update(visible=bool(there.jobs()))
-    return [bridge.QUEUE_JOBS.html(_told()), _status_html(), box, gallery, revision]
+    return [_answer(), _status_html(), box, gallery, revision]
 
 
 def _picture(file: str) -> Any:
