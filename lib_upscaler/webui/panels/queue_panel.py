@@ -25,6 +25,7 @@ WORDS = STATES = ("Waiting", "Running", "Done", "Failed", "Interrupted")
 """What the page's script shows of a job, in words: its ``state`` with a capital letter."""
 
 _PANEL = "truescale_extras_queue"
+_SMALL = {"size": "sm", "min_width": 110}
 _PLACE = "extras_results"
 """The host's component before which the queue stands: the one below Generate."""
 
@@ -58,12 +59,16 @@ class _Panel:
         with gr.Column(visible=bool(queue().jobs()), elem_id=f"{_PANEL}_box") as self._box:
             gr.HTML("", elem_id=f"{_PANEL}_list")
             with pieces.form_row():
-                self._resume = gr.Button("Run queue", size="sm", elem_id=f"{_PANEL}_run")
-                self._pause = gr.Button("Pause queue", size="sm", elem_id=f"{_PANEL}_pause")
-                self._stop = gr.Button("Interrupt job", size="sm", elem_id=f"{_PANEL}_stop")
-                self._clear = gr.Button("Clear finished", size="sm", elem_id=f"{_PANEL}_clear")
+                self._resume = gr.Button("Run queue", **_SMALL, elem_id=f"{_PANEL}_run")
+                self._pause = gr.Button("Pause queue", **_SMALL, elem_id=f"{_PANEL}_pause")
+                self._stop = gr.Button("Interrupt job", **_SMALL, elem_id=f"{_PANEL}_stop")
+                self._clear = gr.Button("Clear finished", **_SMALL, elem_id=f"{_PANEL}_clear")
             self._results = gr.Gallery(
-                label="Results of the queue", elem_id=f"{_PANEL}_results", columns=4, visible=bool(queue().results())
+                label="Results of the queue",
+                elem_id=f"{_PANEL}_results",
+                columns=4,
+                height=320,
+                visible=bool(queue().results()),
             )
 
     def connect(self, inputs: list[Any], tabs: list[Any]) -> None:
