@@ -246,6 +246,15 @@ def test_finished_jobs_are_cleared_and_waiting_ones_stay(host: FakeHost, queue: 
     assert len(host.saved()) == 1
 
 
+def test_the_pause_of_an_empty_queue_is_over(host: FakeHost, queue: Any) -> None:
+    number = _jobs(_add(host, picture()))[0]["number"]
+    _act(host, "remove", number)
+    _add(host, picture())
+    assert queue.wait(SECONDS)
+
+    assert _states(host) == ["done"]
+
+
 def test_the_page_gets_results_only_where_it_has_not_got_them(host: FakeHost, queue: Any) -> None:
     _add(host, picture())
     _run(host, queue)

@@ -127,6 +127,7 @@ class Queue:
 
     def _keep(self, wanted: Callable[[Job], bool]) -> None:
         self._jobs = [job for job in self._jobs if wanted(job)]
+        self.is_paused &= bool(self._jobs)  # with the last job its pause is over: there is no button any more
         self.results_revision += 1
 
     def _go_on(self) -> None:
