@@ -5,9 +5,9 @@
     const {t, make, sign, byId, bridge} = TrueScale;
     const P = "truescale_extras_queue";
     const EVERY = 1000;  // ms
-    const STATES = {
+    const stateWords = () => ({
         waiting: t("Waiting"), running: t("Running"), done: t("Done"), failed: t("Failed"), interrupted: t("Interrupted"),
-    };
+    });
     // told: the jobs as the server has told them last; fromPage: what gradio's page had then; shown: what the list shows.
     let count = 0, told = null, fromPage = "", shown = "", isAsking = false, wasAsked = false;
 
@@ -39,7 +39,7 @@
     }
 
     function itemOf(job) {
-        const state = [STATES[job.state], job.progress, job.results > 1 ? `${t("Pictures")}: ${job.results}` : ""].filter(Boolean).join(" · ");
+        const state = [stateWords()[job.state], job.progress, job.results > 1 ? `${t("Pictures")}: ${job.results}` : ""].filter(Boolean).join(" · ");
         return make("li", {
             class: `truescale-job truescale-job-${job.state}`,
             children: [
@@ -65,6 +65,7 @@
 
     function render() {
         const box = byId(`${P}_list`);
+        if (told) tellStatus();
         if (!box || !told) return;
         const text = JSON.stringify(told);
         const there = box.querySelector("ol");
@@ -82,7 +83,32 @@
 
     const isBusy = () => told.jobs.some(({state}) => state === "running" || (state === "waiting" && !told.paused));
     const outcome = ({paused, jobs}) => JSON.stringify([paused, jobs.map(({number, state}) => [number, state])]);
-    const isUploading = () => [...gradioApp().querySelectorAll("#extras_image_batch td.download")].some((one) => !one.children.length);
+
+    /** Whether files may be on their way, or be dropped at any moment: gradio 3 forgets them when the page changes then. */
+    function awaitsFiles() {
+        const box = byId("extras_image_batch");
+        if (!box || !TrueScale.isSeen(box)) return false;
+        const files = [...box.querySelectorAll("td.download")];
+        return !files.length || files.some((one) => !one.children.length);
+    }
+
+    /** How many jobs are in which state, told as it changes. */
+    function tellStatus() {
+        const status = byId(`${P}_status`);
+        if (!status) return undefined;
+        status.setAttribute("role", "status");
+        status.setAttribute("aria-live", "polite");
+        const number = (state) => told.jobs.filter((job) => job.state === state).length;
+        const counts = Object.entries(stateWords()).filter(([state]) => number(state)).map(([state, word]) => `${word}: ${number(state)}`);
+        const waits = told.paused && (number("waiting") || number("running"));
+        const text = [t("Queue"), ...counts, ...(waits ? [t("The queue is paused")] : [])].join(" · ");
+        const place = status.querySelector(".prose") || status;
+        const there = place.querySelector("p");
+        if (!told.jobs.length) return there?.remove();
+        const shows = there || place.appendChild(make("p", {class: "truescale-note"}));
+        if (shows.textContent !== text) shows.textContent = text;
+        return undefined;
+    }
 
     function takeFromPage() {
         const page = bridge.read(P, "jobs");
@@ -102,21 +128,13 @@
         isAsking = false;
         if (answer) told = answer;
         render();
-        if (isUploading() || (wasAsked && outcome(told) === outcome(JSON.parse(fromPage)))) return;
+        if (awaitsFiles() || (wasAsked && outcome(told) === outcome(JSON.parse(fromPage)))) return;
         wasAsked = true;  // once at first: the page may be older than the queue
         bridge.signal(P, "show");
     }
 
-    function announce() {
-        const status = byId(`${P}_status`);
-        if (!status || status.hasAttribute("aria-live")) return;
-        status.setAttribute("role", "status");
-        status.setAttribute("aria-live", "polite");
-    }
-
     TrueScale.whenBuilt(() => setInterval(look, EVERY));
     onAfterUiUpdate(() => {
-        announce();
         takeFromPage();
         render();
     });

@@ -265,14 +265,6 @@ def test_the_page_gets_results_only_where_it_has_not_got_them(host: FakeHost, qu
     assert "value" not in host.press(f"{PANEL}_show", queue.results_revision)[f"{PANEL}_results"]
 
 
-def test_the_status_counts_in_words(host: FakeHost, queue: Any) -> None:
-    _add(host, picture())
-    _add(host, picture())
-    status = re.sub("<[^>]*>", "", _press(host, "show")[f"{PANEL}_status"])
-
-    assert status == "Queue · Waiting: 2 · The queue is paused"
-
-
 def test_it_survives_a_reload_of_the_ui(host: FakeHost, queue: Any) -> None:
     _add(host, picture(), scale=2.0)
     host.reload()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,13 @@ from PIL import Image
 from ...errors import TrueScaleError
 from .. import host
 from ..host.extras_run import MODES, Asked, inputs_of
-from ..host.markup import line, problem, word
+from ..host.markup import problem
 from . import bridge, pieces
 from .own_page import only_own_page
-from .queue_jobs import ENDED, Job, queue
+from .queue_jobs import Job, queue
 from .queue_words import settings_in_words
 
-__all__ = ["WORDS", "add_queue", "is_place"]
-
-WORDS = STATES = ("Waiting", "Running", "Done", "Failed", "Interrupted")
-"""What the page's script shows of a job, in words: its ``state`` with a capital letter."""
+__all__ = ["add_queue", "is_place"]
 
 _PANEL = "truescale_extras_queue"
 _SMALL = {"size": "sm", "min_width": 110}
@@ -54,7 +50,7 @@ class _Panel:
         self._jobs = bridge.QUEUE_JOBS.component(_PANEL, _told())
         with gr.Row(elem_id=f"{_PANEL}_row"):
             self._add = gr.Button("Add to queue", elem_id=f"{_PANEL}_add")
-        self._status = gr.HTML(_status_html(), elem_id=f"{_PANEL}_status")
+        gr.HTML("", elem_id=f"{_PANEL}_status")
         self._note = gr.HTML("", elem_id=f"{_PANEL}_note")
         with gr.Column(visible=bool(queue().jobs()), elem_id=f"{_PANEL}_box") as self._box:
             gr.HTML("", elem_id=f"{_PANEL}_list")
@@ -75,7 +71,7 @@ class _Panel:
         for number, tab in enumerate(tabs):
             if tab is not None:
                 tab.select(fn=lambda number=number: number, inputs=[], outputs=[self._mode], show_progress=False)
-        shown = [self._jobs, self._status, self._box, self._results, self._seen]
+        shown = [self._jobs, self._box, self._results, self._seen]
         self._on(self._add.click, _added, [*inputs, self._mode], [self._note, *shown])
         self._on(self._do.change, _done, [self._do], [self._note, *shown])
         self._on(self._show.click, _shown, [], shown)
@@ -140,13 +136,13 @@ def _answer() -> str:
 
 
 def _shown(seen: int) -> list[Any]:
-    """Updates of the jobs, the status, the box, the gallery, and which results the page has."""
+    """Updates of the jobs, the box, the gallery, and which results the page has."""
     there = queue()
     revision = there.results_revision
     pictures = [] if seen == revision else list(map(_picture, there.results()))
     gallery = gr.update() if seen == revision else gr.update(value=pictures, visible=bool(pictures))
     box = gr.update(visible=bool(there.jobs()))
-    return [_answer(), _status_html(), box, gallery, revision]
+    return [_answer(), box, gallery, revision]
 
 
 def _picture(file: str) -> Any:
@@ -174,13 +170,3 @@ def _progress(job: Job) -> dict[str, str]:
     if job.state != "running":
         return {}
     return {"progress": str(getattr(host.state(), "textinfo", None) or "") if job.has_begun else ""}
-
-
-def _status_html() -> str:
-    """How many jobs are in which state; "" where there are none."""
-    jobs = queue().jobs()
-    counted = Counter(job.state for job in jobs)
-    parts = [f"{word(name)}: {counted[name.lower()]}" for name in STATES if counted[name.lower()]]  # type: ignore[index]
-    if jobs and queue().is_paused and any(job.state not in ENDED for job in jobs):
-        parts.append(word("The queue is paused"))
-    return line([word("Queue"), *parts]) if jobs else ""
