@@ -183,6 +183,16 @@ def test_nothing_to_enlarge_is_an_error_in_words(given: dict[str, Any], words: s
     assert _jobs(changes) == []
 
 
+def test_where_folders_are_hidden_none_can_be_looked_for(
+    host: FakeHost, queue: Any, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(host.module("shared").cmd_opts, "hide_ui_dir_config", True)
+    answers = [_add(host, folder=str(folder))[f"{PANEL}_note"] for folder in (tmp_path, tmp_path / "none")]
+
+    assert "folders cannot be named" in answers[0]
+    assert answers[0] == answers[1]
+
+
 def test_a_file_that_was_not_uploaded_to_its_end_is_no_job(host: FakeHost, queue: Any, tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     changes = _add(host, files=host.dropped(tmp_path / "a.png"))

@@ -80,18 +80,15 @@ class Asked:
             _check_uploads(files)
             return cls(**common, name=_name_of_files(files), files=files)
         if mode == 2:
-            if not folder or not Path(folder).is_dir():
-                raise PictureReadError(f"there is no folder '{folder or ''}'", "", "name one in Input directory first")
+            _check_folder(folder)
             return cls(**common, name=str(folder), folder=str(folder))
         if isinstance(picture, dict):  # gradio 4's, with layers
             picture = picture.get("composite")
         if not isinstance(picture, Image.Image):
             raise PictureReadError("there is no picture", "", "load one into Extras first")
         kept = tempfile.TemporaryDirectory(prefix="truescale-")
-        file = file_of(picture) or "data:"
-        name = f"{picture.width} x {picture.height}" if file.startswith("data:") else Path(file).name
         waiting = Parked(picture, Path(kept.name))
-        return cls(**common, name=name, picture=waiting, small=_small(picture), _kept=kept)
+        return cls(**common, name=_name_of_picture(picture), picture=waiting, small=_small(picture), _kept=kept)
 
     def arguments(self) -> list[Any]:
         """Of ``run_postprocessing``; of scripts that have come since, the values that they begin with."""
@@ -154,6 +151,19 @@ def _check_uploads(files: Uploads) -> None:
         path = Path(file.name)
         if not path.is_file() or path.stat().st_size == 0:
             raise PictureReadError(f"'{name_of(file)}' is empty", "it was not uploaded to its end", "drop it once more")
+
+
+def _check_folder(folder: Any) -> None:
+    """Raises PictureReadError."""
+    if access.command_option("hide_ui_dir_config"):
+        raise PictureReadError("folders cannot be named", "the WebUI runs with --hide-ui-dir-config", "upload pictures")
+    if not folder or not Path(folder).is_dir():
+        raise PictureReadError(f"there is no folder '{folder or ''}'", "", "name one in Input directory first")
+
+
+def _name_of_picture(picture: Image.Image) -> str:
+    file = file_of(picture) or "data:"
+    return f"{picture.width} x {picture.height}" if file.startswith("data:") else Path(file).name
 
 
 def _name_of_files(files: Uploads) -> str:
