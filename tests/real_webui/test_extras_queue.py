@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urljoin
@@ -13,7 +14,7 @@ from PIL import Image
 from likeness import levels_off
 from model_names import ANIME, PLUS
 from webui_browser import Ui, open_ui
-from webui_process import Server
+from webui_process import Host, Server
 
 PANEL = "truescale_extras"
 QUEUE = f"{PANEL}_queue"
@@ -257,6 +258,22 @@ def test_it_can_be_used_by_everybody(
 
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
     assert serious == []
+
+
+def test_korean(host: Host, new_data, chromium: str, photo, screenshots: Path, tmp_path: Path) -> None:
+    with Server(host, new_data(localization="ko_KR")) as server, open_ui(chromium, server.port, height=1200) as ui:
+        _open(ui)
+        _picture(ui, photo(40, 30), tmp_path / "first.png")
+        _add(ui)
+        _wait(ui, "done")
+        ui.page.locator(f"#{QUEUE}_add").scroll_into_view_if_needed()
+        ui.shot(screenshots / "queue-korean.png")
+        words = [
+            ui.text(f"#{QUEUE}_{part} >> nth=0") for part in ("add", "status", "list", "run", "pause", "stop", "clear")
+        ]
+        title = ui.page.locator(f"#{QUEUE}_list button").first.get_attribute("aria-label")
+
+    assert [word for word in [*words, title] if not re.search("[가-힣]", word)] == []
 
 
 def _serious(ui: Ui, selector: str) -> list[str]:
