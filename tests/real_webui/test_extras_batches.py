@@ -60,7 +60,7 @@ def test_uploads_come_back_in_the_order_given(opened: Ui, photo, screenshots: Pa
     opened.upload("extras_image_batch", *(tmp_path / f"{name}.png" for name in names))
     opened.run("extras")
     opened.page.wait_for_timeout(1500)
-    opened.page.locator("#truescale_extras_statement").scroll_into_view_if_needed()
+    opened.page.locator("#truescale_extras_statement").first.scroll_into_view_if_needed()
     opened.shot(screenshots / "batch-order.png")
 
     assert _widths(opened) == list(names.values())
