@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ...errors import PictureError, PictureReadError
 from ...pictures.archive import free_name, is_archive, unpack
@@ -46,6 +46,8 @@ def problem_of(picture: Any) -> str | None:
     try:
         with Image.open(picture) as opened:
             opened.load()  # the host guards against its head alone, and stumbles over the rest
+    except UnidentifiedImageError:
+        return "the WebUI cannot read it (it is no picture of a known format)"  # Pillow tells its path
     except Exception as error:  # noqa: BLE001 - Pillow's plugins raise this or that
         return f"the WebUI cannot read it ({error or type(error).__name__})"
     return None
