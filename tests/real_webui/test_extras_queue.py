@@ -109,6 +109,7 @@ def test_jobs_run_with_the_settings_that_they_were_added_with(
     _add(opened)
     opened.shot(screenshots / "queue-running.png")
     opened.page.locator("#mode_extras button", has_text="Batch Process").click()
+    opened.page.wait_for_timeout(2000)  # the host's own answer to that would make gradio 3 forget the files
     for name, width in (("b", 40), ("a", 32)):
         photo(width, 32).save(tmp_path / f"{name}-of-batch.png")
     opened.upload("extras_image_batch", tmp_path / "b-of-batch.png", tmp_path / "a-of-batch.png")
