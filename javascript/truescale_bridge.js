@@ -17,6 +17,10 @@
         done: "to page",
         place: "to server",
         added: "to page",
+        do: "to server",
+        show: "signal",
+        ask: "signal",
+        jobs: "to page",
     };
     const {byId} = TrueScale;
 
@@ -50,9 +54,31 @@
         (element?.querySelector("button") || element)?.click();
     }
 
-    /** What the server has said last; null where it has said nothing, or nothing that is ours. */
-    function read(panel, name) {
-        const told = elementOf(panel, name, "to page")?.querySelector(`[data-truescale-${name}]`);
+    /**
+     * What the server answers to a signal, past gradio's page: whatever comes in there while a file is on its way from it
+     * makes gradio 3 forget the file. `said`: the channel of the answer. Null where there is none.
+     */
+    async function ask(panel, name, said) {
+        const button = elementOf(panel, name, "signal");
+        const {components, dependencies} = window.gradio_config || {};
+        const component = button && components && components.find(({props}) => props.elem_id === `${panel}_${name}`);
+        if (!component) return null;
+        const place = dependencies.findIndex(({targets}) => targets.some((one) => [one].flat()[0] === component.id));
+        const body = JSON.stringify({fn_index: dependencies[place]?.id ?? place, data: []});
+        try {
+            const answer = await fetch("./run/predict", {
+                method: "POST",
+                headers: {"Content-Type": "application/json"},
+                body,
+            });
+            return saidIn(new DOMParser().parseFromString((await answer.json()).data[0], "text/html"), said);
+        } catch {
+            return null;
+        }
+    }
+
+    function saidIn(element, name) {
+        const told = element?.querySelector(`[data-truescale-${name}]`);
         try {
             return told ? JSON.parse(told.getAttribute(`data-truescale-${name}`)) : null;
         } catch {
@@ -60,5 +86,10 @@
         }
     }
 
-    TrueScale.bridge = {CHANNELS, has, isShown, send, signal, read};
+    /** What the server has said last; null where it has said nothing, or nothing that is ours. */
+    function read(panel, name) {
+        return saidIn(elementOf(panel, name, "to page"), name);
+    }
+
+    TrueScale.bridge = {CHANNELS, has, isShown, send, signal, ask, read};
 });

@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import host
-from .host import health, hooks, saving, uploads
+from .host import batch, health, hooks, saving, uploads
 from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
-from .panels import extras_tools, img2img_pictures, lists
+from .panels import extras_tools, img2img_pictures, lists, queue_panel
 from .places import xyz
 from .places.gallery import panel as gallery
-from .takeover import cache, vae
+from .takeover import cache, reading, vae
 from .takeover.registry import REGISTRY
 from .upscaling.service import service
 
@@ -36,6 +36,7 @@ def _add_callbacks() -> None:
     for name, function in (
         ("on_ui_settings", _add_settings),
         ("on_before_ui", _before_ui),
+        ("on_before_component", _before_component),
         ("on_after_component", _after_component),
         ("on_before_image_saved", saving.before_saving),
         ("on_image_saved", saving.after_saving),
@@ -61,14 +62,21 @@ def _settings_changed() -> None:
 def _before_ui() -> None:
     PAGE.end()
     cache.protect()
+    reading.protect()
     REGISTRY.hand_out()
     xyz.add_axes()
+
+
+def _before_component(_: Any, **arguments: Any) -> None:
+    if queue_panel.is_place(arguments.get("elem_id")) and not health.problem():
+        queue_panel.add_queue()
 
 
 def _after_component(component: Any, **arguments: Any) -> None:
     elem_id = arguments.get("elem_id")
     lists.remember_component(component, elem_id)
     uploads.watch(component, elem_id)
+    batch.watch_batch(component, elem_id)
     img2img_pictures.remember(component, elem_id)
     gallery.watch(component, elem_id)
     if elem_id == extras_tools.STATEMENT_BELOW and not health.problem():
@@ -85,4 +93,5 @@ def _app_started(_demo: Any, app: Any) -> None:
 def _unloaded() -> None:
     REGISTRY.uninstall()
     cache.unprotect()
+    reading.unprotect()
     vae.detach_all()

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from .aside import tell
+
 __all__ = [
     "command_option",
     "data_folder",
@@ -152,8 +154,9 @@ def plain_arithmetic() -> Iterator[None]:
 
 
 def warn(text: str) -> None:
-    """Words for the user: in the console, and on the page where one is being served."""
+    """Words for the user: in the console, and on the page where one is being served, or beside the job (``aside``)."""
     log.warning("TrueScale: %s", text)
+    tell(text)
     try:
         import gradio
 

@@ -60,6 +60,7 @@ HOOKS = (
         "on_after_component",
         "no statement below the Extras, and the WebUI's lists stay as they are",
     ),
+    Hook("script_callbacks", "on_before_component", "no queue in the Extras"),
     Hook("script_callbacks", "on_before_image_saved", "colour profile and EXIF are lost in the Extras"),
     Hook("script_callbacks", "on_app_started", "no HTTP routes"),
     Hook("script_callbacks", "on_model_loaded", "Stable Diffusion's VAE is not run in bands"),
@@ -68,6 +69,8 @@ HOOKS = (
     Hook("scripts", "scripts_data", "no axes in the X/Y/Z plot"),
     Hook("processing", "process_images", "no SD Upscale"),
     Hook("images", "save_image", "no SD Upscale"),
+    Hook("images", "read", "a picture that is cut off may end a batch of the Extras"),
+    Hook("images", "read_info_from_image", "a picture whose EXIF is broken ends a batch of the Extras"),
     Hook("images", "flatten", "transparent parts of SD Upscale's source become black"),
     Hook("processing", "StableDiffusionProcessing.comment", _STATEMENT),
     Hook(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["DEEP_MODES", "bytes_of", "deep_mode", "file_of", "in_eight_bits", "watch"]
+__all__ = ["DEEP_MODES", "Parked", "bytes_of", "deep_mode", "file_of", "in_eight_bits", "watch"]
 
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 """Pillow's, of more than 8 bits per channel."""
@@ -67,6 +68,31 @@ def file_of(source: Any) -> str | None:
 def bytes_of(file: str) -> bytes | None:
     """Those of a data address; None for a path. Raises ValueError."""
     return base64.b64decode(file.split(",", 1)[1]) if file.startswith("data:") else None
+
+
+class Parked:
+    """A picture of the Extras that waits for its turn, on the disk."""
+
+    def __init__(self, image: Image.Image, folder: Path) -> None:
+        self._file, self._info = folder / "picture.png", dict(image.info)
+        self._deep, self._upload = getattr(image, _ATTRIBUTE, None), getattr(image, _FILE, None)
+        plain = image.copy()
+        plain.info = {}
+        plain.save(self._file, compress_level=1)
+        content = bytes_of(self._upload) if self._upload else None
+        if content is not None:
+            self._upload = str(folder / "upload")
+            Path(self._upload).write_bytes(content)
+
+    def image(self) -> Image.Image:
+        """As gradio gave it."""
+        with Image.open(self._file) as image:
+            image.load()
+        image.info = dict(self._info)
+        for name, value in ((_ATTRIBUTE, self._deep), (_FILE, self._upload)):
+            if value is not None:
+                setattr(image, name, value)
+        return image
 
 
 def in_eight_bits(image: Image.Image) -> Image.Image:

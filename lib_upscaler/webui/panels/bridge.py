@@ -27,6 +27,10 @@ __all__ = [
     "PLACE",
     "PRESETS",
     "PRESETS_ASK",
+    "QUEUE_ASK",
+    "QUEUE_DO",
+    "QUEUE_JOBS",
+    "QUEUE_SHOW",
     "SOURCE",
     "STATEMENT_SHOW",
     "Signal",
@@ -129,7 +133,23 @@ gallery shows now: another run may have ended since the order."""
 ADDED = ToPage("added")
 """Of a gallery: ``{task, pictures: [index, ...]}``, the answer to that order: where its results stand there."""
 
+QUEUE_DO = ToServer("do", "Action of the queue")
+"""Of the queue: ``{act, job, count}``, "up", "down", "remove" or "again" for the job of that number; the count makes
+the same action twice two of them."""
+
+QUEUE_SHOW = Signal("show")
+"""Of the queue: it is to be shown as it is now."""
+
+QUEUE_ASK = Signal("ask")
+"""Of the queue: the jobs are to be told as they are now, and nothing else on the page to be changed."""
+
+QUEUE_JOBS = ToPage("jobs")
+"""Of the queue: ``{paused, jobs: [{number, name, small, settings: [[word, value], ...], state, notes: [text, ...],
+results, progress}]}``: small is a data address of its picture, or ""; results, how many pictures it has saved;
+progress, of a running one alone, the host's words."""
+
 CHANNELS: tuple[ToServer | ToPage | Signal, ...] = (
     *(SOURCE, CROP, CHOSEN, NAMES, GROUPS, STATEMENT_SHOW),
     *(PRESETS_ASK, PRESETS, ORDER, DONE, PLACE, ADDED),
+    *(QUEUE_DO, QUEUE_SHOW, QUEUE_ASK, QUEUE_JOBS),
 )

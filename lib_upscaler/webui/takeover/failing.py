@@ -18,6 +18,7 @@ from PIL import Image
 
 from ...errors import Cancelled, DeviceError, MemoryLimitError, ModelError, ModelNotFoundError, TrueScaleError
 from .. import host
+from ..host.batch import problem_of
 from ..host.callers import Caller
 from ..host.lives import SCRIPTS
 from . import cache
@@ -98,7 +99,8 @@ class _Batch:
 
     def miss_unread(self, caller: Caller, positions: range) -> None:
         for position in positions:
-            self.miss(position, str(caller.pictures[position - 1][1] or ""), "the WebUI cannot read it")
+            picture, name = caller.pictures[position - 1]
+            self.miss(position, str(name or ""), problem_of(picture) or "the WebUI cannot read it")
 
     def miss(self, position: int, name: str, reason: str) -> None:
         if position not in self.missing:
@@ -123,19 +125,8 @@ def batch_begins(caller: Caller) -> None:
 
 def batch_ends(caller: Caller) -> None:
     """After a picture; the batch has ended with the last one that can be read."""
-    if caller.kind == "batch" and not any(_can_be_read(one) for one, _ in caller.pictures[caller.position :]):
+    if caller.kind == "batch" and all(problem_of(one) for one, _ in caller.pictures[caller.position :]):
         SCRIPTS.of(_Batch).end(caller)
-
-
-def _can_be_read(picture: Any) -> bool:
-    """Whether the host will hand it to us: pictures always, files that are some."""
-    if isinstance(picture, Image.Image):
-        return True
-    try:
-        with Image.open(picture):
-            return True
-    except Exception:  # noqa: BLE001 - Pillow's plugins raise this or that; the host leaves the file out for any of it
-        return False
 
 
 # -- Hires Fix ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..host.aside import is_apart
 from ..host.callers import Caller
 from ..host.lives import SCRIPTS
 from ..host.markup import plain
@@ -50,7 +51,7 @@ def begins(caller: Caller) -> None:
     May be called more than once for a picture. Hosts tell us of a picture at different times: before the first step of
     the Extras (1.7 and later), or when ours runs, which may not be the first that enlarges it.
     """
-    if caller.kind in ("extras", "batch"):
+    if caller.kind in ("extras", "batch") and not is_apart():
         SCRIPTS.of(_LastRun).begins(caller)
 
 
@@ -58,7 +59,7 @@ def made(caller: Caller, report: UpscaleReport) -> None:
     """A picture was upscaled: say so where the caller's user looks."""
     if caller.kind == "hires":
         comment(caller.processing, report)
-    elif caller.kind in ("extras", "batch"):
+    elif caller.kind in ("extras", "batch") and not is_apart():
         SCRIPTS.of(_LastRun).add(Path(caller.picture).name, report)
 
 

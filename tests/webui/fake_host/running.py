@@ -167,12 +167,17 @@ class FakeHost:
             assert set(values) <= set(script.controls), (script.name, set(values) - set(script.controls))
             args += [values.get(name, component.value) for name, component in script.controls.items()]
         mode = 0 if image is not None else 1 if batch is not None else 2
-        uploads = [SimpleNamespace(name=str(path), orig_name=path.name) for path in batch or ()]
+        uploads = self.dropped(*batch) if batch is not None else None
         queue, page = self.module("call_queue"), self.module("postprocessing")
         generate = queue.wrap_gradio_gpu_call(page.run_postprocessing_webui, extra_outputs=[None, ""])
         gallery, _, log = generate("task(1)", mode, image, uploads, str(folder or ""), "", True, *args)
         saved = [path for path in self.saved() if path not in there]
         return SimpleNamespace(pictures=gallery or [], error=log if "class='error'" in log else "", saved=saved)
+
+    def dropped(self, *files: Path) -> Any:
+        """What gradio makes of files that are dropped into Batch Process."""
+        given = [{"name": str(file), "data": None, "is_file": True} for file in files]
+        return self.component("extras_image_batch").preprocess(given)
 
     def txt2img(
         self, hires: dict[str, Any] | None = None, steps: Callable[..., None] | None = None, **values: Any
@@ -240,4 +245,9 @@ def called(function: Callable[..., Any], inputs: Sequence[Any], **headers: str) 
 
 
 def environment(data: Path, flags: str) -> dict[str, str]:
-    return {"FAKE_HOST_DATA": str(data), "COMMANDLINE_ARGS": flags, "GRADIO_ANALYTICS_ENABLED": "False"}
+    return {
+        "FAKE_HOST_DATA": str(data),
+        "COMMANDLINE_ARGS": flags,
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(data / "gradio"),
+    }

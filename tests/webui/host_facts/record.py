@@ -28,6 +28,7 @@ SIGNATURES = (
     "modules.devices.torch_gc",
     "modules.devices.without_autocast",
     "modules.images.get_font",
+    "modules.images.read",
     "modules.images.read_info_from_image",
     "modules.images.resize_image",
     "modules.images.save_image",
@@ -50,6 +51,7 @@ SIGNATURES = (
     "modules.script_callbacks.ImageSaveParams.__init__",
     "modules.script_callbacks.on_after_component",
     "modules.script_callbacks.on_app_started",
+    "modules.script_callbacks.on_before_component",
     "modules.script_callbacks.on_before_image_saved",
     "modules.script_callbacks.on_before_ui",
     "modules.script_callbacks.on_model_loaded",
@@ -73,6 +75,7 @@ SIGNATURES = (
     "modules.scripts_postprocessing.ScriptPostprocessing.ui",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.create_args_for_run",
     "modules.scripts_postprocessing.ScriptPostprocessingRunner.run",
+    "modules.scripts_postprocessing.ScriptPostprocessingRunner.scripts_in_preferred_order",
     "modules.sd_models.reload_model_weights",
     "modules.sd_samplers.create_sampler",
     "modules.sd_samplers_cfg_denoiser.CFGDenoiser.update_inner_model",
@@ -198,7 +201,11 @@ STATE_IN = (
 """Which of the flags that stop a job these functions look at or set."""
 
 ELEM_IDS = (
+    "extras_batch_input_dir",
+    "extras_batch_output_dir",
     "extras_image",
+    "extras_image_batch",
+    "extras_show_extras_results",
     "extras_upscale",
     "extras_upscaler_1",
     "extras_upscaler_2",

@@ -1,6 +1,7 @@
 """What everything else looks at."""
 
 import os
+import re
 
 import torch
 from modules.options import OptionInfo, Options
@@ -58,8 +59,13 @@ latent_upscale_modes = {
 }
 
 
+def natural_sort_key(text):
+    return [int(part) if part.isdigit() else part.lower() for part in re.split("([0-9]+)", text)]
+
+
 def listfiles(dirname):
-    names = [os.path.join(dirname, name) for name in sorted(os.listdir(dirname)) if not name.startswith(".")]
+    listed = sorted(os.listdir(dirname), key=natural_sort_key)
+    names = [os.path.join(dirname, name) for name in listed if not name.startswith(".")]
     return [name for name in names if os.path.isfile(name)]
 
 

@@ -1,0 +1,374 @@
+"""The queue of the Extras: jobs keep what they were given, run in the host's turn, and cost each other nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fake_host.running import FakeHost, called
+from networks import encoded, off, picture, true_picture
+from types_of_fixtures import Engine
+
+PANEL = "truescale_extras_queue"
+SECONDS = 60
+
+
+@pytest.fixture
+def queue(host: FakeHost) -> Iterator[Any]:
+    """The queue of this host's process, paused at first."""
+    there = host.ours("panels.queue_jobs").queue()
+    there.pause()
+    yield there
+    there.interrupt()
+    assert there.wait(SECONDS)
+
+
+def _values(host: FakeHost, **ours: Any) -> list[Any]:
+    """Of all inputs of the steps, as the page has them: only ours is on."""
+    given = {"Upscale": {"upscale_enabled": False}, "TrueScale": {"enabled": True, "upscaler_1": "four", **ours}}
+    given["GFPGAN"] = {"enable": False}
+    scripts = host.module("scripts").scripts_postproc.scripts_in_preferred_order()
+    return [given.get(s.name, {}).get(name, part.value) for s in scripts for name, part in s.controls.items()]
+
+
+def _add(
+    host: FakeHost,
+    image: Image.Image | None = None,
+    files: Any = None,
+    folder: str = "",
+    shows: bool = True,
+    **ours: Any,
+) -> dict[str | None, Any]:
+    mode = 0 if image is not None else 1 if files is not None else 2
+    return host.press(f"{PANEL}_add", image, files, folder, "", shows, *_values(host, **ours), mode, 0)
+
+
+def _press(host: FakeHost, button: str) -> dict[str | None, Any]:
+    return host.press(f"{PANEL}_{button}", 0)
+
+
+def _act(host: FakeHost, act: str, number: int) -> dict[str | None, Any]:
+    return host.press(f"{PANEL}_do", json.dumps({"act": act, "job": number, "count": 1}), 0)
+
+
+def _jobs(changes: dict[str | None, Any]) -> list[dict[str, Any]]:
+    """As the page's script reads them."""
+    (told,) = re.findall("data-truescale-jobs='([^']*)'", changes[f"{PANEL}_jobs"])
+    return json.loads(unescape(told))["jobs"]
+
+
+def _now(host: FakeHost) -> list[dict[str, Any]]:
+    return _jobs(_press(host, "show"))
+
+
+def _states(host: FakeHost) -> list[str]:
+    return [job["state"] for job in _now(host)]
+
+
+def _run(host: FakeHost, queue: Any) -> None:
+    _press(host, "run")
+    assert queue.wait(SECONDS)
+
+
+def _event_of(host: FakeHost, elem_id: str) -> tuple[Any, dict[str, Any]]:
+    """The function of a button, and gradio's event."""
+    button = host.component(elem_id)._id
+    for number, event in enumerate(host.demo.dependencies):
+        targets = [target[0] if isinstance(target, (list, tuple)) else target for target in event["targets"]]
+        if button in targets:
+            return host.demo.fns[number].fn, event
+    raise AssertionError(elem_id)
+
+
+# -- what a job is -----------------------------------------------------------------------------------------------------
+
+
+def test_jobs_run_in_order_with_the_settings_they_were_added_with(host: FakeHost, queue: Any) -> None:
+    _add(host, picture(), scale=2.0)
+    _add(host, picture(20, 10), upscaler_1="two", scale=2.0)
+    _run(host, queue)
+
+    first, second = (Image.open(file) for file in queue.results())
+    assert off(first, true_picture("four", picture(), (60, 40))) <= 1
+    assert off(second, true_picture("two", picture(20, 10))) <= 1
+    assert sorted(queue.results()) == sorted(map(str, host.saved()))
+    assert _states(host) == ["done", "done"]
+
+
+def test_an_added_job_begins_at_once_unless_the_queue_is_paused(host: FakeHost, queue: Any) -> None:
+    _add(host, picture())
+    assert _states(host) == ["waiting"]
+    assert host.saved() == []
+    _press(host, "run")
+    _add(host, picture(20, 10))
+    assert queue.wait(SECONDS)
+
+    assert _states(host) == ["done", "done"]
+
+
+def test_a_picture_is_as_it_was_when_it_was_added(host: FakeHost, queue: Any) -> None:
+    """Transparency, and what the host's picture says of itself."""
+    image = picture(mode="RGBA")
+    image.info["parameters"] = "a cat"
+    _add(host, image)
+    image.paste((0, 0, 0, 255), (0, 0, 30, 20))
+    _run(host, queue)
+
+    saved = Image.open(queue.results()[0])
+    assert saved.mode == "RGBA"
+    assert saved.text["parameters"] == "a cat"
+    assert off(saved.convert("RGB"), true_picture("four", picture())) < 60
+    alpha = np.asarray(saved.getchannel("A")).astype(int)
+    assert alpha[:, 0].max() < 20
+    assert alpha[:, -1].min() > 235
+
+
+def test_a_deep_upload_stays_deep(host: FakeHost, queue: Any, tmp_path: Path) -> None:
+    levels = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
+    data = "data:image/png;base64," + encoded(Image.fromarray(levels))
+    _add(host, host.component("extras_image").preprocess(data))
+    _run(host, queue)
+
+    assert Image.open(queue.results()[0]).mode.startswith("I")
+
+
+def test_uploads_zip_files_and_folders_are_jobs(host: FakeHost, queue: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, width in (("b", 8), ("a", 9)):
+        picture(width).save(folder / f"{name}.png")
+    _add(host, files=host.dropped(folder / "b.png", folder / "a.png"))
+    _add(host, folder=str(folder))
+    _add(host, folder=str(folder), shows=False)
+    _run(host, queue)
+
+    assert [Image.open(file).width for file in queue.results()] == [32, 36, 36, 32]
+    assert [(job["name"], job["state"], job["results"]) for job in _now(host)] == [
+        ("b.png + 1", "done", 2),
+        ("pictures", "done", 2),
+        ("pictures", "done", 0),
+    ]
+
+
+def test_the_settings_are_told_in_words(host: FakeHost, queue: Any) -> None:
+    _add(host, picture(), size_by="Scale to", width=90, height=60, clean_up="one", scale=3.0)
+    (job,) = _now(host)
+
+    assert dict(job["settings"]) == {
+        "TrueScale": "",
+        "Upscaler 1": "four",
+        "Width": "90",
+        "Height": "60",
+        "Clean up first": "one",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"files": []}, "there are no files"), ({"folder": "/no/such"}, "there is no folder"), ({}, "there is no folder")],
+)
+def test_nothing_to_enlarge_is_an_error_in_words(given: dict[str, Any], words: str, host: FakeHost, queue: Any) -> None:
+    changes = _add(host, **given)
+
+    assert words in changes[f"{PANEL}_note"]
+    assert _jobs(changes) == []
+
+
+def test_where_folders_are_hidden_none_can_be_looked_for(
+    host: FakeHost, queue: Any, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(host.module("shared").cmd_opts, "hide_ui_dir_config", True)
+    answers = [_add(host, folder=str(folder))[f"{PANEL}_note"] for folder in (tmp_path, tmp_path / "none")]
+
+    assert "folders cannot be named" in answers[0]
+    assert answers[0] == answers[1]
+
+
+def test_a_file_that_was_not_uploaded_to_its_end_is_no_job(host: FakeHost, queue: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    changes = _add(host, files=host.dropped(tmp_path / "a.png"))
+
+    assert "'a.png' is empty: it was not uploaded to its end. Drop it once more." in unescape(changes[f"{PANEL}_note"])
+    assert _jobs(changes) == []
+
+
+def test_the_page_can_ask_without_being_changed(host: FakeHost, queue: Any) -> None:
+    """gradio 3 forgets a file on its way to the server when anything else on the page is changed meanwhile."""
+    _add(host, picture())
+    function, event = _event_of(host, f"{PANEL}_ask")
+    answer = called(function, [])
+
+    assert event["inputs"] == []
+    assert [host.demo.blocks[number].elem_id for number in event["outputs"]] == [f"{PANEL}_jobs"]
+    assert [job["state"] for job in _jobs({f"{PANEL}_jobs": answer})] == ["waiting"]
+
+
+def test_another_site_adds_nothing(host: FakeHost, queue: Any) -> None:
+    function, _ = _event_of(host, f"{PANEL}_add")
+    inputs = [picture(), None, "", "", True, *_values(host), 0, 0]
+    with pytest.raises(Exception, match="another page asked for this"):
+        called(function, inputs, **{"sec-fetch-site": "cross-site"})
+
+    assert queue.jobs() == []
+
+
+# -- the list ----------------------------------------------------------------------------------------------------------
+
+
+def test_jobs_are_moved_and_removed(host: FakeHost, queue: Any) -> None:
+    numbers = [_jobs(_add(host, picture(10 + each)))[-1]["number"] for each in range(3)]
+    _act(host, "up", numbers[2])
+    _act(host, "up", numbers[0])  # it is the first already
+    assert [job["number"] for job in _now(host)] == [numbers[0], numbers[2], numbers[1]]
+    _act(host, "down", numbers[0])
+    _act(host, "remove", numbers[2])
+    _act(host, "nonsense", numbers[0])
+
+    assert [job["number"] for job in _now(host)] == [numbers[0], numbers[1]]
+
+
+@pytest.mark.parametrize("text", ["", "null", "[1]", '{"act": "remove"}', '{"act": "remove", "job": "1"}'])
+def test_what_is_no_action_does_nothing(text: str, host: FakeHost, queue: Any) -> None:
+    _add(host, picture())
+    host.press(f"{PANEL}_do", text, 0)
+
+    assert _states(host) == ["waiting"]
+
+
+def test_finished_jobs_are_cleared_and_waiting_ones_stay(host: FakeHost, queue: Any) -> None:
+    _add(host, picture())
+    _run(host, queue)
+    _press(host, "pause")
+    _add(host, picture())
+    changes = _press(host, "clear")
+
+    assert [job["state"] for job in _jobs(changes)] == ["waiting"]
+    assert queue.results() == []
+    assert len(host.saved()) == 1
+
+
+def test_the_pause_of_an_empty_queue_is_over(host: FakeHost, queue: Any) -> None:
+    number = _jobs(_add(host, picture()))[0]["number"]
+    _act(host, "remove", number)
+    _add(host, picture())
+    assert queue.wait(SECONDS)
+
+    assert _states(host) == ["done"]
+
+
+def test_the_page_gets_results_only_where_it_has_not_got_them(host: FakeHost, queue: Any) -> None:
+    _add(host, picture())
+    _run(host, queue)
+    changes = _press(host, "show")
+    (shown,) = changes[f"{PANEL}_results"]["value"]
+    assert shown.already_saved_as == queue.results()[0]
+
+    assert "value" not in host.press(f"{PANEL}_show", queue.results_revision)[f"{PANEL}_results"]
+
+
+def test_it_survives_a_reload_of_the_ui(host: FakeHost, queue: Any) -> None:
+    _add(host, picture(), scale=2.0)
+    host.reload()
+    assert [job["state"] for job in _now(host)] == ["waiting"]
+    _run(host, queue)
+
+    assert Image.open(queue.results()[0]).size == (60, 40)
+
+
+# -- running -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_job_costs_no_other_and_says_why(host: FakeHost, queue: Any) -> None:
+    (host.models / "bad.pth").write_bytes(b"no model" * 99)
+    host.ours("panels.lists").refresh_models()
+    _add(host, picture(), upscaler_1="bad")
+    _add(host, picture())
+    _run(host, queue)
+    failed, done = _now(host)
+
+    assert (failed["state"], done["state"]) == ("failed", "done")
+    assert "cannot load the model 'bad.pth'" in failed["notes"][0]
+
+
+def test_what_is_left_out_of_a_job_is_said_beside_it(host: FakeHost, queue: Any, tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    _add(host, files=host.dropped(tmp_path / "a.png", tmp_path / "b.png"))
+    _run(host, queue)
+    (job,) = _now(host)
+
+    assert job["state"] == "done"
+    assert job["notes"][0].startswith("b.png is left out: the WebUI cannot read it")
+
+
+def test_interrupt_stops_the_running_job_and_pauses(host: FakeHost, queue: Any, engine: Engine) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Image.Image) -> None:
+        reached.set()
+        assert go_on.wait(SECONDS)
+
+    engine.before = hold
+    _add(host, picture())
+    _add(host, picture())
+    _press(host, "run")
+    assert reached.wait(SECONDS)
+    assert _states(host) == ["running", "waiting"]
+    _press(host, "stop")
+    go_on.set()
+    assert queue.wait(SECONDS)
+
+    assert _states(host) == ["interrupted", "waiting"]
+    assert host.saved() == []
+    engine.before = lambda image: None
+    _act(host, "again", _now(host)[0]["number"])
+    assert _states(host) == ["waiting", "waiting"]
+    _run(host, queue)
+    assert _states(host) == ["done", "done"]
+
+
+def test_the_queue_waits_for_the_hosts_job_and_does_not_interrupt_it(host: FakeHost, queue: Any) -> None:
+    with host.module("call_queue").queue_lock:
+        host.state.begin(job="txt2img")
+        _add(host, picture())
+        _press(host, "run")
+        assert not queue.wait(0.3)
+        assert host.saved() == []
+        _press(host, "stop")
+        assert not host.state.interrupted
+    assert queue.wait(SECONDS)
+
+    assert _states(host) == ["waiting"]
+    _run(host, queue)
+    assert _states(host) == ["done"]
+
+
+def test_the_statement_of_the_pages_own_run_stays(host: FakeHost, queue: Any) -> None:
+    host.extras(picture(), ours={"enabled": True, "upscaler_1": "four"})
+    before = host.press("truescale_extras_statement_show")["truescale_extras_statement"]
+    _add(host, picture(20, 10))
+    _run(host, queue)
+
+    assert "120" in before
+    assert host.press("truescale_extras_statement_show")["truescale_extras_statement"] == before
+
+
+def test_a_host_with_other_inputs_has_no_queue(start_host: Any) -> None:
+    def rename(host: FakeHost) -> None:
+        host.ours("host.extras_run")._INPUTS = ("something_else",)
+
+    host = start_host(change=rename)
+
+    ids = [getattr(block, "elem_id", None) for block in host.demo.blocks.values()]
+    assert "extras_generate" in ids
+    assert [elem_id for elem_id in ids if str(elem_id).startswith(PANEL)] == []
+    assert host.reported == []
