@@ -18,7 +18,6 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from ...errors import PictureError, PictureReadError
-from ...pictures.archive import free_name, is_archive, unpack
 from .access import warn
 
 __all__ = ["Uploads", "name_of", "problem_of", "watch_batch"]
@@ -77,6 +76,8 @@ class Uploads(list):
     def _pictures(self, files: list[Any]) -> list[Any]:
         if not files:
             raise PictureReadError("there are no files", "", "drop pictures, or a zip file of them, into Batch Process")
+        from ...pictures.archive import is_archive  # a WebUI starts without what reads pictures
+
         found, taken = [], set[str]()
         for file in files:
             if isinstance(file, Image.Image):
@@ -92,6 +93,8 @@ class Uploads(list):
         return found
 
     def _unpacked(self, file: Any, taken: set[str]) -> list[Any]:
+        from ...pictures.archive import unpack
+
         folder = Path(tempfile.mkdtemp(dir=self._own_folder()))
         try:
             made = unpack(_path(file), folder, taken)
@@ -112,6 +115,8 @@ class Uploads(list):
 
     def _under_own_name(self, file: Any, taken: set[str]) -> Any:
         """A second file of a name gets a number: the result would take the place of the first one's."""
+        from ...pictures.archive import free_name
+
         name = free_name(name_of(file), taken)
         if name == name_of(file):
             return file
