@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..errors import Cancelled, DeviceError, PictureError
@@ -191,6 +191,7 @@ class _Run:
         hands.tasks.clear()
         if hands.worker.process is not None:
             self._ledger.lost_processes.add(hands.worker.process)
+        tasks = [replace(task, again=True) for task in tasks]
         if not lost.blames:
             self._again.extend(tasks)
         else:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -153,10 +153,10 @@ class Line:
     def close(self) -> None:
         """What is being written is finished; what was only read is dropped. Raises what ``turn`` does."""
         self._before.open()
-        for waiting in self._waiting:
-            waiting.read.cancel()
-        for pool in (self._fetcher, self._reader, self._writers):
-            pool.shutdown(wait=True)
+        self._fetcher.shutdown(wait=False, cancel_futures=True)
+        self._reader.shutdown(wait=True, cancel_futures=True)
+        self._fetcher.shutdown(wait=True)
+        self._writers.shutdown(wait=True)
         self._tell_ended()
         self._raise_broken()
 
@@ -211,13 +211,3 @@ class Line:
         if self._broken is not None:
             error, self._broken = self._broken, None
             raise error
-
-
-def fed(line: Line, tasks: Iterator[Task]) -> Iterator[None]:
-    """Feeds the line as far ahead as it takes, and yields for each turn there is."""
-    for task in tasks:
-        line.feed(task)
-        if line.waiting > line.ahead:
-            yield
-    while line.waiting:
-        yield

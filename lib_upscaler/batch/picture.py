@@ -187,7 +187,7 @@ class Pictures:
     def outcome_of(self, task: Task, error: Exception) -> Result:
         """What a picture's error comes to."""
         if self._was_done_meanwhile(task, error):
-            return Skipped(task)
+            return self._as_ours(task) or Skipped(task)
         cause = _named(error)
         ends_all = isinstance(cause, (ModelError, DeviceError, RequestError)) and not isinstance(cause, SizeError)
         return Failed(task, cause, ends_all, counts=not ends_all or self.is_loaded)
@@ -211,8 +211,8 @@ class Pictures:
             what = f"cannot write '{task.output}'"
             if task.output.is_dir():
                 raise PictureWriteError(what, "there is a folder of that name", "choose another name")
-            if self.options.journalled and not task.there_before and _may_be_result_of(task.output, task):
-                return Skipped(task, True, *file_digest(task.output))
+            if (ours := self._as_ours(task)) is not None:
+                return ours
             if self.options.existing == "refuse" and task.there_before:
                 raise PictureWriteError(what, "it exists", "use --overwrite or --skip-existing")
             source = task.source
@@ -222,11 +222,21 @@ class Pictures:
         _check_folder(task.output)
         return None
 
+    def _as_ours(self, task: Task) -> Skipped | None:
+        """Where a run with a journal finds a result that has come since it was planned, made of this very source."""
+        output = task.output
+        if not self.options.journalled or task.there_before or not isinstance(output, Path):
+            return None
+        try:
+            return Skipped(task, True, *file_digest(output)) if _may_be_result_of(output, task) else None
+        except PictureReadError:
+            return None
+
     def _skipped_elsewhere(self, task: Task, output: Address) -> Skipped | None:
         """The same where the result goes to an address."""
         if self.options.existing == "overwrite" or not is_there(output):
             return None
-        if self.options.resumed:
+        if self.options.resumed or task.again:
             copy = bring(output, self.scratch.folder_for(task) / f"there{output.suffix}")
             source = task.source
             if isinstance(source, Address):

@@ -24,6 +24,7 @@ class Task:
 
     number: its place in the plan, from 1. bytes: of the source's file, 0 where that is not known. there_before: whether
     the result was there when the run began. named: source and output as the user named them, where these are others.
+    again: whether a worker was lost with it, which may have written the result and told nobody.
     """
 
     source: Place
@@ -32,6 +33,7 @@ class Task:
     bytes: int = 0
     there_before: bool | None = None
     named: tuple[Place, Place] | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,31 @@ def test_a_journal_of_pictures_there_goes_on() -> None:
     assert sorted(stored("out")) == ["0000.png", "0001.png", "0002.png"]
 
 
+def test_a_result_that_a_lost_worker_wrote_and_told_nobody_of_is_found() -> None:
+    from lib_upscaler.batch.picture import BatchOptions
+    from lib_upscaler.batch.task import Done, Failed, Skipped, Task
+    from lib_upscaler.batch.workers import Bench, WorkerSettings
+    from lib_upscaler.request import UpscaleRequest
+
+    noise("in", 2)
+    sent("in", "in")
+    assert upscale("memory://in/0000.png", "-o", "memory://out/") == 0
+    before = stored("out")
+    settings = WorkerSettings(("models",), UpscaleRequest("net"), BatchOptions(), "cpu", elsewhere=True)
+    bench = Bench(settings)
+    files = [(as_place(f"memory://in/{name}"), as_place(f"memory://out/{name}")) for name in ("0000.png", "0001.png")]
+    told = [bench.give(Task(*files[0], 1, again=True)), bench.give(Task(*files[1], 2, again=True))]
+    told.append(bench.give(Task(*files[0], 3)))
+    bench.finish()
+    bench.run()
+    found, made, refused = (each.result() for each in told)
+    assert isinstance(found, Skipped)
+    assert found.is_ours
+    assert isinstance(made, Done)
+    assert isinstance(refused, Failed), "nobody was lost with this one"
+    assert stored("out")["0000.png"] == before["0000.png"]
+
+
 def test_an_animation_there_keeps_its_frames() -> None:
     frames = [Image.new("RGB", (8, 8), (tone, 0, 0)) for tone in (0, 90, 200)]
     frames[0].save("a.gif", save_all=True, append_images=frames[1:], duration=50)
