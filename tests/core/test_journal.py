@@ -8,8 +8,10 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -115,13 +117,13 @@ def test_a_result_written_just_before_the_end_is_found_by_its_mark() -> None:
 
 def test_what_a_killed_run_left_half_written_goes_at_once() -> None:
     noise("in", 1)
-    ended = subprocess.Popen(["true"])
+    ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     assert upscale("in", "-o", "out", "--journal", "j.db") == 0
     base = sqlite3.connect("j.db")
     with base:
-        host = os.uname().nodename
-        base.execute("UPDATE about SET value = ? WHERE name = 'processes'", (json.dumps([[host, ended.pid]]),))
+        processes = json.dumps([[socket.gethostname(), ended.pid]])
+        base.execute("UPDATE about SET value = ? WHERE name = 'processes'", (processes,))
     base.close()
     Path("out", f".truescale-{ended.pid}-0123abcd.tmp").write_bytes(b"half")
     assert go_on("--resume") == 0
