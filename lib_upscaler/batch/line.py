@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import psutil
 
 from ..errors import Cancelled
+from ..pictures.readers_warnings import kept_apart_by_thread
 from ..progress import NO_PROGRESS, Progress
 from .addresses import Address
 from .picture import Enlarged, Pictures, Read
@@ -98,6 +99,8 @@ class Line:
         self._ends: deque[Future[Result]] = deque()
         self._telling = threading.RLock()
         self._broken: BaseException | None = None
+        self._apart = contextlib.ExitStack()
+        self._apart.enter_context(kept_apart_by_thread())
         self._reader = ThreadPoolExecutor(1, "read")
         self._fetcher = ThreadPoolExecutor(_FETCHED_AHEAD if elsewhere else 1, "fetch")
         self._writers = ThreadPoolExecutor(_SENDERS if elsewhere else _WRITERS, "write")
@@ -157,6 +160,7 @@ class Line:
         self._reader.shutdown(wait=True, cancel_futures=True)
         self._fetcher.shutdown(wait=True)
         self._writers.shutdown(wait=True)
+        self._apart.close()
         self._tell_ended()
         self._raise_broken()
 

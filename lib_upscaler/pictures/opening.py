@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import struct
-import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +18,10 @@ from .containers import CONVERT, Contained, open_container
 from .formats import READ_FORMATS
 from .metadata import Found
 
-__all__ = ["CONVERT", "Opened", "collected_warnings", "open_picture", "opened_file", "opened_image"]
+__all__ = ["CONVERT", "Opened", "open_picture", "opened_file", "opened_image"]
 
 _AGAIN = "download or export it again"
 _SIGNATURES = {pngs.SIGNATURE: "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP", b"GIF8": "GIF", b"BM": "BMP"}
-
-# Python's warning filters are shared by all threads; one reader at a time changes them.
-_warning_filters = threading.Lock()
 
 
 @dataclass
@@ -69,19 +64,6 @@ def opened_file(path: Path, what: str) -> Iterator[BinaryIO]:
         raise PictureReadError(what, getattr(error, "strerror", None) or str(error)) from error
     with file:
         yield file
-
-
-@contextlib.contextmanager
-def collected_warnings(notes: list[str]) -> Iterator[None]:
-    """Pillow's warnings become ``notes``, except that about large pictures: what fits into memory is looked at."""
-    with _warning_filters, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        text = " ".join(str(warning.message).split()).rstrip(".")
-        # Pillow's notes on its own future are for programmers.
-        if not issubclass(warning.category, (Image.DecompressionBombWarning, DeprecationWarning)) and text not in notes:
-            notes.append(text)
 
 
 def open_picture(file: BinaryIO, what: str, whole: bool) -> Opened:

@@ -29,8 +29,9 @@ from .frames.tiff_pages import view_from
 from .handed import found_in_info
 from .jpegs import first_missing_row
 from .metadata import PARAMETERS, Metadata, settled
-from .opening import CONVERT, Opened, collected_warnings, open_picture, opened_file
+from .opening import CONVERT, Opened, open_picture, opened_file
 from .pixels import Pixels, compose, decompose, turned
+from .readers_warnings import collected_warnings
 from .spaces import check_space, plain_space
 from .stealth import hidden_text
 from .tiffs import cut_strips

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,3 +147,47 @@ def test_who_is_stopped_while_much_is_read_ahead_is_not_kept_waiting(monkeypatch
     outcome = run_batch(Stopping(0.02), UpscaleRequest("m"), pictures(*range(4, 30)), notes, BatchOptions(), stop)
     assert (outcome.cancelled, outcome.finished) == (True, 3)
     assert time.perf_counter() - started < 5
+
+
+def test_what_a_network_warns_of_is_no_note_of_the_picture_that_is_read_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python's filters are one for all threads. A reader that changed them would let others' silenced warnings out."""
+    plain = picture.read_picture
+    reading, warned = threading.Event(), threading.Event()
+    heard: list[str] = []
+    monkeypatch.setattr("warnings.showwarning", lambda message, *more: heard.append(str(message)))
+
+    class Warns(Slow):
+        def upscale(self, *given):
+            if len(self.requests) == 1:
+                reading.wait(5)
+                warnings.warn("of the network", UserWarning, stacklevel=1)
+                warnings.simplefilter("ignore", BytesWarning)  # as a library does that is imported now
+                warned.set()
+            return super().upscale(*given)
+
+    def read_picture(path, *more):
+        if path.name == "6.png":
+            opened = Image.open
+
+            def warning(*given, **named):
+                image = opened(*given, **named)
+                exec("import warnings; warnings.warn('of the picture')", {"__name__": "PIL.Image"})
+                reading.set()
+                warned.wait(5)
+                return image
+
+            monkeypatch.setattr(Image, "open", warning)
+        return plain(path, *more)
+
+    monkeypatch.setattr(picture, "read_picture", read_picture)
+    monkeypatch.setattr(picture.Pictures, "bytes_to_read", lambda self, file: 0)
+    filters = list(warnings.filters)
+    with warnings.catch_warnings():
+        _, notes = run(pictures(4, 5, 6), Warns(0.0))
+        silenced = [each for each in warnings.filters if each[2] is BytesWarning and each[0] == "ignore"]
+        assert silenced, "what the library asked for is still so"
+    assert [record.warnings for record in notes.records] == [(), (), ("of the picture",)]
+    assert heard == ["of the network"]
+    assert list(warnings.filters) == filters

@@ -19,8 +19,9 @@ from ...geometry import Size
 from ..alpha import NEARLY_OPAQUE
 from ..formats import TIFF, OutputFormat
 from ..metadata import PARAMETERS, Metadata
-from ..opening import collected_warnings, opened_file
+from ..opening import opened_file
 from ..pixels import Pixels
+from ..readers_warnings import collected_warnings
 from ..reading import PictureHeader, read_header, read_metadata, read_picture, upright
 from ..stealth import hidden_text
 from .apng_reading import ApngFrames
