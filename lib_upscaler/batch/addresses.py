@@ -6,13 +6,17 @@ that is there is finished. Credentials and end points are fsspec's to know, by i
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, Union
+from urllib.request import url2pathname
 
 from ..errors import PictureReadError, PictureWriteError, RequestError, TrueScaleError
 
@@ -33,6 +37,9 @@ _T = TypeVar("_T")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _WAITS = (0.2, 1.0, 4.0)
 """Seconds before each further try where a connection fails."""
+
+_WHOLE = ("s3", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss", "memory")
+"""Stores where a file is there when it is whole."""
 
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
 """Errors that another try would not change."""
@@ -91,10 +98,14 @@ def as_place(word: str) -> Place:
     scheme, path = word.split("://", 1)
     scheme = scheme.lower()
     if scheme in ("file", "local"):
-        return Path(path)
-    address = Address(scheme, path.rstrip("/"))
-    _system(address)
-    return address
+        return Path(url2pathname(path) if os.name == "nt" else path)
+    if scheme in ("http", "https"):
+        what, why = f"cannot use the address '{word}'", "pages of the web are not read"
+        raise RequestError(what, why, "download the file, and name that")
+    system = _system(Address(scheme, path))
+    names = (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
+    # One spelling for one place: else an input could not be told from a result.
+    return Address(names[0] if scheme in names else scheme, str(system._strip_protocol(word)).strip("/"))
 
 
 def matching(address: Address) -> list[Address]:
@@ -135,6 +146,12 @@ def size_of(address: Address) -> int | None:
     return _tried(ask, lambda why: PictureReadError(f"cannot look at '{address}'", why, _CHECK))
 
 
+def state_of(address: Address) -> str:
+    """A text that is another one when the file has changed, as far as the store tells. Raises PictureReadError."""
+    system, what = _system(address), f"cannot look at '{address}'"
+    return str(_tried(lambda: system.ukey(address.path), lambda why: PictureReadError(what, why, _CHECK)))
+
+
 def is_there(address: Address) -> bool:
     """Whether there is a file. Raises PictureReadError."""
     return size_of(address) is not None
@@ -169,6 +186,9 @@ def put(file: Path, address: Address, overwrite: bool) -> None:
 
     def store() -> None:
         try:
+            if address.scheme not in _WHOLE:
+                _put_beside(system, file, address)
+                return
             system.put_file(str(file), address.path, **mode)
         except FileExistsError:
             raise
@@ -186,7 +206,7 @@ def put(file: Path, address: Address, overwrite: bool) -> None:
             # The answer to our own first try may have been lost on its way: then what is there is ours.
             if size_of(address) == file.stat().st_size and _same_bytes(system, address, file):
                 return
-            raise _exists(what) from error
+            raise _exists(what) from error.__cause__
         raise
 
 
@@ -198,7 +218,7 @@ def read_text(address: Address) -> str | None:
         lambda: _system(address).cat_file(address.path),
         lambda why: PictureReadError(f"cannot read '{address}'", why, _CHECK),
     )
-    return data.decode("utf-8", "replace")
+    return data.decode("utf-8-sig", "replace")
 
 
 _CHECK = "check the address, the network and the permissions; the same command goes on from here"
@@ -214,8 +234,26 @@ def _same_bytes(system: Any, address: Address, file: Path) -> bool:
 
 def _is_precondition(error: BaseException) -> bool:
     """Whether a store says that there is an object already (HTTP 412, or 409 where two put at once)."""
-    text = f"{type(error).__name__} {error}"
-    return any(word in text for word in ("PreconditionFailed", "ConditionalRequestConflict", "412"))
+    each: BaseException | None = error
+    while each is not None:
+        answer = getattr(each, "response", None)
+        said = answer.get("Error", {}).get("Code") if isinstance(answer, dict) else None
+        if said in ("PreconditionFailed", "ConditionalRequestConflict") or getattr(each, "code", None) in (412, "412"):
+            return True
+        each = each.__cause__
+    return False
+
+
+def _put_beside(system: Any, file: Path, address: Address) -> None:
+    """Where a file is seen while it is sent: under another name, and then renamed."""
+    unfinished = f"{address.parent.path}/.truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp".lstrip("/")
+    try:
+        system.put_file(str(file), unfinished)
+        system.mv(unfinished, address.path)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            system.rm_file(unfinished)
+        raise
 
 
 def _not_listed(address: Address) -> Callable[[str], TrueScaleError]:
@@ -231,6 +269,11 @@ def _tried(action: Callable[[], _T], failed: Callable[[str], TrueScaleError]) ->
             raise
         except _LASTING as error:
             raise failed(_why(error)) from error
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise failed("this machine's disk is full") from error
+            if wait is None:
+                raise failed(_why(error)) from error
         except Exception as error:  # whatever the store's library raises
             if wait is None or isinstance(error, (TypeError, KeyError, AttributeError)):
                 raise failed(_why(error)) from error

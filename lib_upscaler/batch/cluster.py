@@ -25,10 +25,10 @@ from ..models.entry import BlendedEntry, ModelEntry
 from ..models.library import ModelLibrary
 from ..request import UpscaleRequest
 from ..store import cache_folder
-from .crew import Worker, carry_out
+from .crew import Worker, carry_out, in_hands
 from .ledger import Ledger
 from .run import Work
-from .stopping import StopRequest
+from .stopping import StopRequest, stop_on_signals
 from .task import Done, Result, Task
 from .workers import Bench, WorkerLost, WorkerSettings
 
@@ -67,7 +67,8 @@ def on_cluster(
         _connect(ray, address)
         try:
             crew = _Actors(ray, _Seats(ray, settings, worker_cpus, library), inform, least)
-            carry_out(crew, _with_full_paths(tasks), _NamedAsHere(ledger), stop)
+            with stop_on_signals(stop):  # Ray has set handlers of its own
+                carry_out(crew, _with_full_paths(tasks), _NamedAsHere(ledger), stop, in_hands(settings.elsewhere))
         finally:
             ray.shutdown()
 
@@ -133,14 +134,14 @@ class _Seats:
     def _uses_cards(self) -> bool:
         return not self._settings.device.startswith("cpu")
 
-    def take(self, node: str, at_once: int) -> Any:
+    def take(self, node: str) -> Any:
         """A new actor there; it starts when Ray has the room for it."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         resources = next(each["Resources"] for each in self._ray.nodes() if each["NodeID"] == node)
         options: dict[str, Any] = {
             "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
-            "max_concurrency": at_once + 2,
+            "max_concurrency": in_hands(self._settings.elsewhere) + 2,
             "max_restarts": 0,
         }
         if self._uses_cards and resources.get("GPU"):
@@ -150,7 +151,11 @@ class _Seats:
             threads = self._cpus or int(resources["CPU"])
             options["num_cpus"] = threads
             device = "cpu"
-        settings = replace(self._settings, device=device, threads=threads, request=self._request)
+        beside = self._workers_on(resources)
+        request = self._request
+        if device == "cpu" and request.memory is not None:
+            request = replace(request, memory=request.memory // beside)
+        settings = replace(self._settings, device=device, threads=threads, request=request, beside=beside)
         return self._kind.options(**options).remote(settings, self._files)
 
 
@@ -191,7 +196,7 @@ class _Actors:
             del self._taken[room]  # its node went before it had begun
         for room in rooms:
             if room not in self._taken:
-                actor = self._seats.take(room[0], at_once=3)
+                actor = self._seats.take(room[0])
                 seat = self._taken[room] = _Seat(self._ray, actor, room)
                 self._starting[actor.ready.remote()] = seat
 
@@ -232,7 +237,7 @@ class _Seat:
             lost = answer.exception()
             if lost is not None:
                 self.why = _first_line(lost)
-                future.set_exception(WorkerLost(self.why, blames="node" not in self.why.lower()))
+                future.set_exception(WorkerLost(self.why, blames="node has died" not in self.why))
                 return
             result, error = answer.result()
             if error is not None:

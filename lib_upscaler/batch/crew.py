@@ -15,15 +15,18 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ..errors import Cancelled, DeviceError, PictureError
-from .line import AHEAD
+from .line import AHEAD, FETCHED_AHEAD
 from .stopping import StopRequest
 from .task import Failed, Result, Task
 from .workers import WorkerLost
 
-__all__ = ["Crew", "Worker", "carry_out"]
+__all__ = ["Crew", "Worker", "carry_out", "in_hands"]
 
-_AT_ONCE = AHEAD + 1
-"""Pictures in one worker's hands: one in its network, the others read or written meanwhile."""
+
+def in_hands(elsewhere: bool) -> int:
+    """Pictures in one worker's hands: one in its network, the others brought, read or written meanwhile."""
+    return (FETCHED_AHEAD if elsewhere else AHEAD) + 1
+
 
 _LOOK = 0.5
 """Seconds between looks at whether to stop."""
@@ -83,7 +86,7 @@ class _Hands:
     alone: bool = False
 
 
-def carry_out(crew: Crew, tasks: Iterator[Task], ledger: Notes, stop: StopRequest, at_once: int = _AT_ONCE) -> None:
+def carry_out(crew: Crew, tasks: Iterator[Task], ledger: Notes, stop: StopRequest, at_once: int = AHEAD + 1) -> None:
     """Do all tasks. Raises Cancelled, what ends all, and DeviceError where no worker is left."""
     run = _Run(crew, tasks, ledger, stop, at_once)
     try:

@@ -139,7 +139,11 @@ def plan_batch(
     )
     while chunk := list(islice(rows, _AT_A_TIME)):
         plan.journal.add(chunk)
-    name_results(plan.journal, destination, recognise)
+    try:
+        name_results(plan.journal, destination, recognise)
+    except RequestError:
+        plan.journal.forget_unnamed()
+        raise
     return plan
 
 
@@ -168,12 +172,15 @@ def _list_file(word: str) -> Place:
 def _lines(path: Place | None, stdin: BinaryIO | None) -> Iterator[str]:
     """The names in a list, one in a line, without empty ones. Raises RequestError."""
     if isinstance(path, Address):
-        yield from filter(None, (read_text(path) or "").splitlines())
+        yield from filter(None, (line.rstrip("\r") for line in (read_text(path) or "").split("\n")))
         return
     named = "standard input" if path is None else str(path)
     try:
         with contextlib.nullcontext(stdin or _stdin()) if path is None else path.open("rb") as file:
             for number, line in enumerate(file):
+                if not number and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    why = "it is UTF-16, as some consoles write it"
+                    raise RequestError(f"cannot read the list on {named}", why, "save it as UTF-8")
                 name = line.rstrip(b"\r\n").removeprefix(b"" if number else codecs.BOM_UTF8)
                 if name:
                     yield os.fsdecode(name)
@@ -195,7 +202,11 @@ def _stdin() -> BinaryIO:
 def _sources(inputs: Iterable[Place], destination: Destination, recursive: bool, plan: BatchPlan) -> Iterator[Source]:
     for path in inputs:
         if isinstance(path, Address):
-            size = size_of(path)
+            try:
+                size = size_of(path)
+            except PictureReadError:  # reading it will say why, and costs no other
+                yield Source(path)
+                continue
             inside = (
                 _scan_elsewhere(path, destination, recursive, plan)
                 if size is None

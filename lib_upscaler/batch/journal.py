@@ -21,11 +21,11 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from ..errors import RequestError
+from ..errors import RequestError, StorageError, TrueScaleError
 from .addresses import Place, as_place
 from .task import Copied, Done, Result, Skipped, Task, in_words, reason_of
 
-__all__ = ["Counts", "Journal", "open_journal"]
+__all__ = ["Counts", "Journal", "journal_failed", "open_journal"]
 
 _VERSION = 1
 _CHUNK = 500
@@ -83,8 +83,11 @@ class Journal:
     path: of the file; None for one that is gone with the object (it takes to the disk when it grows).
     """
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Raises RequestError where the file cannot be used, or another run uses it."""
+    def __init__(self, path: Path | None = None, resume: bool = True) -> None:
+        """Raises RequestError where the file cannot be used, or another run uses it.
+
+        Without ``resume`` there must be none: that of an earlier run is not overwritten.
+        """
         self.path = path
         self._guard = threading.RLock()
         self._lock = None if path is None else FileLock(f"{path}.lock")
@@ -92,17 +95,34 @@ class Journal:
         try:
             if self._lock is not None:
                 self._lock.acquire(timeout=0)
+            self._is_new = path is None or not os.path.lexists(path)
+            if path is not None and not self._is_new:
+                _check_file(path, what, resume)
             self._base = _connected(path)
         except Timeout:
             raise RequestError(what, "another run uses it", "wait for that, or name another one") from None
+        except RequestError:
+            self._unlock()
+            raise
         except (OSError, sqlite3.Error, ValueError) as error:
             self._unlock()
             raise RequestError(what, _why(error), "name another file with --journal") from error
 
     def close(self) -> None:
         with self._guard:
+            is_left = self.path is not None and self._is_new and self._is_empty()
             self._base.close()
+            if is_left and self.path is not None:  # the same command is not to stumble over it
+                for end in ("", "-wal", "-shm", ".lock"):
+                    with contextlib.suppress(OSError):
+                        os.unlink(f"{self.path}{end}")
         self._unlock()
+
+    def _is_empty(self) -> bool:
+        try:
+            return self._base.execute("SELECT 1 FROM pictures LIMIT 1").fetchone() is None
+        except sqlite3.Error:
+            return False
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -178,7 +198,7 @@ class Journal:
     def folders(self) -> Iterator[Path]:
         """Folders here that results go into, each once in a row."""
         last = None
-        for task in self.tasks(None):
+        for task in self._in_order("1"):
             if isinstance(task.output, Path) and task.output.parent != last:
                 last = task.output.parent
                 yield last
@@ -198,12 +218,28 @@ class Journal:
             yield [Task(_place(source), _place(output), number, size) for number, source, output, size in rows]
             last = rows[-1][0]
 
+    def forget_unnamed(self) -> None:
+        """Pictures that were to join the plan, and cannot."""
+        with self.changing() as base:
+            base.execute("DELETE FROM pictures WHERE taken IS NULL")
+
     def name_result(self, number: int, output: Place, taken: bytes) -> None:
         """Within ``changing``. taken: what no two results share."""
         self._base.execute(
             "UPDATE pictures SET output = ?, taken = ?, there = ? WHERE number = ?",
             (_stored(output), taken, os.path.lexists(output) if isinstance(output, Path) else None, number),
         )
+
+    def plans_to_write(self, taken: bytes) -> bool:
+        """Whether a picture that is not done yet is to have its result under this name."""
+        with self._guard:
+            query = "SELECT 1 FROM pictures WHERE taken = ? AND state IN ('planned', 'failed')"
+            return self._base.execute(query, (taken,)).fetchone() is not None
+
+    def note_process(self, process: tuple[str, int]) -> None:
+        """One that writes results: a machine's name, and the number there."""
+        before = {tuple(each) for each in self.about().get("processes", [])}
+        self.note_about({"processes": sorted(before | {process})})
 
     def has(self, column: Literal["taken", "place", "identity"], values: Sequence[bytes]) -> bool:
         """Whether a picture has one of these values there."""
@@ -244,26 +280,46 @@ class Journal:
 
     def of_one_length(self) -> Iterator[Task]:
         """The planned pictures whose files are as long as another's, in order."""
-        query = (
-            "SELECT number, source, output, bytes FROM pictures WHERE state = 'planned' AND content IS NULL"
-            " AND bytes IN (SELECT bytes FROM pictures GROUP BY bytes HAVING COUNT(*) > 1) ORDER BY number"
+        where = (
+            "state = 'planned' AND content IS NULL AND bytes IN"
+            " (SELECT bytes FROM pictures GROUP BY bytes HAVING COUNT(*) > 1)"
         )
-        with self._guard:
-            rows = self._base.execute(query).fetchall()
-        for number, source, output, size in rows:
-            yield Task(_place(source), _place(output), number, size)
+        return self._in_order(where)
 
-    def copies(self) -> Iterator[tuple[Task, Task | None, str | None]]:
-        """The pictures that were put off, each with the one done in its place, None where that failed: then why."""
-        with self._guard:
-            rows = self._base.execute(
-                "SELECT mine.number, mine.source, mine.output, mine.bytes, other.number, other.source, other.output,"
-                " other.bytes, other.state, other.error FROM pictures AS mine JOIN pictures AS other"
-                " ON other.number = mine.same_as WHERE mine.state = 'planned' ORDER BY mine.number"
-            ).fetchall()
-        for number, source, output, size, *other, state, error in rows:
-            done = Task(_place(other[1]), _place(other[2]), other[0], other[3]) if state == DONE else None
-            yield Task(_place(source), _place(output), number, size), done, error
+    def copies(self) -> Iterator[tuple[Task, Task | None]]:
+        """The pictures that were put off, each with the one done in its place; None where that has no result."""
+        for task in self._in_order("state = 'planned' AND same_as IS NOT NULL"):
+            with self._guard:
+                row = self._base.execute(
+                    "SELECT other.number, other.source, other.output, other.bytes, other.state FROM pictures AS mine"
+                    " JOIN pictures AS other ON other.number = mine.same_as WHERE mine.number = ?",
+                    (task.number,),
+                ).fetchone()
+            if row is None or row[4] == FAILED:
+                yield task, None
+            elif row[4] != PLANNED:  # else the run was cancelled
+                yield task, Task(_place(row[1]), _place(row[2]), row[0], row[3])
+
+    def set_free(self, task: Task) -> None:
+        """A picture that was put off is to be done itself."""
+        with self.changing() as base:
+            base.execute("UPDATE pictures SET same_as = NULL, content = NULL WHERE number = ?", (task.number,))
+
+    def _in_order(self, where: str) -> Iterator[Task]:
+        """Pictures, a few at a time; what changes meanwhile is as it is when it is read."""
+        last = 0
+        while True:
+            with self._guard:
+                rows = self._base.execute(
+                    f"SELECT number, source, output, bytes, there FROM pictures WHERE {where} AND number > ?"
+                    f" ORDER BY number LIMIT {_CHUNK}",
+                    (last,),
+                ).fetchall()
+            for number, source, output, size, there in rows:
+                yield Task(_place(source), _place(output), number, size, None if there is None else bool(there))
+            if len(rows) < _CHUNK:
+                return
+            last = rows[-1][0]
 
     def report_of(self, number: int) -> dict[str, Any] | None:
         """The line of JSON of a picture."""
@@ -311,23 +367,27 @@ class Journal:
             )
 
 
+def journal_failed(error: sqlite3.Error) -> TrueScaleError:
+    """The error in words."""
+    todo = "free some space, or wait for who looks into it; the same command with --resume goes on"
+    return StorageError("the journal cannot be written on", str(error), todo)
+
+
 def open_journal(path: Path, resume: bool) -> Journal:
-    """The journal in this file, a new one where there is none. Raises RequestError.
+    """The journal in this file, a new one where there is none; one without pictures goes when it is closed.
 
-    Without ``resume`` there must be none: that of an earlier run is not overwritten.
+    Raises RequestError.
     """
-    what = f"cannot use the journal '{path}'"
-    if os.path.lexists(path):
-        if not resume:
-            raise RequestError(what, "it is that of an earlier run", "go on with --resume, or name another one")
-        _check_file(path, what)
-    elif not path.absolute().parent.is_dir():
+    if not path.absolute().parent.is_dir():
+        what = f"cannot use the journal '{path}'"
         raise RequestError(what, f"there is no folder '{path.parent}'", "create it first")
-    return Journal(path)
+    return Journal(path, resume)
 
 
-def _check_file(path: Path, what: str) -> None:
-    """Raises RequestError where it is no journal of ours."""
+def _check_file(path: Path, what: str, resume: bool) -> None:
+    """Raises RequestError where it is no journal of ours, or one that is not to be gone on with."""
+    if not path.exists():
+        raise RequestError(what, "it is a link that leads nowhere", "name another file with --journal")
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -335,6 +395,8 @@ def _check_file(path: Path, what: str) -> None:
         raise RequestError(what, error.strerror or str(error), "name another file with --journal") from error
     if head and not head.startswith(b"SQLite format 3"):
         raise RequestError(what, "it is a file of another kind", "name another file with --journal")
+    if not resume:
+        raise RequestError(what, "it is that of an earlier run", "go on with --resume, or name another one")
 
 
 def _connected(path: Path | None) -> sqlite3.Connection:

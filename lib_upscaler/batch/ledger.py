@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -115,13 +116,20 @@ class Ledger:
         self._add({"input": str(result.task.source), "output": None, "error": in_words(result.error)})
 
     def _add(self, line: dict[str, Any]) -> None:
-        if self._report is not None and not self.outcome.report_failed and (said := self._report.add(line)):
+        if self._report is not None and (said := self._report.add(line)):
             self._report_failed(said)
 
     def close(self) -> None:
-        if self._report is not None and (said := self._report.close()) and not self.outcome.report_failed:
+        if self._report is not None and (said := self._report.close()):
             self._report_failed(said)
 
     def _report_failed(self, said: str) -> None:
-        self.outcome.report_failed = True
-        self._listener.warned(said)
+        """Told once."""
+        if not self.outcome.report_failed:
+            self.outcome.report_failed = True
+            self._listener.warned(said)
+
+    def began(self, process: int) -> None:
+        """A process of this machine that writes results."""
+        if self._journal is not None:
+            self._journal.note_process((socket.gethostname(), process))

@@ -23,12 +23,12 @@ from .addresses import Address
 from .picture import Enlarged, Pictures, Read
 from .task import Failed, Result, Skipped, Task
 
-__all__ = ["AHEAD", "Line", "Room", "room_for_waiting"]
+__all__ = ["AHEAD", "FETCHED_AHEAD", "Line", "Room", "room_for_waiting"]
 
 AHEAD = 2
 """Pictures that are read, or wait to be, while one is in the network."""
 
-_FETCHED_AHEAD = 12
+FETCHED_AHEAD = 12
 """The same where they come from addresses, each with a journey of its own."""
 
 _WRITERS = max(2, min(4, os.cpu_count() or 1))
@@ -66,9 +66,9 @@ class Room:
             self._changed.notify_all()
 
 
-def room_for_waiting(memory: int | None) -> int:
-    """Bytes. memory: that the job may take, None for what is there now."""
-    return int(min(memory or 1 << 62, psutil.virtual_memory().available) * _SHARE)
+def room_for_waiting(memory: int | None, beside: int = 1) -> int:
+    """Bytes. memory: that the job may take, None for what is there now. beside: workers here, this one included."""
+    return int(min(memory or 1 << 62, psutil.virtual_memory().available // beside) * _SHARE)
 
 
 @dataclass
@@ -90,10 +90,11 @@ class Line:
         memory: int | None = None,
         started: Callable[[Task], None] = lambda task: None,
         elsewhere: bool = False,
+        beside: int = 1,
     ) -> None:
-        """elsewhere: whether there are addresses among the pictures or their results."""
+        """elsewhere: whether there are addresses among the pictures and results. beside: see ``room_for_waiting``."""
         self._pictures, self._tell, self._started = pictures, tell, started
-        size = room_for_waiting(memory)
+        size = room_for_waiting(memory, beside)
         self._before, self._behind = Room(size), Room(size)
         self._waiting: deque[_Waiting] = deque()
         self._ends: deque[Future[Result]] = deque()
@@ -102,9 +103,9 @@ class Line:
         self._apart = contextlib.ExitStack()
         self._apart.enter_context(kept_apart_by_thread())
         self._reader = ThreadPoolExecutor(1, "read")
-        self._fetcher = ThreadPoolExecutor(_FETCHED_AHEAD if elsewhere else 1, "fetch")
+        self._fetcher = ThreadPoolExecutor(FETCHED_AHEAD if elsewhere else 1, "fetch")
         self._writers = ThreadPoolExecutor(_SENDERS if elsewhere else _WRITERS, "write")
-        self.ahead = _FETCHED_AHEAD if elsewhere else AHEAD
+        self.ahead = FETCHED_AHEAD if elsewhere else AHEAD
         self._most_behind = 2 * (_SENDERS if elsewhere else _WRITERS)
 
     @property

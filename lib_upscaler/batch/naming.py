@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -65,7 +66,7 @@ class Destination:
             return self.suffix
         if isinstance(source, Address):
             return ".gif" if source.suffix.lower() == suffix_of(GIF) else self.suffix
-        kind = kind_of_frames(source)
+        kind = kind_of_frames(source) if source.is_file() else None
         return self.suffix if kind is None else suffix_of(kind)
 
     def wanted(self, source: Source) -> Place:
@@ -73,11 +74,14 @@ class Destination:
         if self.file is not None:
             return self.file
         own_folder, suffix = source.path.parent, self.suffix_for(source.path)
+        stem = source.path.stem
         if self.folder is None:
-            return own_folder / f"{source.path.stem}{RESULT_SUFFIX}{suffix}"
+            return own_folder / f"{stem}{RESULT_SUFFIX}{suffix}"
+        if isinstance(source.path, Address) and isinstance(self.folder, Path):
+            stem = _plain(stem)
         folder = self.folder / _below(own_folder, source.root)
         mark = RESULT_SUFFIX if _is_same_folder(folder, own_folder) else ""
-        return folder / f"{source.path.stem}{mark}{suffix}"
+        return folder / f"{stem}{mark}{suffix}"
 
 
 def destination_of(
@@ -124,8 +128,9 @@ def name_results(journal: Journal, destination: Destination, recognise: bool) ->
     whatever number; a file that is marked as another picture's result then keeps its name.
     """
     names = _Names(journal, recognise)
+    names.check_new()
     if destination.file is not None:
-        names.give(lambda task: task.output)
+        names.give(names.the_only)
         return
     if recognise:
         names.give(names.own_result)
@@ -147,6 +152,24 @@ class _Names:
                 for task in tasks:
                     if (path := name(task)) is not None:
                         self._journal.name_result(task.number, path, _folded(path))
+
+    def check_new(self) -> None:
+        """Raises RequestError where a picture that has joined the plan is what another's result is to replace."""
+        for tasks in self._journal.unnamed():
+            for task in tasks:
+                if self._journal.plans_to_write(_folded(task.source)):
+                    raise RequestError(
+                        f"'{task.source}' cannot join the plan",
+                        "a result is to be written there",
+                        "begin another journal",
+                    )
+
+    def the_only(self, task: Task) -> Place:
+        """The file that was named for the result. Raises RequestError where it is another's."""
+        if self._is_taken(task.output):
+            what = f"cannot write '{task.output}' for '{task.source}'"
+            raise RequestError(what, "it is the result of another picture", "name a folder with -o")
+        return task.output
 
     def is_free(self, path: Place) -> bool:
         """Whether the name is neither another result's, nor an input's, nor (where results are recognised) marked."""
@@ -222,13 +245,21 @@ def _below(folder: Place, root: Place | None) -> str:
     if root is None:
         return ""
     if isinstance(folder, Address) or isinstance(root, Address):
-        return str(folder)[len(str(root)) :].lstrip("/")
+        inner = str(folder)[len(str(root)) :].strip("/")
+        return "/".join(_plain(name) for name in inner.split("/") if name)
     return folder.relative_to(root).as_posix()
+
+
+def _plain(name: str) -> str:
+    """A part of an object's key as a name that leads nowhere else, on any system."""
+    plain = re.sub(r'[\\/:*?"<>|\x00-\x1f]', "_", name).rstrip(". ")
+    return plain or "_"
 
 
 def _folded(path: Place) -> bytes:
     """The same for names that some file system takes for one."""
-    return hashed(str(path) if isinstance(path, Address) else os.path.abspath(path).casefold())
+    text = str(path) if isinstance(path, Address) else os.path.abspath(path)
+    return hashed(text if isinstance(path, Address) else unicodedata.normalize("NFC", text).casefold())
 
 
 def _is_same_folder(one: Place, other: Place) -> bool:

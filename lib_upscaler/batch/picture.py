@@ -123,7 +123,7 @@ class Pictures:
             return skipped
         if not isinstance(task.source, Address):
             return task.source
-        return bring(task.source, self.scratch.folder_for(task) / task.source.name)
+        return bring(task.source, self.scratch.file_for(task, task.source.name))
 
     def bytes_to_read(self, file: Path) -> int:
         """What the pixels of a file will take, roughly, by its header; 0 where that cannot be told."""
@@ -187,7 +187,10 @@ class Pictures:
     def outcome_of(self, task: Task, error: Exception) -> Result:
         """What a picture's error comes to."""
         if self._was_done_meanwhile(task, error):
-            return self._as_ours(task) or Skipped(task)
+            if (ours := self._as_ours(task)) is not None:
+                return ours
+            if not self.options.journalled:
+                return Skipped(task)
         cause = _named(error)
         ends_all = isinstance(cause, (ModelError, DeviceError, RequestError)) and not isinstance(cause, SizeError)
         return Failed(task, cause, ends_all, counts=not ends_all or self.is_loaded)
@@ -213,14 +216,30 @@ class Pictures:
                 raise PictureWriteError(what, "there is a folder of that name", "choose another name")
             if (ours := self._as_ours(task)) is not None:
                 return ours
+            if self.options.journalled and not task.there_before and self.options.existing != "overwrite":
+                self._check_half(task.output, what)
+                return None
             if self.options.existing == "refuse" and task.there_before:
-                raise PictureWriteError(what, "it exists", "use --overwrite or --skip-existing")
+                todo = "move it away, and go on with --retry-failed" if self.options.journalled else _WAYS
+                raise PictureWriteError(what, "it exists", todo)
             source = task.source
             if self.options.existing == "skip" and isinstance(source, Path) and is_anothers(task.output, source):
                 raise PictureWriteError(what, *ANOTHERS)
             return None if self.options.existing == "overwrite" else Skipped(task)
         _check_folder(task.output)
         return None
+
+    def _check_half(self, output: Path, what: str) -> None:
+        """Of a file that has come since the plan was made and is not this picture's result.
+
+        An empty one is a name that a run had taken when it was killed, where files have no second names: it goes.
+        Raises PictureWriteError for all others.
+        """
+        if output.is_file() and not output.is_symlink() and output.stat().st_size == 0:
+            output.unlink()
+            return
+        why = "a file of that name has come, which is no result of this picture as it is now"
+        raise PictureWriteError(what, why, "move it away, and go on with --retry-failed")
 
     def _as_ours(self, task: Task) -> Skipped | None:
         """Where a run with a journal finds a result that has come since it was planned, made of this very source."""
@@ -229,7 +248,7 @@ class Pictures:
             return None
         try:
             return Skipped(task, True, *file_digest(output)) if _may_be_result_of(output, task) else None
-        except PictureReadError:
+        except (PictureReadError, OSError):
             return None
 
     def _skipped_elsewhere(self, task: Task, output: Address) -> Skipped | None:
@@ -237,14 +256,14 @@ class Pictures:
         if self.options.existing == "overwrite" or not is_there(output):
             return None
         if self.options.resumed or task.again:
-            copy = bring(output, self.scratch.folder_for(task) / f"there{output.suffix}")
+            copy = bring(output, self.scratch.file_for(task, f"there{output.suffix}"))
             source = task.source
             if isinstance(source, Address):
-                source = bring(source, self.scratch.folder_for(task) / source.name)
+                source = bring(source, self.scratch.file_for(task, source.name))
             if origin_of(copy) == fingerprint(source):
                 return Skipped(task, True, *file_digest(copy))
         if self.options.existing == "refuse":
-            raise PictureWriteError(f"cannot write '{output}'", "it exists", "use --overwrite or --skip-existing")
+            raise PictureWriteError(f"cannot write '{output}'", "it exists", _WAYS)
         return Skipped(task)
 
     def _load(self) -> None:
@@ -283,7 +302,7 @@ class Pictures:
 
     def _file_to_write(self, task: Task) -> Path:
         if isinstance(task.output, Address):
-            return self.scratch.folder_for(task) / f"result{task.output.suffix}"
+            return self.scratch.file_for(task, f"result{task.output.suffix}")
         return task.output
 
     def _planned(self, image: Image.Image | Pixels, task: Task, target: OutputFormat, notes: list[str]) -> Plan:
@@ -325,6 +344,8 @@ class _Took:
     bytes: int = 0
 
 
+_WAYS = "use --overwrite or --skip-existing"
+
 _LARGE = 1 << 24
 """Bytes of pixels from which reading and writing are measured by themselves; of smaller ones the network's time is."""
 
@@ -358,8 +379,12 @@ def _may_be_result_of(output: Path, task: Task) -> bool:
 
     EXR holds none; who else would have written one under this very name?
     """
+    if not isinstance(task.source, Path):
+        return False
     digits = origin_of(output)
-    return isinstance(task.source, Path) and digits in (None, fingerprint(task.source))
+    if digits is None:
+        return output_format(output.name) is EXR and output.stat().st_size > 0
+    return digits == fingerprint(task.source)
 
 
 def _named(error: Exception) -> Exception:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ..errors import TrueScaleError
-from .crew import Worker, carry_out
+from .crew import Worker, carry_out, in_hands
 from .ledger import Ledger
 from .run import Work
 from .stopping import StopRequest
@@ -32,12 +32,16 @@ def on_devices(
 ) -> Work:
     """A worker for each of these devices, the same one twice included."""
     threads, memory = share_of(devices, settings.request.memory)
-    request = replace(settings.request, memory=memory)
-    settings = replace(settings, request=request, threads=threads)
-    crew = _Processes([replace(settings, device=device) for device in devices], warn)
+    settings = replace(settings, threads=threads, beside=len(devices))
+    shared = replace(settings.request, memory=memory)
+    each = [
+        replace(settings, device=device, request=shared if device.startswith("cpu") else settings.request)
+        for device in devices
+    ]
 
     def work(tasks: Iterator[Task], ledger: Ledger) -> None:
-        carry_out(crew, tasks, ledger, stop)
+        crew = _Processes(each, warn, ledger.began)
+        carry_out(crew, tasks, ledger, stop, in_hands(settings.elsewhere))
 
     return work
 
@@ -47,16 +51,24 @@ class _Processes:
 
     patience = 0.0
 
-    def __init__(self, each: Sequence[WorkerSettings], warn: Callable[[str], None]) -> None:
-        self._each, self._warn = each, warn
+    def __init__(
+        self, each: Sequence[WorkerSettings], warn: Callable[[str], None], began: Callable[[int], None]
+    ) -> None:
+        self._each, self._warn, self._began = each, warn, began
 
     def workers(self) -> list[Worker]:
-        return [_Process(settings) for settings in self._each]
+        return [self._made(settings) for settings in self._each]
+
+    def _made(self, settings: WorkerSettings) -> _Process:
+        worker = _Process(settings)
+        if worker.process is not None:
+            self._began(worker.process)
+        return worker
 
     def replacement(self, lost: Worker) -> Worker | None:
         assert isinstance(lost, _Process)
         self._warn(f"the worker on {lost.name} ended ({lost.why}); another takes its place")
-        return _Process(lost.settings)
+        return self._made(lost.settings)
 
     def arrived(self) -> list[Worker]:
         return []

@@ -73,7 +73,7 @@ class Report:
         self._sent = time.monotonic()
 
     def _failed(self, error: Exception) -> str:
-        kept = f"; what was to go there is in '{self._copy}'" if self._copy is not None else ""
+        kept = f"; what goes there is in '{self._copy}'" if self._copy is not None else ""
         return f"the report '{self._place}' cannot be written on ({error}){kept}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from ..pipeline import Upscaler
 from ..request import UpscaleRequest
 from .addresses import Address
 from .identical import copy_results
-from .journal import Journal
+from .journal import Journal, journal_failed
 from .ledger import BatchListener, Ledger, Outcome
 from .leftovers import remove_leftovers
 from .line import Line
@@ -58,6 +59,7 @@ def run_journal(
     journal: Journal,
     listener: BatchListener,
     options: BatchOptions,
+    stop: StopRequest,
     largest_first: bool = False,
 ) -> Outcome:
     """Work on what is planned in the journal; then copy the results of those whose pictures others share.
@@ -70,7 +72,8 @@ def run_journal(
 
     def all_of_it(tasks: Iterator[Task], ledger: Ledger) -> None:
         work(tasks, ledger)
-        copy_results(journal, ledger.note, options)
+        if copy_results(journal, ledger.note, options, stop):
+            work(journal.tasks(largest_first=largest_first), ledger)
 
     return keep_ledger(all_of_it, tasks, listener, options, (), journal.folders, journal)
 
@@ -99,6 +102,9 @@ def keep_ledger(
     except (ModelError, DeviceError, RequestError) as error:
         ledger.outcome.error = error
         listener.stopped(error)
+    except sqlite3.Error as error:
+        ledger.outcome.error = journal_failed(error)
+        listener.stopped(ledger.outcome.error)
     # Of a run that was killed just before this one, too: by now they are old.
     remove_leftovers(folders(), frozenset(ledger.lost_processes))
     return ledger.outcome
@@ -171,5 +177,5 @@ def _processes_before(journal: Journal) -> frozenset[int]:
     """The numbers of the processes of earlier runs on this machine, which hold the journal no more; ours is noted."""
     host = socket.gethostname()
     before = {tuple(each) for each in journal.about().get("processes", [])}
-    journal.note_about({"processes": [*before, (host, os.getpid())]})
+    journal.note_process((host, os.getpid()))
     return frozenset(number for name, number in before if name == host) - {os.getpid()}

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
+import socket
 import tempfile
 import threading
 from pathlib import Path
 
 import psutil
 
+from ..errors import PictureReadError
 from .task import Task
 
 __all__ = ["Scratch"]
 
-_NAME = re.compile(r"truescale-(\d{1,10})-.+")
+_HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+"""Temporary folders may be shared by machines."""
+
+_NAME = re.compile(rf"truescale-{_HOST}-(\d{{1,10}})-.+")
+_ODD = re.compile(r"[\\/:*?\"<>|\x00-\x1f]")
 
 
 class Scratch:
@@ -26,15 +33,19 @@ class Scratch:
         self._root: Path | None = None
         self._guard = threading.Lock()
 
-    def folder_for(self, task: Task) -> Path:
-        """Raises OSError."""
-        with self._guard:
-            if self._root is None:
-                _remove_left()
-                self._root = Path(tempfile.mkdtemp(prefix=f"truescale-{os.getpid()}-"))
-        folder = self._root / str(task.number)
-        folder.mkdir(exist_ok=True)
-        return folder
+    def file_for(self, task: Task, name: str) -> Path:
+        """A place for a file; what a system cannot have in a name, it has not. Raises PictureReadError."""
+        try:
+            with self._guard:
+                if self._root is None:
+                    _remove_left()
+                    self._root = Path(tempfile.mkdtemp(prefix=f"truescale-{_HOST}-{os.getpid()}-"))
+            folder = self._root / str(task.number)
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            what, why = "there is no room for files that are on their way", error.strerror or str(error)
+            raise PictureReadError(what, why, f"free some space in '{tempfile.gettempdir()}'") from error
+        return folder / (_ODD.sub("_", name).rstrip(". ")[-200:] or "picture")
 
     def done(self, task: Task) -> None:
         """Its files are not needed any more."""

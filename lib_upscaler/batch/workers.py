@@ -38,7 +38,7 @@ class WorkerSettings:
     """All that a worker needs to know, as plain values that can be sent to it.
 
     folders: of models. threads: of the processor, 0 for as many as it takes by itself. elsewhere: whether there are
-    addresses among the pictures.
+    addresses among the pictures. beside: workers on the same machine, this one too.
     """
 
     folders: tuple[str, ...]
@@ -47,6 +47,7 @@ class WorkerSettings:
     device: str
     elsewhere: bool
     threads: int = 0
+    beside: int = 1
 
     @classmethod
     def of(
@@ -56,16 +57,14 @@ class WorkerSettings:
         return cls(folders, request, replace(options, report=None, journalled=True), device, elsewhere)
 
 
-def share_of(devices: Sequence[str], memory: int | None) -> tuple[int, int | None]:
-    """Threads for each of the workers on these devices, and the memory for each of those on the processor."""
-    beside = sum(device.startswith("cpu") for device in devices) or len(devices)
-    if not any(device.startswith("cpu") for device in devices):
-        return max(1, (os.cpu_count() or 1) // beside), memory
+def share_of(devices: Sequence[str], memory: int | None) -> tuple[int, int]:
+    """Threads for each of the workers on these devices, and the memory in bytes for each of those on the processor."""
+    on_processor = sum(device.startswith("cpu") for device in devices)
     if memory is None:
         import psutil
 
         memory = int(psutil.virtual_memory().available * 0.7)
-    return max(1, (os.cpu_count() or 1) // beside), memory // beside
+    return max(1, (os.cpu_count() or 1) // (on_processor or len(devices))), memory // max(1, on_processor)
 
 
 class Bench:
@@ -116,7 +115,7 @@ class Bench:
     def _work(self, scratch: Scratch) -> None:
         settings = self._settings
         pictures = Pictures(self._upscaler or _upscaler(settings), settings.request, settings.options, scratch)
-        line = Line(pictures, self._tell, settings.request.memory, elsewhere=settings.elsewhere)
+        line = Line(pictures, self._tell, settings.request.memory, elsewhere=settings.elsewhere, beside=settings.beside)
         with closing(line):
             for task in iter(lambda: self._next(line), None):
                 line.feed(task)

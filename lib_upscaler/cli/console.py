@@ -148,7 +148,7 @@ class Console:
     def told(self, outcome: Outcome, task: Task, skipped: bool) -> None:
         """How far a long batch is, now and then, where no bar shows it."""
         self._pace.ended(task.bytes, skipped)
-        if self._has_bars or time.monotonic() - self._told < _TELL_EVERY:
+        if self._bar is not None or time.monotonic() - self._told < _TELL_EVERY:
             return
         self._told = time.monotonic()
         self.inform(f"{outcome.ended} done, {outcome.failed} failed; {self._pace.in_words()}")

@@ -72,6 +72,8 @@ def _told(
             console.failed(task, error)
             status = FAILED
             continue
+        finally:
+            scratch.done(task)
         if found.fits:
             seconds.append(found.seconds)
             console.planned(plan_line(task, source, found, frames))
@@ -104,8 +106,8 @@ def _planned(
     """
     file = task.source
     if isinstance(file, Address):
-        file = bring(file, scratch.folder_for(task) / file.name)
-    output = task.output if isinstance(task.output, Path) else scratch.folder_for(task) / task.output.name
+        file = bring(file, scratch.file_for(task, file.name))
+    output = task.output if isinstance(task.output, Path) else scratch.file_for(task, task.output.name)
     header, target = read_header(file), output_format(output)
     kind = kind_of_frames(file) if all_frames else None
     frames = frame_headers(file) if kind is not None and carries(target, kind) else ()

@@ -9,7 +9,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from ..batch.addresses import Address, as_place, bring, entries_of, is_address, size_of
+from ..batch.addresses import Address, as_place, bring, entries_of, is_address, size_of, state_of
 from ..errors import ModelNotFoundError, PictureReadError
 from ..models.entry import SUFFIXES, split_name
 from ..store import cache_folder
@@ -49,13 +49,15 @@ def _brought(word: str, folder: Address | None = None) -> Path:
         size = size_of(address)
         if size is None:
             raise ModelNotFoundError(what, "there is no such file", "check the address")
-        file = _cached(folder or address.parent) / address.name
-        if not file.is_file() or file.stat().st_size != size:
+        file, state = _cached(folder or address.parent) / address.name, state_of(address)
+        noted = file.with_name(f"{file.name}.state")
+        if not file.is_file() or file.stat().st_size != size or not noted.is_file() or noted.read_text() != state:
             handle, name = tempfile.mkstemp(dir=file.parent, prefix=".truescale-")
             os.close(handle)
             try:
                 bring(address, Path(name))
                 os.replace(name, file)
+                noted.write_text(state)
             finally:
                 Path(name).unlink(missing_ok=True)
     except PictureReadError as error:

@@ -48,8 +48,10 @@ def settings_of(options: argparse.Namespace, journal: Journal) -> argparse.Names
     inputs = options.inputs
     if not inputs and not about.get("planned"):  # it was stopped while it planned
         inputs = about["inputs"]
-        if "-" in inputs:
-            raise RequestError(what, "it was stopped while the list was read", "give the list again")
+    elif not about.get("planned"):
+        inputs = [*about["inputs"], *inputs]
+    if not about.get("planned") and "-" in about["inputs"] and "-" not in options.inputs:
+        raise RequestError(what, "it was stopped while the list was read", "give the list again")
     return argparse.Namespace(**{**vars(options), **before, "inputs": inputs})
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..batch.addresses import as_place
+from ..batch.addresses import as_place, is_address
 from ..batch.inputs import BatchPlan, Inputs, named_inputs, plan_batch
-from ..batch.journal import Journal, open_journal
+from ..batch.journal import Journal, journal_failed, open_journal
 from ..batch.naming import destination_of
 from ..batch.stopping import FAILED, StopRequest
 from ..errors import RequestError
@@ -27,15 +29,24 @@ __all__ = ["upscale"]
 
 def upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
     """The exit status. Raises TrueScaleError."""
+    try:
+        return _upscale(options, console, stop)
+    except sqlite3.Error as error:
+        raise journal_failed(error) from error
+
+
+def _upscale(options: argparse.Namespace, console: Console, stop: StopRequest) -> int:
     with _journal_of(options) as journal:
-        options = settings_of(options, journal)
+        asked = settings_of(options, journal)
+        options = argparse.Namespace(**vars(asked))
         bring_models(options)
+        _check_report(options)
         library = ModelLibrary(model_folders(options.models_dir), builtin=shipped_models())
         request = request_of(options, chosen_model(library, options.upscaler_1))
-        plan = _plan(options, console, journal)
-        unreadable = FAILED if plan is not None and plan.unreadable else 0
         for name in filter(None, (request.model, options.upscaler_2, options.clean_up)):
-            library.find_chain(name)  # a wrong name is told before torch is imported
+            library.find_chain(name)  # a wrong name is told before all else
+        plan = _plan(asked, console, journal)
+        unreadable = FAILED if plan is not None and plan.unreadable else 0
         if options.plan:
             return _told_plan(options, console, library, request, journal) or unreadable
         return _carried_out(options, console, stop, library, request, journal) or unreadable
@@ -54,17 +65,8 @@ def _journal_of(options: argparse.Namespace) -> Iterator[Journal]:
     if options.plan:
         raise RequestError("a plan that is only told needs no journal", "", "leave out --plan or --journal")
     path = Path(options.journal)
-    is_empty = not path.exists()
-    try:
-        with open_journal(path, options.resume or options.retry_failed) as journal:
-            try:
-                yield journal
-            finally:
-                is_empty = is_empty and not journal.about()
-    finally:
-        if is_empty:  # nothing was planned: the same command is not to stumble over it
-            for file in (path, Path(f"{path}.lock")):
-                file.unlink(missing_ok=True)
+    with open_journal(path, options.resume or options.retry_failed) as journal:
+        yield journal
 
 
 def _plan(options: argparse.Namespace, console: Console, journal: Journal) -> BatchPlan | None:
@@ -80,6 +82,8 @@ def _plan(options: argparse.Namespace, console: Console, journal: Journal) -> Ba
         inputs.places, options.output, options.format, all_frames, several=inputs.may_be_several
     )
     note_settings(journal, options)
+    inputs_before = [word for word in journal.about()["inputs"] if word not in options.inputs]
+    journal.note_about({"planned": False, "inputs": [*inputs_before, *options.inputs]})
     plan = plan_batch(inputs.all(), destination, options.recursive, options.skip_existing, journal)
     _tell(plan, console)
     if not journal.counts().total:
@@ -149,6 +153,18 @@ def _carried_out(
         console.inform(f"{done}{failed}; {counts.planned} to do")
     console.expect(counts.total, counts.planned, counts.planned_bytes)
     work, several = work_for(options, console, stop, library, request, journal, files)
-    outcome = run_journal(work, journal, console, files, largest_first=several)
+    outcome = run_journal(work, journal, console, files, stop, largest_first=several)
     console.ended(outcome, counts.planned)
-    return outcome.exit_code or (FAILED if journal.path is not None and journal.counts().failed else 0)
+    left = journal.counts()
+    return outcome.exit_code or (FAILED if journal.path is not None and (left.failed or left.planned) else 0)
+
+
+def _check_report(options: argparse.Namespace) -> None:
+    """Raises RequestError where the report would be written into a file that something else stands in."""
+    if options.report is None or is_address(options.report):
+        return
+    lists = (word[1:] for word in options.inputs or () if word.startswith("@"))
+    for name in filter(None, (options.journal, *lists)):
+        if os.path.realpath(name) == os.path.realpath(options.report):
+            what = f"cannot write the report '{options.report}'"
+            raise RequestError(what, "that is the journal, or a list of pictures", "choose another name")

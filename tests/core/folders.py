@@ -32,10 +32,10 @@ def noise(folder: str | Path, count: int, width: int = 24, height: int = 20, fir
     return paths
 
 
-def network(layers: int = 1, features: int = 16) -> None:
+def network(layers: int = 1, features: int = 16, seed: int = 0) -> None:
     """``models/net.pth``, which doubles."""
     Path("models").mkdir(exist_ok=True)
-    save_pth(compact(2, layers=layers, features=features), Path("models/net.pth"))
+    save_pth(compact(2, layers=layers, features=features, seed=seed), Path("models/net.pth"))
 
 
 def command(*words: object, device: str = "cpu") -> list[str]:

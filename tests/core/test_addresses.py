@@ -304,3 +304,94 @@ def test_a_store_that_does_not_answer_costs_the_picture_not_the_run(
     assert upscale("in", "-o", "s3://pictures/out", "--journal", "j.db") == 1
     assert "the same command goes on from here" in capsys.readouterr().err
     assert states("j.db") == {"failed": 2}
+
+
+# -- spellings, names, stores of other kinds ---------------------------------------------------------------------------
+
+
+def test_an_input_is_known_however_its_address_is_written(capsys: pytest.CaptureFixture) -> None:
+    noise("in", 1)
+    sent("in", "al")
+    before = stored("al")
+    assert upscale("memory:///al/0000.png", "-o", "memory://al/0000.png", "--overwrite") == 2
+    assert "it is the input" in capsys.readouterr().err
+    assert stored("al") == before
+    assert upscale("memory:///al", "-o", "memory://al/out", "--recursive") == 0
+    assert upscale("memory://al", "-o", "memory:///al/out", "--recursive", "--skip-existing") == 0
+    assert sorted(stored("al")) == ["0000.png", "out/0000.png"]
+
+
+def test_keys_lead_nowhere_but_below_the_folder_of_results() -> None:
+    noise("in", 1)
+    data = Path("in/0000.png").read_bytes()
+    for key in ("pics/a\\..\\..\\b.png", "pics/sub/c:d.png"):
+        fsspec.filesystem("memory").pipe_file(key, data)
+    Path("deep/er").mkdir(parents=True)
+    assert upscale("memory://pics", "-o", "deep/er/out", "--recursive") == 0
+    assert sorted(bytes_in("deep")) == ["er/out/a_.._.._b.png", "er/out/sub/c_d.png"]
+
+
+def test_web_pages_are_refused_in_words(capsys: pytest.CaptureFixture) -> None:
+    assert upscale("https://example.org/a.png") == 2
+    assert "Download the file" in capsys.readouterr().err
+
+
+def test_a_store_where_files_grow_gets_them_under_another_name_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib_upscaler.batch import addresses
+
+    monkeypatch.setattr(addresses, "_WHOLE", ())
+    memory = fsspec.filesystem("memory")
+    names: list[str] = []
+    plain = type(memory).put_file
+
+    def put_file(self, here, there, *more, **named):
+        names.append(there)
+        return plain(self, here, there, *more, **named)
+
+    monkeypatch.setattr(type(memory), "put_file", put_file)
+    Path("one").write_bytes(b"first")
+    put(Path("one"), Address("memory", "out/x.png"), overwrite=False)
+    assert names
+    assert not names[0].endswith("x.png")
+    assert stored("out") == {"x.png": b"first"}
+
+
+def test_an_error_that_speaks_of_412_is_no_file_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib_upscaler.batch import addresses
+
+    monkeypatch.setattr(addresses, "_WAITS", (0.0, 0.0))
+    memory, tries = fsspec.filesystem("memory"), []
+    plain = type(memory).put_file
+
+    def put_file(self, *given, **named):
+        tries.append(1)
+        if len(tries) < 3:
+            raise ConnectionError("the connection to .../0412.png was closed")
+        return plain(self, *given, **named)
+
+    monkeypatch.setattr(type(memory), "put_file", put_file)
+    Path("one").write_bytes(b"first")
+    put(Path("one"), Address("memory", "out/0412.png"), overwrite=False)
+    assert stored("out") == {"0412.png": b"first"}
+
+
+def test_a_model_that_was_replaced_there_is_brought_again() -> None:
+    noise("in", 1)
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file("models/net.pth", Path("models/net.pth").read_bytes())
+    words = ["--model", "memory://models/net.pth", "--precision", "exact", "--device", "cpu"]
+    assert main(["upscale", "in", "-o", "one", *words, "--journal", "j.db"]) == 0
+    assert main(["upscale", *words, "--journal", "j.db", "--resume"]) == 0, "the same words, the same run"
+    size = Path("models/net.pth").stat().st_size
+    network(seed=7)
+    assert Path("models/net.pth").stat().st_size == size
+    memory.pipe_file("models/net.pth", Path("models/net.pth").read_bytes())
+    assert main(["upscale", "in", "-o", "two", *words]) == 0
+    assert bytes_in("one") != bytes_in("two")
+
+
+def test_a_list_with_a_mark_at_its_beginning() -> None:
+    noise("in", 1)
+    fsspec.filesystem("memory").pipe_file("list.txt", b"\xef\xbb\xbfin/0000.png\r\n")
+    assert upscale("@memory://list.txt", "-o", "out") == 0
+    assert list(bytes_in("out")) == ["0000.png"]

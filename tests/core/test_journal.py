@@ -199,16 +199,150 @@ def test_identical_pictures_are_done_once_on_request() -> None:
     assert states("j.db") == {"done": 5}
 
 
-def test_copies_of_a_picture_that_fails_fail_with_its_reason(capsys: pytest.CaptureFixture) -> None:
+def test_copies_of_a_picture_that_fails_are_tried_themselves(capsys: pytest.CaptureFixture) -> None:
     Path("in").mkdir()
     for name in ("a", "b"):
         Path(f"in/{name}.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     noise("in", 1)
     assert upscale("in", "-o", "out", "--identical-once", "--journal", "j.db") == 1
     said = capsys.readouterr().err
+    assert "in/a.png: " in said
     assert "in/b.png: " in said
-    assert "same bytes failed" in said
     assert states("j.db") == {"done": 1, "failed": 2}
+
+
+@pytest.mark.parametrize("journal", [(), ("--journal", "j.db")])
+def test_copies_of_a_picture_whose_result_was_there_are_done(journal: tuple[str, ...]) -> None:
+    """The one that stands for all is skipped; the others are not forgotten."""
+    noise("in", 2)
+    shutil.copy("in/0000.png", "in/9twin.png")
+    assert upscale("in/0000.png", "-o", "out/") == 0
+    Path("out/0001.png").write_bytes(b"precious")
+    shutil.copy("in/0001.png", "in/9other.png")
+    assert upscale("in", "-o", "out", "--identical-once", "--skip-existing", *journal) == 0
+    found = bytes_in("out")
+    assert found["9twin.png"] == found["0000.png"]
+    assert found["0001.png"] == b"precious"
+    assert Image.open("out/9other.png").size == (48, 40)
+
+
+def test_a_picture_that_was_changed_meanwhile_lends_its_twin_no_result() -> None:
+    noise("in", 1)
+    shutil.copy("in/0000.png", "in/twin.png")
+    assert upscale("in", "-o", "out", "--journal", "j.db", "--identical-once") == 0
+    was = bytes_in("out")["twin.png"]
+    base = sqlite3.connect("j.db")
+    with base:
+        base.execute("UPDATE pictures SET state = 'planned', sha256 = NULL")
+    base.close()
+    shutil.rmtree("out")
+    Image.new("RGB", (24, 20), (255, 0, 0)).save("in/0000.png")
+    assert go_on("--resume") == 0
+    assert bytes_in("out")["twin.png"] == was
+    assert bytes_in("out")["0000.png"] != was
+
+
+def test_a_copy_that_was_written_and_not_noted_is_found() -> None:
+    noise("in", 1)
+    shutil.copy("in/0000.png", "in/twin.png")
+    assert upscale("in", "-o", "out", "--journal", "j.db", "--identical-once") == 0
+    base = sqlite3.connect("j.db")
+    with base:
+        base.execute("UPDATE pictures SET state = 'planned', sha256 = NULL WHERE same_as IS NOT NULL")
+    base.close()
+    assert go_on("--resume") == 0
+    assert states("j.db") == {"done": 2}
+
+
+# -- what lies under a result's name -----------------------------------------------------------------------------------
+
+
+def test_what_came_under_a_results_name_and_is_none_is_no_result(capsys: pytest.CaptureFixture) -> None:
+    noise("in", 4)
+    assert upscale("in", "-o", "out", "--journal", "j.db") == 0
+    base = sqlite3.connect("j.db")
+    with base:
+        base.execute("UPDATE pictures SET state = 'planned', sha256 = NULL WHERE number < 4")
+    base.close()
+    good = bytes_in("out")
+    Path("out/0000.png").write_bytes(b"")  # a name that was taken just before the process was killed
+    Path("out/0001.png").write_bytes(b"my notes")
+    shutil.copy("out/0003.png", "out/0002.png")  # another picture's result
+    assert go_on("--resume") == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len([line for line in errors if "is no result of this picture as it is now" in line]) == 2
+    assert states("j.db") == {"done": 2, "failed": 2}
+    assert Path("out/0001.png").read_bytes() == b"my notes"
+    assert Path("out/0000.png").read_bytes() == good["0000.png"]
+    for name in ("0001.png", "0002.png"):
+        Path("out", name).unlink()
+    assert go_on("--retry-failed") == 0
+    assert bytes_in("out") == good
+
+
+def test_a_picture_that_joins_the_plan_is_not_what_a_result_replaces(capsys: pytest.CaptureFixture) -> None:
+    noise("in", 2)
+    noise("pics", 1, first=1)
+    before = bytes_in("pics")
+    assert main(["upscale", "in", "-o", "pics", "--overwrite", "--journal", "j.db", *WORDS, "--plan"]) == 2
+    from lib_upscaler.batch.journal import Journal
+
+    words = ["upscale", "in", "-o", "pics", "--overwrite", "--journal", "j.db", *WORDS]
+    assert main(words) == 0
+    with Journal(Path("j.db")) as journal, journal.changing() as base:
+        base.execute("UPDATE pictures SET state = 'planned'")
+    Path("pics/0001.png").write_bytes(before["0001.png"])
+    assert main(["upscale", "pics", "--journal", "j.db", "--resume", "--device", "cpu"]) == 2
+    assert "cannot join the plan" in capsys.readouterr().err
+    assert bytes_in("pics")["0001.png"] == before["0001.png"]
+    assert len(rows("j.db", "number")) == 2
+
+
+def test_two_equal_commands_at_once_leave_one_journal(capsys: pytest.CaptureFixture) -> None:
+    noise("in", 1)
+    from lib_upscaler.batch.journal import Journal
+
+    with Journal(Path("j.db"), resume=False) as journal:
+        assert upscale("in", "-o", "out", "--journal", "j.db") == 2
+        assert "another run uses it" in capsys.readouterr().err
+        assert Path("j.db").exists()
+        journal.note_about({"planned": True})
+    Path("link.db").symlink_to("nowhere.db")
+    assert upscale("in", "-o", "out", "--journal", "link.db") == 2
+    assert Path("link.db").is_symlink()
+
+
+def test_a_wrong_word_burns_no_journal() -> None:
+    noise("in", 1)
+    Path("empty").mkdir()
+    for words in (["in", "--model", "nett"], ["empty"]):
+        assert main(["upscale", *words[:1], "-o", "out", "--journal", "j.db", *WORDS, *words[1:]]) == 2
+    assert upscale("in", "-o", "out", "--journal", "j.db") == 0
+
+
+def test_a_journal_that_cannot_be_written_on_is_told_in_words(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lib_upscaler.batch.journal import Journal
+
+    def full(self, result) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    noise("in", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "note", full)
+        assert upscale("in", "-o", "out", "--journal", "j.db") == 1
+    assert "the journal cannot be written on: database or disk is full" in capsys.readouterr().err
+    assert go_on("--resume") == 0
+    assert states("j.db") == {"done": 2}
+
+
+@pytest.mark.parametrize("name", ["j.db", "list.txt"])
+def test_a_report_is_not_written_into_the_journal_or_a_list(name: str) -> None:
+    noise("in", 1)
+    Path("list.txt").write_text("in/0000.png\n")
+    assert upscale("@list.txt", "-o", "out", "--journal", "j.db", "--report", name) == 2
+    assert Path("list.txt").read_text() == "in/0000.png\n"
 
 
 # -- the summary -------------------------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_what_is_read_ahead_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pictures_too_large_to_wait_beside_others_go_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "room_for_waiting", lambda memory: 10)  # bytes
+    monkeypatch.setattr(lines, "room_for_waiting", lambda *given: 10)  # bytes
     watched = Watched(monkeypatch, write=0.01)
     outcome, _ = run(pictures(*range(4, 24)), Slow(0.001))
     assert outcome.finished == 20
@@ -134,7 +134,7 @@ def test_who_is_stopped_while_much_is_read_ahead_is_not_kept_waiting(monkeypatch
     from lib_upscaler.batch.run import run_batch
     from lib_upscaler.batch.stopping import StopRequest
 
-    monkeypatch.setattr(lines, "room_for_waiting", lambda memory: 10)
+    monkeypatch.setattr(lines, "room_for_waiting", lambda *given: 10)
     stop, notes = StopRequest(), Notes()
 
     class Stopping(Slow):
