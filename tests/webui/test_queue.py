@@ -159,6 +159,25 @@ def test_uploads_zip_files_and_folders_are_jobs(host: FakeHost, queue: Any, tmp_
     ]
 
 
+@pytest.mark.parametrize("action", ["Replace", "Add number suffix"])
+@pytest.mark.parametrize("door", ["files", "folder"])
+def test_no_job_replaces_the_result_of_another(
+    door: str, action: str, host: FakeHost, queue: Any, tmp_path: Path
+) -> None:
+    """One picture with different settings: the host names all results after it. The third is without TrueScale."""
+    host.opts.data["save_images_replace_action"] = action
+    picture().save(tmp_path / "cat.png")
+    (tmp_path / "in").mkdir()
+    picture().save(tmp_path / "in" / "cat.png")
+    for ours in ({"scale": 4.0}, {"scale": 2.0}, {"enabled": False}):
+        given = {"files": host.dropped(tmp_path / "cat.png")} if door == "files" else {"folder": str(tmp_path / "in")}
+        _add(host, **given, **ours)
+    _run(host, queue)
+
+    assert [Image.open(file).size for file in queue.results()] == [(120, 80), (60, 40), (30, 20)]
+    assert sorted(queue.results()) == sorted(map(str, host.saved()))
+
+
 def test_the_settings_are_told_in_words(host: FakeHost, queue: Any) -> None:
     _add(host, picture(), size_by="Scale to", width=90, height=60, clean_up="one", scale=3.0)
     (job,) = _now(host)

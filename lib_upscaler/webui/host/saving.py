@@ -14,6 +14,7 @@ from typing import Any, Optional
 from PIL import Image
 
 from .access import option, warn
+from .aside import is_apart
 from .callers import Caller, find_caller
 
 __all__ = ["Kept", "Rewrite", "after_saving", "before_saving", "keep", "keep_for_run", "never_replace"]
@@ -83,11 +84,14 @@ def never_replace(image: Image.Image) -> None:
 
 
 def before_saving(parameters: Any) -> None:
-    """The host's callback before a picture is saved. Into JPEG and WebP it then writes EXIF of its own instead."""
+    """The host's callback before a picture is saved. Into JPEG and WebP it then writes EXIF of its own instead.
+
+    A job of the queue replaces nothing: the one before it may be of the same picture, which gives the name.
+    """
     image = getattr(parameters, "image", None)
     if image is None:
         return
-    if getattr(image, _NEW, False):
+    if is_apart() or getattr(image, _NEW, False):
         parameters.filename = _free(str(parameters.filename))
     kept = getattr(image, _ATTRIBUTE, None)
     of_run = getattr(find_caller().image, _ATTRIBUTE, None)
