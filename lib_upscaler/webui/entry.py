@@ -10,6 +10,7 @@ from .host import batch, health, hooks, saving, uploads
 from .host.lives import PAGE, SCRIPTS
 from .host.settings import register
 from .panels import extras_tools, img2img_pictures, lists, queue_panel
+from .panels.queue_jobs import queue
 from .places import xyz
 from .places.gallery import panel as gallery
 from .takeover import cache, reading, vae
@@ -86,11 +87,13 @@ def _after_component(component: Any, **arguments: Any) -> None:
 def _app_started(_demo: Any, app: Any) -> None:
     from .places.api import mount
 
+    queue().release()
     hooks.tell_missing()
     mount(app)
 
 
 def _unloaded() -> None:
+    queue().hold()
     REGISTRY.uninstall()
     cache.unprotect()
     reading.unprotect()

@@ -52,6 +52,11 @@ def _add(
     return host.press(f"{PANEL}_add", image, files, folder, "", shows, *_values(host, **ours), mode, 0)
 
 
+def _of_a_page(host: FakeHost) -> Any:
+    """What is asked for, without a page."""
+    return host.ours("host.extras_run").Asked(0, {}, "a picture")
+
+
 def _press(host: FakeHost, button: str) -> dict[str | None, Any]:
     return host.press(f"{PANEL}_{button}", 0)
 
@@ -298,9 +303,28 @@ def test_it_survives_a_reload_of_the_ui(host: FakeHost, queue: Any) -> None:
     _add(host, picture(), scale=2.0)
     host.reload()
     assert [job["state"] for job in _now(host)] == ["waiting"]
+    assert host.app  # the page is served
     _run(host, queue)
 
     assert Image.open(queue.results()[0]).size == (60, 40)
+
+
+def test_no_job_begins_while_the_ui_is_reloaded(host: FakeHost, queue: Any) -> None:
+    """Neither one that would be next, nor one that has waited for its turn: the steps have no inputs until then."""
+    for _ in range(2):
+        _add(host, picture())
+    with host.module("call_queue").queue_lock:
+        _press(host, "run")
+        assert not queue.wait(0.3)
+        host.module("script_callbacks").script_unloaded_callback()
+        host._load()
+    assert queue.wait(SECONDS)
+    assert [job.state for job in queue.jobs()] == ["waiting", "waiting"]
+    host.show()
+    assert host.app
+    assert queue.wait(SECONDS)
+
+    assert _states(host) == ["done", "done"]
 
 
 # -- running -----------------------------------------------------------------------------------------------------------
@@ -369,6 +393,96 @@ def test_the_queue_waits_for_the_hosts_job_and_does_not_interrupt_it(host: FakeH
     assert _states(host) == ["waiting"]
     _run(host, queue)
     assert _states(host) == ["done"]
+
+
+def test_interrupt_does_not_reach_who_is_next_in_the_hosts_turn(host: FakeHost) -> None:
+    """What the host does behind a job, such as freeing memory, is done when the next one has begun."""
+    jobs = host.ours("panels.queue_jobs")
+    is_over, go_on = threading.Event(), threading.Event()
+
+    def run_job(_: Any, turn: Any) -> Any:
+        with turn():
+            pass
+        is_over.set()
+        assert go_on.wait(SECONDS)
+        return jobs.Ran(files=["a.png"])
+
+    queue = jobs.Queue(run_job)
+    queue.add(_of_a_page(host), [])
+    assert is_over.wait(SECONDS)
+    host.state.begin(job="txt2img")
+    queue.interrupt()
+    go_on.set()
+    assert queue.wait(SECONDS)
+
+    assert not host.state.interrupted
+    assert [job.state for job in queue.jobs()] == ["done"]
+
+
+def test_an_interrupt_before_the_host_has_begun_is_heard(
+    host: FakeHost, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a large picture is read from the disk; the host takes interrupts back when it begins."""
+    asked = host.ours("host.extras_run").Asked
+    plain = asked.arguments
+
+    def arguments(self: Any) -> list[Any]:
+        given = plain(self)
+        _press(host, "stop")
+        return given
+
+    monkeypatch.setattr(asked, "arguments", arguments)
+    _add(host, picture())
+    _run(host, queue)
+
+    assert _states(host) == ["interrupted"]
+    assert host.saved() == []
+    host.state.begin(job="txt2img")
+    assert not host.state.interrupted
+
+
+def test_what_fails_behind_a_job_costs_nothing(host: FakeHost, queue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host empties the device's memory outside of what it guards, and that may fail."""
+    calls = host.module("call_queue")
+    plain = calls.wrap_gradio_gpu_call
+
+    def wrap(function: Any, extra_outputs: Any = None) -> Any:
+        def job(*given: Any) -> Any:
+            plain(function, extra_outputs)(*given)
+            raise RuntimeError("CUDA error: out of memory")
+
+        return job
+
+    monkeypatch.setattr(calls, "wrap_gradio_gpu_call", wrap)
+    for _ in range(2):
+        _add(host, picture())
+    _run(host, queue)
+
+    assert [(job["state"], job["results"]) for job in _now(host)] == [("done", 1), ("done", 1)]
+    assert "CUDA error: out of memory" in _now(host)[0]["notes"][0]
+
+
+def test_a_job_that_cannot_be_run_at_all_costs_no_other(
+    host: FakeHost, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, plain = host.module("call_queue"), queue._run
+
+    def fails(*_: Any) -> Any:
+        queue._run = plain
+        raise RuntimeError("no such thing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calls, "wrap_gradio_gpu_call", lambda *_, **__: fails)
+        patch.setattr(queue, "_run", fails)
+        for _ in range(2):
+            _add(host, picture())
+        _press(host, "run")
+        assert queue.wait(SECONDS)
+    _add(host, picture())
+    assert queue.wait(SECONDS)
+
+    assert _states(host) == ["failed", "failed", "done"]
+    assert [job["notes"] for job in _now(host)] == [["no such thing"], ["no such thing"], []]
 
 
 def test_the_statement_of_the_pages_own_run_stays(host: FakeHost, queue: Any) -> None:

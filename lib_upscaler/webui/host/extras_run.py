@@ -6,7 +6,8 @@ import base64
 import io
 import itertools
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,12 @@ from .batch import Uploads, name_of
 from .progress import stop_kind
 from .uploads import Parked, file_of
 
-__all__ = ["MODES", "Asked", "Ran", "inputs_of", "run"]
+__all__ = ["MODES", "Asked", "Ran", "Turn", "inputs_of", "run"]
+
+Turn = Callable[[], AbstractContextManager[Callable[[], bool]]]
+"""Entered when a run's turn has come, and left when it is over; what entering raises ends the run before anything is
+done. Gives a function that tells whether the run was interrupted.
+"""
 
 MODES = ("extras_single_tab", "extras_batch_process_tab", "extras_batch_directory_tab")
 """The tabs for one picture, for uploads and for a folder, by their ids; the host numbers them in this order."""
@@ -105,39 +111,77 @@ class Asked:
 
 @dataclass
 class Ran:
-    """What became of a run. files: the pictures that were saved. error: in words, "" for none. notes: what was said."""
+    """What became of a run. files: the pictures that were saved. error: in words, "" for none. notes: what was said.
+
+    is_through: the host has gone through all of it.
+    """
 
     files: list[str] = field(default_factory=list)
     error: str = ""
     is_stopped: bool = False
     notes: list[str] = field(default_factory=list)
+    is_through: bool = False
 
 
-def run(asked: Asked, begins: Callable[[], None]) -> Ran:
+def run(asked: Asked, turn: Turn) -> Ran:
     """One run, in the host's own turn: it waits for the job that is under way, as others then wait for it.
 
-    begins: called when the turn has come; what it raises ends the run, before anything is done. Never raises.
+    Whatever fails, in it or in what the host does behind it, is told in what is given back.
     """
     ran = Ran()
-    queue, extras = access.module("call_queue"), access.module("postprocessing")
-
-    def turn(_task: str) -> Any:
-        try:
-            begins()
-            pictures, info, log = extras.run_postprocessing(*asked.arguments())
-            ran.files = [path for path in map(_saved_as, pictures or ()) if path]
-            return None, info, log  # the host keeps what is given back for a while
-        except Exception as error:
-            ran.error = str(error) or type(error).__name__
-            ran.is_stopped = isinstance(error, Cancelled)
-            raise
-        finally:
-            state = access.state()
-            ran.is_stopped |= stop_kind() == "interrupt" or bool(getattr(state, "stopping_generation", False))
-
-    with aside.apart(ran.notes):
-        queue.wrap_gradio_gpu_call(turn, extra_outputs=[None, ""])(f"task(truescale-queue-{next(_TASKS)})")
+    try:
+        queue = access.module("call_queue")
+        with aside.apart(ran.notes):
+            job = queue.wrap_gradio_gpu_call(lambda _task: _go_through(asked, turn, ran), extra_outputs=[None, ""])
+            job(f"task(truescale-queue-{next(_TASKS)})")
+    except Exception as error:  # noqa: BLE001 - the host frees the device's memory where it guards nothing
+        access.log.error("TrueScale: the WebUI has failed around a job of the queue", exc_info=error)
+        if ran.is_through:
+            ran.notes.append(f"The pictures are saved; the WebUI failed after it: {_words(error)}")
+        else:
+            ran.error = ran.error or _words(error)
     return ran
+
+
+def _go_through(asked: Asked, turn: Turn, ran: Ran) -> Any:
+    """What the job of ``run`` does in its turn."""
+    try:
+        with turn() as is_interrupted, _never_forgotten(is_interrupted):
+            pictures, info, log = access.module("postprocessing").run_postprocessing(*asked.arguments())
+        ran.files = [path for path in map(_saved_as, pictures or ()) if path]
+        ran.is_through = True
+        return None, info, log  # the host keeps what is given back for a while
+    except Exception as error:
+        ran.error = _words(error)
+        ran.is_stopped = isinstance(error, Cancelled)
+        raise
+    finally:
+        state = access.state()
+        ran.is_stopped |= stop_kind() == "interrupt" or bool(getattr(state, "stopping_generation", False))
+
+
+@contextmanager
+def _never_forgotten(is_interrupted: Callable[[], bool]) -> Iterator[None]:
+    """The host takes an interrupt back when the Extras begin: one that has come before that is told once more."""
+    state = access.state()
+    plain = getattr(state, "begin", None)
+
+    def begin(*given: Any, **named: Any) -> None:
+        plain(*given, **named)
+        if is_interrupted():
+            state.interrupt()
+
+    if plain is not None:
+        state.begin = begin
+    try:
+        yield
+    finally:
+        if plain is not None:
+            state.begin = plain
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _scripts() -> list[Any]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ...errors import Cancelled
 from .. import host
-from ..host.extras_run import Asked, Ran, run
+from ..host.extras_run import Asked, Ran, Turn, run
 from ..host.lives import PROCESS
 
 __all__ = ["ENDED", "Job", "Queue", "queue"]
@@ -24,26 +25,31 @@ ENDED: tuple[State, ...] = ("done", "failed", "interrupted")
 
 @dataclass
 class Job:
-    """settings: (word, value) pairs. ran: what became of it, once it has ended."""
+    """settings: (word, value) pairs. ran: what became of it, once it has ended. turn: in the host, while it runs.
+
+    is_withdrawn: it waits again when its turn comes. is_interrupted: in its turn.
+    """
 
     number: int
     asked: Asked
     settings: list[tuple[str, str]]
     state: State = "waiting"
     ran: Ran = field(default_factory=Ran)
-    has_begun: bool = False
+    turn: Literal["before", "now", "after"] = "before"
     is_withdrawn: bool = False
+    is_interrupted: bool = False
 
 
 class Queue:
     """Safe to use from several threads. results_revision: of what ``results`` gives; it grows with each change."""
 
-    def __init__(self, run_job: Callable[[Asked, Callable[[], None]], Ran] = run) -> None:
+    def __init__(self, run_job: Callable[[Asked, Turn], Ran] = run) -> None:
         self._run = run_job
         self._lock = threading.RLock()
         self._jobs: list[Job] = []
         self._numbers = itertools.count(1)
         self._thread: threading.Thread | None = None
+        self._is_held = False
         self.is_paused = False
         self.results_revision = 0
 
@@ -107,14 +113,26 @@ class Queue:
             self._go_on()
 
     def interrupt(self) -> None:
-        """The job that is running stops at once, and the queue is paused; others' jobs are not touched."""
+        """The job that is running stops as one of the Extras does, and the queue is paused; one that waits for its turn
+        goes back into the list. Others' jobs are not touched: neither before the job's turn nor after it."""
         with self._lock:
             self.is_paused = True
             for job in self._jobs:
-                if job.state == "running" and job.has_begun:
+                if job.state == "running" and job.turn == "now":
+                    job.is_interrupted = True
                     host.state().interrupt()
-                elif job.state == "running":
+                elif job.state == "running" and job.turn == "before":
                     job.is_withdrawn = True
+
+    def hold(self) -> None:
+        """No job begins until ``release``: the host has no page, and does not know what its inputs are."""
+        with self._lock:
+            self._is_held = True
+
+    def release(self) -> None:
+        with self._lock:
+            self._is_held = False
+            self._go_on()
 
     def wait(self, seconds: float) -> bool:
         """Until nothing runs; whether that was so in time."""
@@ -131,33 +149,54 @@ class Queue:
         self.results_revision += 1
 
     def _go_on(self) -> None:
-        if self._thread is None and not self.is_paused and any(job.state == "waiting" for job in self._jobs):
+        if self._thread is None and self._upcoming() is not None:
             self._thread = threading.Thread(target=self._work, name="truescale-queue", daemon=True)
             self._thread.start()
 
+    def _upcoming(self) -> Job | None:
+        if self.is_paused or self._is_held:
+            return None
+        return next((job for job in self._jobs if job.state == "waiting"), None)
+
     def _next(self) -> Job | None:
         with self._lock:
-            job = next((job for job in self._jobs if job.state == "waiting"), None)
-            if job is None or self.is_paused:
+            job = self._upcoming()
+            if job is None:
                 self._thread = None
                 return None
-            job.state, job.has_begun, job.is_withdrawn = "running", False, False
+            job.state, job.turn, job.is_withdrawn, job.is_interrupted = "running", "before", False, False
             return job
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
-            ran = self._run(job.asked, lambda job=job: self._begins(job))  # type: ignore[misc]
+            ran = self._ran(job)
             with self._lock:
                 self._ended(job, ran)
 
-    def _begins(self, job: Job) -> None:
+    def _ran(self, job: Job) -> Ran:
+        """Never raises: this thread has the next job to run."""
+        try:
+            return self._run(job.asked, lambda: self._turn(job))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this job's
+            host.log.error("TrueScale: a job of the queue has failed", exc_info=error)
+            return Ran(error=str(error) or type(error).__name__)
+
+    @contextmanager
+    def _turn(self, job: Job) -> Iterator[Callable[[], bool]]:
+        """As of ``extras_run.Turn``."""
         with self._lock:
+            job.is_withdrawn |= self._is_held
             if job.is_withdrawn:
                 raise Cancelled("the job was taken back before its turn")
-            job.has_begun = True
+            job.turn = "now"
+        try:
+            yield lambda: job.is_interrupted
+        finally:
+            with self._lock:
+                job.turn = "after"
 
     def _ended(self, job: Job, ran: Ran) -> None:
-        if not job.has_begun and job.is_withdrawn:
+        if job.turn == "before" and job.is_withdrawn:
             job.state = "waiting"
             return
         job.ran = ran

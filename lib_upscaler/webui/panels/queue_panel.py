@@ -169,4 +169,4 @@ def _job(job: Job) -> dict[str, Any]:
 def _progress(job: Job) -> dict[str, str]:
     if job.state != "running":
         return {}
-    return {"progress": str(getattr(host.state(), "textinfo", None) or "") if job.has_begun else ""}
+    return {"progress": str(getattr(host.state(), "textinfo", None) or "") if job.turn == "now" else ""}
