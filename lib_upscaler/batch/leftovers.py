@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["remove_leftovers"]
+__all__ = ["may_be_writing", "remove_leftovers"]
 
 _UNFINISHED = re.compile(r"\.truescale-(\d{1,10})-[0-9a-f]{8}\.tmp")
 """As ``pictures.writing`` calls them, by the process that writes."""
@@ -51,10 +51,10 @@ def _is_left(entry: os.DirEntry, ended: frozenset[int]) -> bool:
     process = int(match.group(1))
     if time.time() - status.st_mtime < _UNTOUCHED and process not in ended:
         return False
-    return not _may_be_writing(process, status.st_mtime)
+    return not may_be_writing(process, status.st_mtime)
 
 
-def _may_be_writing(process: int, changed: float) -> bool:
+def may_be_writing(process: int, changed: float) -> bool:
     """Whether there is a process of that number that is old enough to have written then: numbers come again."""
     try:
         return psutil.Process(process).create_time() <= changed + 1

@@ -12,12 +12,11 @@ import tempfile
 import threading
 from pathlib import Path
 
-import psutil
-
 from ..errors import PictureReadError
+from .leftovers import may_be_writing
 from .task import Task
 
-__all__ = ["Scratch"]
+__all__ = ["Scratch", "remove_left"]
 
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 """Temporary folders may be shared by machines."""
@@ -38,7 +37,7 @@ class Scratch:
         try:
             with self._guard:
                 if self._root is None:
-                    _remove_left()
+                    remove_left()
                     self._root = Path(tempfile.mkdtemp(prefix=f"truescale-{_HOST}-{os.getpid()}-"))
             folder = self._root / str(task.number)
             folder.mkdir(exist_ok=True)
@@ -58,10 +57,12 @@ class Scratch:
             self._root = None
 
 
-def _remove_left() -> None:
-    """What runs have left that were killed."""
+def remove_left() -> None:
+    """The folders called ``truescale-<process>-...`` that killed runs have left where temporary files go. Never fails."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(tempfile.gettempdir()):
             match = _NAME.fullmatch(entry.name)
-            if match and entry.is_dir(follow_symlinks=False) and not psutil.pid_exists(int(match.group(1))):
+            if match is None or not entry.is_dir(follow_symlinks=False):
+                continue
+            if not may_be_writing(int(match.group(1)), entry.stat(follow_symlinks=False).st_mtime):
                 shutil.rmtree(entry.path, ignore_errors=True)

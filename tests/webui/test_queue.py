@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -207,6 +208,16 @@ def test_nothing_to_enlarge_is_an_error_in_words(given: dict[str, Any], words: s
     assert _jobs(changes) == []
 
 
+def test_a_folder_without_pictures_says_so(host: FakeHost, queue: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    _add(host, folder=str(tmp_path))
+    _run(host, queue)
+    (job,) = _now(host)
+
+    assert job["state"] == "failed"
+    assert job["notes"][-1] == f"no picture of '{tmp_path}' was saved: there is none in it that the WebUI can read"
+
+
 def test_where_folders_are_hidden_none_can_be_looked_for(
     host: FakeHost, queue: Any, tmp_path: Path, monkeypatch
 ) -> None:
@@ -297,6 +308,19 @@ def test_the_page_gets_results_only_where_it_has_not_got_them(host: FakeHost, qu
     assert shown.already_saved_as == queue.results()[0]
 
     assert "value" not in host.press(f"{PANEL}_show", queue.results_revision)[f"{PANEL}_results"]
+
+
+def test_no_size_of_a_result_is_too_much_for_the_page(
+    host: FakeHost, queue: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow opens nothing above 179 megapixels, here 2,000 px, which upscaling may well reach."""
+    _add(host, picture())
+    _run(host, queue)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    (shown,) = _press(host, "show")[f"{PANEL}_results"]["value"]
+
+    assert shown.already_saved_as == queue.results()[0]
+    assert len(_jobs(_add(host, picture(8, 8)))) == 2
 
 
 def test_it_survives_a_reload_of_the_ui(host: FakeHost, queue: Any) -> None:
@@ -485,6 +509,31 @@ def test_a_job_that_cannot_be_run_at_all_costs_no_other(
     assert [job["notes"] for job in _now(host)] == [["no such thing"], ["no such thing"], []]
 
 
+def test_a_picture_waits_on_the_disk_until_its_job_is_done(
+    host: FakeHost, queue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has failed is kept: it can be asked for again. What a killed process has left is gone."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("truescale-999999999-x", f"truescale-{os.getpid()}-x"):  # of no process; of one before of our number
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(host.module("images"), "save_image", lambda *_, **__: 1 / 0)
+        _add(host, picture())
+        _run(host, queue)
+    first = set(tmp_path.glob("truescale-*"))
+    _add(host, picture())
+    _run(host, queue)
+
+    assert _states(host) == ["failed", "done"]
+    assert len(first) == 1
+    assert set(tmp_path.glob("truescale-*")) == first
+    _act(host, "again", _now(host)[0]["number"])
+    assert queue.wait(SECONDS)
+    assert _states(host) == ["done", "done"]
+    assert set(tmp_path.glob("truescale-*")) == set()
+
+
 def test_the_statement_of_the_pages_own_run_stays(host: FakeHost, queue: Any) -> None:
     host.extras(picture(), ours={"enabled": True, "upscaler_1": "four"})
     before = host.press("truescale_extras_statement_show")["truescale_extras_statement"]
@@ -495,7 +544,30 @@ def test_the_statement_of_the_pages_own_run_stays(host: FakeHost, queue: Any) ->
     assert host.press("truescale_extras_statement_show")["truescale_extras_statement"] == before
 
 
-def test_a_host_with_other_inputs_has_no_queue(start_host: Any) -> None:
+def test_a_step_of_another_extension_without_inputs_hides_no_queue(start_host: Any) -> None:
+    def add_step(host: FakeHost) -> None:
+        steps = host.module("scripts_postprocessing")
+
+        class Step(steps.ScriptPostprocessing):
+            name, filename = "Step", "step.py"
+
+            def ui(self) -> dict[str, Any]:
+                return {}
+
+        plain = steps.ScriptPostprocessingRunner.initialize_scripts
+
+        def initialize(runner: Any, data: Any) -> None:
+            plain(runner, data)
+            runner.scripts.append(Step())
+
+        steps.ScriptPostprocessingRunner.initialize_scripts = initialize
+
+    host = start_host(change=add_step)
+
+    assert host.component(f"{PANEL}_add").value == "Add to queue"
+
+
+def test_a_host_with_other_inputs_has_no_queue(start_host: Any, caplog: pytest.LogCaptureFixture) -> None:
     def rename(host: FakeHost) -> None:
         host.ours("host.extras_run")._INPUTS = ("something_else",)
 
@@ -505,3 +577,4 @@ def test_a_host_with_other_inputs_has_no_queue(start_host: Any) -> None:
     assert "extras_generate" in ids
     assert [elem_id for elem_id in ids if str(elem_id).startswith(PANEL)] == []
     assert host.reported == []
+    assert "no queue in the Extras" in caplog.text

@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import itertools
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ...errors import Cancelled, PictureReadError
 from . import access, aside
 from .batch import Uploads, name_of
 from .progress import stop_kind
+from .temporary import own_folder
 from .uploads import Parked, file_of
 
 __all__ = ["MODES", "Asked", "Ran", "Turn", "inputs_of", "run"]
@@ -48,7 +48,7 @@ def inputs_of(find: Callable[[str], Any]) -> list[Any] | None:
     """
     found = [find(elem_id) for elem_id in _INPUTS]
     scripts = _scripts()
-    if any(component is None for component in found) or not all(getattr(one, "controls", None) for one in scripts):
+    if any(component is None for component in found) or any(getattr(one, "controls", None) is None for one in scripts):
         return None
     return [*found, *(component for script in scripts for component in script.controls.values())]
 
@@ -92,9 +92,21 @@ class Asked:
             picture = picture.get("composite")
         if not isinstance(picture, Image.Image):
             raise PictureReadError("there is no picture", "", "load one into Extras first")
-        kept = tempfile.TemporaryDirectory(prefix="truescale-")
+        kept = own_folder()
         waiting = Parked(picture, Path(kept.name))
         return cls(**common, name=_name_of_picture(picture), picture=waiting, small=_small(picture), _kept=kept)
+
+    @property
+    def hides_results(self) -> bool:
+        """Those of a folder may be asked not to be shown, and are not told then."""
+        return self.mode == 2 and not self.shows
+
+    def release(self) -> None:
+        """It will not be run again: what waits on the disk goes."""
+        if self._kept is not None:
+            self.picture = None
+            with suppress(OSError):
+                self._kept.cleanup()
 
     def arguments(self) -> list[Any]:
         """Of ``run_postprocessing``; of scripts that have come since, the values that they begin with."""
@@ -140,6 +152,8 @@ def run(asked: Asked, turn: Turn) -> Ran:
             ran.notes.append(f"The pictures are saved; the WebUI failed after it: {_words(error)}")
         else:
             ran.error = ran.error or _words(error)
+    if ran.is_through and not (ran.files or ran.is_stopped or asked.hides_results):
+        ran.error = _nothing_from(asked)
     return ran
 
 
@@ -178,6 +192,13 @@ def _never_forgotten(is_interrupted: Callable[[], bool]) -> Iterator[None]:
     finally:
         if plain is not None:
             state.begin = plain
+
+
+def _nothing_from(asked: Asked) -> str:
+    """Why a run that has not failed has saved nothing, as far as that is known here; the notes may tell more."""
+    if asked.mode == 2:
+        return f"no picture of '{asked.folder}' was saved: there is none in it that the WebUI can read"
+    return "no picture was saved"
 
 
 def _words(error: Exception) -> str:

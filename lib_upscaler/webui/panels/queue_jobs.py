@@ -203,13 +203,10 @@ class Queue:
         if ran.is_stopped:
             job.state, self.is_paused = "interrupted", True
         else:
-            job.state = "failed" if ran.error or not _is_complete(job) else "done"
+            job.state = "failed" if ran.error else "done"
+        if job.state == "done":  # others may be asked for again
+            job.asked.release()
         self.results_revision += 1
-
-
-def _is_complete(job: Job) -> bool:
-    """A folder's results may be asked not to be shown, and are not told then."""
-    return bool(job.ran.files) or (job.asked.mode == 2 and not job.asked.shows)
 
 
 def queue() -> Queue:

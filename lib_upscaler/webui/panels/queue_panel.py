@@ -35,6 +35,8 @@ def add_queue() -> None:
     """Called when the host has built all that Generate reads. Without what it knows of that, there is no queue."""
     blocks = {getattr(block, "elem_id", None): block for block in getattr(Context.root_block, "blocks", {}).values()}
     inputs, tabs = inputs_of(blocks.get), [blocks.get(elem_id) for elem_id in MODES]
+    if inputs is None:
+        host.log.warning("TrueScale: no queue in the Extras: their inputs are not those that are known")
     if inputs is None or f"{_PANEL}_add" in blocks:
         return
     _Panel().connect(inputs, tabs)
@@ -145,14 +147,12 @@ def _shown(seen: int) -> list[Any]:
     return [_answer(), box, gallery, revision]
 
 
-def _picture(file: str) -> Any:
-    """As the host hands over pictures that it has saved: the page gets the file, of which nothing is read here."""
-    try:
-        with Image.open(file) as image:
-            image.already_saved_as = file  # type: ignore[attr-defined]
-            return image
-    except OSError:
-        return Image.new("RGB", (1, 1))
+def _picture(file: str) -> Image.Image:
+    """As the host hands over pictures that it has saved: the page gets the file, which is not opened here. One that is
+    very large, or no picture any more, would fail each button of each page."""
+    image = Image.new("L", (1, 1))
+    image.already_saved_as = file  # type: ignore[attr-defined]
+    return image
 
 
 def _told() -> dict[str, Any]:
