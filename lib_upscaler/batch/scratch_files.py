@@ -58,7 +58,7 @@ class Scratch:
 
 
 def remove_left() -> None:
-    """The folders called ``truescale-<process>-...`` that killed runs have left where temporary files go. Never fails."""
+    """Folders called ``truescale-<process>-...`` that killed runs have left among the temporary files. Never fails."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(tempfile.gettempdir()):
             match = _NAME.fullmatch(entry.name)

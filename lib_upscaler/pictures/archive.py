@@ -1,7 +1,7 @@
 """The pictures of a zip file, laid out in a folder.
 
 Nothing in the file is trusted: a name never leads out of the folder, sizes are looked at before anything is unpacked,
-and whatever is wrong with one picture costs that one alone.
+and a picture that cannot be unpacked costs that one alone.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import locale
 import re
 import shutil
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,7 @@ __all__ = ["MOST_BYTES", "MOST_PICTURES", "Unpacked", "free_name", "is_archive",
 
 MOST_PICTURES = 10_000
 MOST_BYTES = 16 * 2**30
-"""Of all pictures together, unpacked. The disk may set a lower limit."""
+"""Of all pictures together, unpacked, as their number is of all together. The disk may set a lower limit."""
 
 _SHARE_OF_DISK = 0.9
 _NESTED = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".cbz", ".cbr")
@@ -40,10 +39,14 @@ _LONGEST_NAME = 200
 
 @dataclass
 class Unpacked:
-    """files: (file, name) of each picture, in the natural order of their names. notes: in words, what is left out."""
+    """files: (file, name) of each picture, in the natural order of their names. notes: in words, what is left out.
+
+    size: of the files, bytes.
+    """
 
     files: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    size: int = 0
 
 
 def is_archive(path: Path) -> bool:
@@ -51,24 +54,36 @@ def is_archive(path: Path) -> bool:
     return path.suffix.lower() == ".zip"
 
 
-def unpack(archive: Path, folder: Path, taken: set[str]) -> Unpacked:
+def unpack(
+    archive: Path,
+    folder: Path,
+    taken: set[str],
+    before: tuple[int, int] = (0, 0),
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Unpacked:
     """archive: a zip file. folder: where the pictures go. taken: names that they must not have, in small letters and
-    without suffixes; theirs are added. Sub-folders become parts of the names.
+    without suffixes; theirs are added. Sub-folders become parts of the names. before: pictures, and bytes, of other
+    zip files, that count for the limits. is_stopped: asked before each picture; the rest is not unpacked then.
 
     Raises PictureReadError where nothing of it can be used.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             members = _pictures_of(opened, unpacked := Unpacked())
-            _check(members, folder, archive.name)
+            _check(members, folder, archive.name, *before)
             for info, parts in members:
+                if is_stopped():
+                    break
                 name = free_name(_short("_".join(parts)), taken)
                 problem = _extract(opened, info, folder / name)
                 if problem is None:
                     unpacked.files.append((folder / name, name))
+                    unpacked.size += info.file_size
                 else:
                     unpacked.notes.append(f"{name} is left out: {problem}")
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, ValueError, NotImplementedError) as error:
+    except PictureReadError:
+        raise
+    except Exception as error:  # a damaged file may make the reader stumble in any way
         raise _refused(archive.name, f"the file is damaged, or no zip file ({error})", "pack it again") from error
     return unpacked
 
@@ -81,11 +96,19 @@ def natural(text: str) -> list[tuple[int, int, str]]:
 def free_name(name: str, taken: set[str]) -> str:
     """``name``, or with a number that makes it another one; it is taken from now on. Names that differ in their suffix
     alone count as the same: the results will have the same suffix."""
-    path, number = Path(name), 1
-    while (stem := path.stem if number == 1 else f"{path.stem}-{number}").lower() in taken:
-        number += 1
-    taken.add(stem.lower())
-    return f"{stem}{path.suffix}"
+    path = Path(name)
+
+    def numbered(number: int) -> str:
+        return path.stem if number == 1 else f"{path.stem}-{number}"
+
+    last, free = 0, 1  # not one by one: thousands of pictures may have one name
+    while numbered(free).lower() in taken:
+        last, free = free, 2 * free
+    while free - last > 1:
+        middle = (last + free) // 2
+        last, free = (middle, free) if numbered(middle).lower() in taken else (last, middle)
+    taken.add(numbered(free).lower())
+    return f"{numbered(free)}{path.suffix}"
 
 
 def _pictures_of(opened: zipfile.ZipFile, unpacked: Unpacked) -> list[tuple[zipfile.ZipInfo, list[str]]]:
@@ -111,17 +134,20 @@ def _pictures_of(opened: zipfile.ZipFile, unpacked: Unpacked) -> list[tuple[zipf
     return sorted(found, key=lambda one: [natural(part) for part in one[1]])
 
 
-def _check(members: Iterable[tuple[zipfile.ZipInfo, list[str]]], folder: Path, name: str) -> None:
-    """Before anything is unpacked. Raises PictureReadError."""
+def _check(
+    members: Iterable[tuple[zipfile.ZipInfo, list[str]]], folder: Path, name: str, pictures: int, size: int
+) -> None:
+    """Before anything is unpacked. pictures, size: of other zip files. Raises PictureReadError."""
     infos = [info for info, _ in members]
     if any(info.flag_bits & _ENCRYPTED for info in infos):
         raise _refused(name, "it is encrypted", "pack it without a password")
-    if len(infos) > MOST_PICTURES:
-        raise _refused(name, f"it holds {len(infos)} pictures, more than {MOST_PICTURES}", "divide it")
-    most = min(MOST_BYTES, int(shutil.disk_usage(folder).free * _SHARE_OF_DISK))
-    size = sum(info.file_size for info in infos)
-    if size > most:
-        reason = f"unpacked it takes {size / 2**30:.1f} GB, and there is room for {most / 2**30:.1f} GB"
+    if pictures + len(infos) > MOST_PICTURES:
+        others = f" in all, with the {pictures} of the files before" if pictures else ""
+        raise _refused(name, f"it holds {len(infos)} pictures, more than {MOST_PICTURES}{others}", "divide it")
+    most = min(MOST_BYTES - size, int(shutil.disk_usage(folder).free * _SHARE_OF_DISK))
+    own = sum(info.file_size for info in infos)
+    if own > most:
+        reason = f"unpacked it takes {own / 2**30:.1f} GB, and there is room for {most / 2**30:.1f} GB"
         raise _refused(name, reason, "divide it, or use Batch from Directory")
 
 
@@ -130,7 +156,7 @@ def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> str 
     try:
         with opened.open(info) as source, file.open("xb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # noqa: BLE001 - each way of compressing has errors of its own
         file.unlink(missing_ok=True)
         return f"it cannot be unpacked ({error})"
     return None

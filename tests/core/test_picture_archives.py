@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from lib_upscaler.errors import PictureReadError
 from lib_upscaler.pictures import archive
-from lib_upscaler.pictures.archive import unpack
+from lib_upscaler.pictures.archive import free_name, unpack
 
 
 def _png(level: int = 0) -> bytes:
@@ -117,6 +118,19 @@ def test_a_damaged_picture_costs_that_one_alone(tmp_path: Path, folder: Path) ->
     assert sorted(path.name for path in folder.iterdir()) == ["1.png", "3.png"]
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_so_it_does_in_each_way_of_compressing(method: int, tmp_path: Path, folder: Path) -> None:
+    noise = random.Random(1).randbytes(5000)
+    file = _zip(tmp_path / "a.zip", {"1.png": noise, "2.png": _png()}, method)
+    content = bytearray(file.read_bytes())
+    content[60:80] = bytes(20)
+    file.write_bytes(content)
+    made = unpack(file, folder, set())
+
+    assert _names(made) == ["2.png"]
+    assert made.notes[0].startswith("1.png is left out: it cannot be unpacked (")
+
+
 def test_a_bomb_is_refused_before_anything_is_unpacked(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +150,47 @@ def test_too_many_pictures_are_refused(tmp_path: Path, folder: Path, monkeypatch
 
     with pytest.raises(PictureReadError, match="it holds 3 pictures, more than 2"):
         unpack(_zip(tmp_path / "a.zip", {f"{n}.png": _png() for n in range(3)}), folder, set())
+
+
+def test_the_limits_are_of_all_zip_files_together(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_PICTURES", 5)
+    monkeypatch.setattr(archive, "MOST_BYTES", 10_000)
+    file = _zip(tmp_path / "a.zip", {f"{n}.png": _png() for n in range(3)})
+    made = unpack(file, folder, set(), (2, 10_000 - 3 * len(_png())))
+
+    assert made.size == 3 * len(_png())
+    with pytest.raises(
+        PictureReadError, match="it holds 3 pictures, more than 5 in all, with the 3 of the files before"
+    ):
+        unpack(file, folder, set(), (3, 0))
+    with pytest.raises(PictureReadError, match=r"there is room for 0\.0 GB"):
+        unpack(file, folder, set(), (2, 10_001 - 3 * len(_png())))
+
+
+def test_it_can_be_stopped(tmp_path: Path, folder: Path) -> None:
+    asked = iter([False, False, True])
+    file = _zip(tmp_path / "a.zip", {f"{n}.png": _png() for n in range(9)})
+
+    assert _names(unpack(file, folder, set(), is_stopped=lambda: next(asked))) == ["0.png", "1.png"]
+
+
+def test_thousands_of_one_name_take_no_longer_than_others() -> None:
+    """Each name is looked up a few times, not once for each that has it."""
+
+    class Counted(set):
+        looked = 0
+
+        def __contains__(self, name: object) -> bool:
+            Counted.looked += 1
+            return super().__contains__(name)
+
+    taken: set[str] = Counted()
+    names = [free_name("x.png", taken) for _ in range(1000)]
+
+    assert names == ["x.png", *(f"x-{number}.png" for number in range(2, 1001))]
+    assert Counted.looked < 30 * 1000
 
 
 def test_names_of_other_machines_can_be_read(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,72 @@ def test_a_zip_file_without_pictures_is_an_error_in_words(host: FakeHost, tmp_pa
 
     assert "none of these files is a picture" in result.error
     assert host.warnings[1:] == ["a.zip: there are no pictures in it"]
+
+
+def test_a_zip_file_damaged_in_the_way_of_lzma_costs_no_other(host: FakeHost, tmp_path: Path) -> None:
+    folder = _folder(tmp_path, a__png=picture(9), own__png=picture(8))
+    file = tmp_path / "a.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_LZMA) as opened:
+        opened.write(folder / "a.png", "a.png")
+    content = bytearray(file.read_bytes())
+    content[60:80] = bytes(20)
+    file.write_bytes(content)
+    sizes = _sizes(host, batch=[file, folder / "own.png"])
+
+    assert [width for width, _ in sizes] == [32]
+    assert "a.png is left out: it cannot be unpacked" in host.warnings[0]
+
+
+def _flat(file: Path, side: int = 2000) -> Path:
+    """A small file of a large picture."""
+    Image.new("L", (side, side)).save(file, optimize=True)
+    return file
+
+
+def test_more_than_fits_into_memory_is_refused_before_it_is_opened(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host opens all of a drop before the first runs: here two zip files and an upload, 4 MB each in memory."""
+    monkeypatch.setattr(host.ours("host.batch"), "_free_memory", lambda: 15_000_000)
+    read: list[Any] = []
+    monkeypatch.setattr(host.ours("host.batch"), "problem_of", read.append)
+    flat = _flat(tmp_path / "flat.png")
+    assert flat.stat().st_size < 10_000
+    files = [_zip(tmp_path / "a.zip", flat), _zip(tmp_path / "b.zip", flat), flat]
+    result = host.extras(batch=files, ours=OURS)
+
+    assert "these are too many pictures at once: the WebUI opens all of them before it begins" in unescape(result.error)
+    assert "more than 0.0 GB of the 0.0 GB of memory that are free. Use Batch from Directory" in result.error
+    assert result.saved == []
+    assert len(read) == 2
+
+
+def test_one_picture_alone_is_never_too_many(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.ours("host.batch"), "_free_memory", lambda: 1000)
+
+    assert _sizes(host, batch=[_folder(tmp_path, a__png=picture()) / "a.png"]) == [(120, 80)]
+
+
+@pytest.mark.parametrize("button", ["interrupt", "stop_generating"])
+def test_interrupt_is_heard_while_a_drop_is_looked_at(
+    button: str, host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = host.ours("host.batch")
+    plain, looked = batch.problem_of, []
+
+    def problem_of(file: Any) -> str | None:
+        looked.append(file)
+        if len(looked) == 3:
+            getattr(host.state, button)()
+        return plain(file)
+
+    monkeypatch.setattr(batch, "problem_of", problem_of)
+    folder = _folder(tmp_path, **{f"p{n}__png": picture(8) for n in range(9)})
+    result = host.extras(batch=[_zip(tmp_path / "a.zip", *sorted(folder.iterdir()))], ours=OURS)
+
+    assert len(looked) == 3
+    assert result.error == ""
+    assert result.saved == []
 
 
 def test_two_uploads_of_one_name_give_two_results(host: FakeHost, tmp_path: Path) -> None:

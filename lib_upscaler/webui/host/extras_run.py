@@ -16,7 +16,7 @@ from PIL import Image
 from ...errors import Cancelled, PictureReadError
 from . import access, aside
 from .batch import Uploads, name_of
-from .progress import stop_kind
+from .progress import is_ending
 from .temporary import own_folder
 from .uploads import Parked, file_of
 
@@ -170,8 +170,7 @@ def _go_through(asked: Asked, turn: Turn, ran: Ran) -> Any:
         ran.is_stopped = isinstance(error, Cancelled)
         raise
     finally:
-        state = access.state()
-        ran.is_stopped |= stop_kind() == "interrupt" or bool(getattr(state, "stopping_generation", False))
+        ran.is_stopped |= is_ending()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from PIL import Image
 
 from .. import host
 
-__all__ = ["HostProgress", "is_stopped", "shown_as_job", "stop_kind"]
+__all__ = ["HostProgress", "is_ending", "is_stopped", "shown_as_job", "stop_kind"]
 
 _STEPS = 1000
 """The bar's resolution: the host counts whole sampling steps."""
@@ -32,6 +32,11 @@ def stop_kind() -> str | None:
 
 def is_stopped() -> bool:
     return stop_kind() is not None
+
+
+def is_ending() -> bool:
+    """Whether the run is to end: at once, or with the picture under way."""
+    return stop_kind() == "interrupt" or bool(getattr(host.state(), "stopping_generation", False))
 
 
 class HostProgress:
