@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import zipfile
 from collections.abc import Callable
@@ -325,3 +326,36 @@ def test_the_hosts_functions_are_its_own_again(host: FakeHost) -> None:
     host.module("script_callbacks").script_unloaded_callback()
 
     assert (images.read, images.read_info_from_image) == tuple(each.truescale_plain for each in ours)
+
+
+def test_what_another_extension_has_put_around_them_stays(host: FakeHost) -> None:
+    """``functools.wraps`` copies what a function says of itself, such as that it is ours."""
+    images = host.module("images")
+
+    @functools.wraps(images.read)
+    def theirs(*given: Any, **named: Any) -> Any:
+        return theirs.__wrapped__(*given, **named)
+
+    images.read = theirs
+    host.reload()
+
+    assert images.read is theirs
+
+
+def test_a_folder_is_not_decoded_twice(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To know that a batch is at its end, its last picture is looked at, once; the broken one before is named."""
+    failing = host.ours("takeover.failing")
+    plain, looked = failing.problem_of, []
+
+    def problem_of(file: Any) -> str | None:
+        looked.append(Path(file).name)
+        return plain(file)
+
+    monkeypatch.setattr(failing, "problem_of", problem_of)
+    cut = _cut_off(picture(), tmp_path)
+    folder = _folder(tmp_path, **{f"p{n}__png": picture(8) for n in range(6)}, p3a__png=cut)
+    sizes = _sizes(host, folder=folder)
+
+    assert len(sizes) == 6
+    assert sorted(looked) == ["p3a.png", "p5.png"]
+    assert host.warnings[-1] == "1 of 7 pictures is missing: p3a.png"

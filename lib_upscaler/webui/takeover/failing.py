@@ -83,17 +83,18 @@ class _Batch:
     """The batch of the Extras that is under way; the host runs one at a time.
 
     missing: position -> name. number: tells it from another one. position: of the last picture that came to us.
+    last: position of the last picture that can be read, 0 where that was not looked for yet.
     """
 
     def __init__(self) -> None:
         self.missing: dict[int, str] = {}
-        self.number = self.position = 0
+        self.number = self.position = self.last = 0
 
     def reach(self, caller: Caller) -> None:
         """Those between this picture and the last one could not be read by the host, which says nothing."""
         if caller.batch != self.number or caller.position < self.position:
             self.missing.clear()
-            self.number, self.position = caller.batch, 0
+            self.number, self.position, self.last = caller.batch, 0, 0
         self.miss_unread(caller, range(self.position + 1, caller.position))
         self.position = caller.position
 
@@ -106,6 +107,13 @@ class _Batch:
         if position not in self.missing:
             self.missing[position] = Path(name).name or f"picture {position}"
             host.warn(f"{self.missing[position]} is left out: {reason}")
+
+    def is_at_end(self, caller: Caller) -> bool:
+        """Looked for from the end, and once: to look at what comes next would decode each picture of a folder twice."""
+        if not self.last:
+            later = range(len(caller.pictures), caller.position, -1)
+            self.last = next((one for one in later if not problem_of(caller.pictures[one - 1][0])), caller.position)
+        return caller.position >= self.last
 
     def end(self, caller: Caller) -> None:
         """Tell which ones are missing."""
@@ -125,7 +133,7 @@ def batch_begins(caller: Caller) -> None:
 
 def batch_ends(caller: Caller) -> None:
     """After a picture; the batch has ended with the last one that can be read."""
-    if caller.kind == "batch" and all(problem_of(one) for one, _ in caller.pictures[caller.position :]):
+    if caller.kind == "batch" and SCRIPTS.of(_Batch).is_at_end(caller):
         SCRIPTS.of(_Batch).end(caller)
 
 

@@ -16,7 +16,7 @@ from ..host.callers import find_caller
 
 __all__ = ["protect", "unprotect"]
 
-_PLAIN = "truescale_plain"
+_PLAIN, _OURS = "truescale_plain", "truescale_ours"
 
 
 def protect() -> None:
@@ -25,16 +25,23 @@ def protect() -> None:
     for name, ours in (("read", _read), ("read_info_from_image", _read_info)):
         plain = getattr(images, name, None)
         if plain is not None and not hasattr(plain, _PLAIN):
-            setattr(images, name, ours(plain))
+            setattr(images, name, _marked(ours(plain), plain))
 
 
 def unprotect() -> None:
-    """The host as it was."""
+    """The host as it was. What another extension has put around ours is its own, and stays."""
     images = host.module("images")
     for name in ("read", "read_info_from_image"):
-        plain = getattr(getattr(images, name, None), _PLAIN, None)
-        if plain is not None:
-            setattr(images, name, plain)
+        function = getattr(images, name, None)
+        if function is not None and getattr(function, _OURS, None) is function:
+            setattr(images, name, getattr(function, _PLAIN))
+
+
+def _marked(ours: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """``functools.wraps`` copies marks: that a function is ours is said by one that is itself."""
+    setattr(ours, _PLAIN, plain)
+    setattr(ours, _OURS, ours)
+    return ours
 
 
 def _read(plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,7 +52,6 @@ def _read(plain: Callable[..., Any]) -> Callable[..., Any]:
             image.load()
         return image
 
-    setattr(read, _PLAIN, plain)
     return read
 
 
@@ -64,7 +70,6 @@ def _read_info(plain: Callable[..., Any]) -> Callable[..., Any]:
             del items["transparency"]  # of grey or of a palette, and the result is neither
         return said, items
 
-    setattr(read_info, _PLAIN, plain)
     return read_info
 
 
