@@ -197,6 +197,29 @@ def test_the_settings_are_told_in_words(host: FakeHost, queue: Any) -> None:
     }
 
 
+def test_nor_where_their_names_are_too_long_for_the_host(
+    host: FakeHost, queue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cuts the whole path where a name would be too long, and with its end the number."""
+    images = host.module("images")
+    plain, longest = images.script_callbacks.before_image_saved_callback, len(str(host.output)) + 150
+    monkeypatch.setattr(host.ours("host.saving"), "_LONGEST", longest - 20)
+
+    def cut(parameters: Any) -> None:
+        plain(parameters)
+        path = Path(parameters.filename)
+        parameters.filename = str(path.with_suffix(""))[: longest - 4] + path.suffix
+
+    monkeypatch.setattr(images.script_callbacks, "before_image_saved_callback", cut)
+    file = tmp_path / f"{'cat' * 60}.png"
+    picture().save(file)
+    for scale in (4.0, 2.0):
+        _add(host, files=host.dropped(file), scale=scale)
+    _run(host, queue)
+
+    assert [Image.open(file).size for file in queue.results()] == [(120, 80), (60, 40)]
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [({"files": []}, "there are no files"), ({"folder": "/no/such"}, "there is no folder"), ({}, "there is no folder")],

@@ -27,6 +27,9 @@ takes its place under another name.
 _ATTRIBUTE, _SAVING, _NEW = "truescale_kept", "truescale_saving", "truescale_new"
 _CHANGED = "a further step has changed it"
 _ROWS = 256
+_LONGEST = 235
+"""Characters of a path with its name. The host takes as many as a name alone may have, mostly 255."""
+
 _WITH_ALPHA = ("PNG", "WEBP")
 _OF_A_FRAME = ("bbox", "disposal", "blend")
 """What Pillow tells of the first frame of an animation. The host writes it as texts, on which Pillow then chokes."""
@@ -152,9 +155,12 @@ class _Saving:
 
 
 def _free(name: str) -> str:
+    """The host cuts a path that is too long at its end, where the number is: so it is made shorter before."""
     path = Path(name)
-    numbered = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
-    return name if not path.exists() else str(next(one for one in numbered if not one.exists()))
+    stem = path.stem[: max(1, len(path.stem) - max(0, len(name) - _LONGEST))]
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    paths = (path.with_name(f"{each}{path.suffix}") for each in names)
+    return str(next(one for one in paths if not one.exists()))
 
 
 def _there(path: Path) -> dict[Path, object]:

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import contextlib
-import tempfile
 from pathlib import Path
 from secrets import compare_digest
 from typing import Any, Optional
@@ -22,6 +21,7 @@ from .. import host
 from ..host import health, hooks
 from ..host.origins import is_foreign
 from ..host.progress import shown_as_job
+from ..host.temporary import own_folder
 from ..panels import lists
 from ..takeover import choices
 from ..takeover.failing import as_error, status_code
@@ -235,7 +235,7 @@ def _upscaled(data: bytes, request: UpscaleRequest, name: str, format_name: Opti
     from ...pictures.formats import output_format, suffix_of
     from ...pictures.frames.kinds import kind_of_frames
 
-    with tempfile.TemporaryDirectory(prefix="truescale-") as folder, shown_as_job(name) as progress:
+    with own_folder() as folder, shown_as_job(name) as progress:
         source = Path(folder) / "picture"
         source.write_bytes(data)
         kind = kind_of_frames(source) if all_frames else None

@@ -5,7 +5,6 @@ The host has made it RGB or RGBA; what it said besides is in its ``info``, and i
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from ...request import UpscaleResult
 from .. import host
 from ..host.callers import Caller
 from ..host.saving import Kept, Rewrite, keep, keep_for_run
+from ..host.temporary import own_folder
 from ..host.uploads import deep_mode, in_eight_bits
 from .cache import never_keep
 from .source_file import laid_out
@@ -92,7 +92,7 @@ def _deep_picture(image: Image.Image, caller: Caller) -> SourcePicture | None:
     if caller.file is None or not is_as_it_was(image, caller):
         return None
     try:
-        with tempfile.TemporaryDirectory(prefix="truescale-") as folder:
+        with own_folder() as folder:
             path = laid_out(caller.file, folder)
             if read_header(path).bits == 8:
                 return None

@@ -26,6 +26,7 @@ from .. import host
 from ..host.callers import Caller
 from ..host.infotexts import line_of
 from ..host.saving import Rewrite
+from ..host.temporary import own_folder
 from ..upscaling.service import service
 from .handed import give_back, is_as_it_was, received
 from .source_file import laid_out
@@ -63,7 +64,7 @@ def frames_of(image: Image.Image, caller: Caller) -> Frames | None:
     """
     if caller.file is None or not is_as_it_was(image, caller):
         return None
-    folder = tempfile.TemporaryDirectory(prefix="truescale-")
+    folder = own_folder()
     path = laid_out(caller.file, folder.name)
     if kind_of_frames(path) is None:
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from ...errors import PictureError
 from ...pictures.frames.kinds import kind_of_frames
 from ...pictures.reading import read_header
 from ..host.callers import Caller
+from ..host.temporary import own_folder
 from ..host.uploads import bytes_of
 
 __all__ = ["holds_more", "laid_out"]
@@ -29,7 +29,7 @@ def holds_more(caller: Caller) -> bool:
     if caller.file is None:
         return False
     try:
-        with tempfile.TemporaryDirectory(prefix="truescale-") as folder:
+        with own_folder() as folder:
             path = laid_out(caller.file, folder)
             return kind_of_frames(path) is not None or read_header(path).bits > 8
     except (OSError, ValueError, PictureError):
