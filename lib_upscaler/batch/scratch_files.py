@@ -16,7 +16,7 @@ from ..errors import PictureReadError
 from .leftovers import may_be_writing
 from .task import Task
 
-__all__ = ["Scratch", "remove_left"]
+__all__ = ["Scratch", "prefix_of", "remove_left"]
 
 _HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 """Temporary folders may be shared by machines."""
@@ -38,7 +38,7 @@ class Scratch:
             with self._guard:
                 if self._root is None:
                     remove_left()
-                    self._root = Path(tempfile.mkdtemp(prefix=f"truescale-{_HOST}-{os.getpid()}-"))
+                    self._root = Path(tempfile.mkdtemp(prefix=prefix_of(os.getpid())))
             folder = self._root / str(task.number)
             folder.mkdir(exist_ok=True)
         except OSError as error:

@@ -536,10 +536,13 @@ def test_a_picture_waits_on_the_disk_until_its_job_is_done(
     host: FakeHost, queue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that has failed is kept: it can be asked for again. What a killed process has left is gone."""
+    from lib_upscaler.batch.scratch_files import prefix_of
+
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for name in ("truescale-999999999-x", f"truescale-{os.getpid()}-x"):  # of no process; of one before of our number
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (1, 1))
+    for process in (999999999, os.getpid()):  # of no process; of one before of our number
+        left = tmp_path / f"{prefix_of(process)}x"
+        left.mkdir()
+        os.utime(left, (1, 1))
     with monkeypatch.context() as patch:
         patch.setattr(host.module("images"), "save_image", lambda *_, **__: 1 / 0)
         _add(host, picture())
