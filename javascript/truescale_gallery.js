@@ -4,6 +4,7 @@
     const {t, make, byId, button, galleryPictures} = TrueScale;
     const PLACES = ["txt2img", "img2img"];
     const REMEMBERED = "truescale_gallery_preset";
+    const ANSWER_TIME = 10_000; // ms, between the end of a job and its answer
     const SIGN = `<svg viewBox="0 0 24 24" width="1em" height="1em" aria-hidden="true" focusable="false">
         <path d="M3 13h8v8H3z" fill="currentColor"/><path d="M3 9V3h18v18h-6" fill="none" stroke="currentColor"
         stroke-width="2"/><path d="M12 12l5-5M12.5 7H17v4.5" fill="none" stroke="currentColor" stroke-width="2"/></svg>`;
@@ -105,11 +106,52 @@
         boxes.find((one) => one.checked)?.focus();
         return dialog.closed.then((order) => {
             end();
-            if (order) send(place, order);
+            if (order) give(place, order);
         });
     }
 
-    // -- the job -----------------------------------------------------------------------------------------------------
+    // -- the jobs ----------------------------------------------------------------------------------------------------
+
+    // Place -> its orders in line, the task that is under way, and those that are done, whose results are to be placed.
+    // gradio ignores what is sent while its function runs (3), or all of it but the last (4): so one after the other.
+    const lines = Object.fromEntries(
+        PLACES.map((place) => [place, {orders: [], task: "", done: [], placing: "", lost: ""}]),
+    );
+
+    function give(place, order) {
+        const line = lines[place];
+        line.orders.push({...order, waited: Boolean(line.task)});
+        line.lost = "";
+        sendNext(place);
+    }
+
+    function sendNext(place) {
+        const line = lines[place];
+        if (!line.task && line.orders.length) {
+            line.task = `task(truescale${Math.random().toString(36).slice(2)})`;
+            TrueScale.bridge.send(panelOf(place), "order", {task: line.task, ...asOfNow(place, line.orders.shift())});
+            showProgress(place, line.task);
+        }
+        tell(place);
+    }
+
+    /** The files and the places in them as the gallery is now: it may have changed while the order waited. */
+    function asOfNow(place, {files, pictures, ...more}) {
+        const now = filesOf(place);
+        const chosen = pictures.map((one) => files[one]);
+        const all = [...now, ...chosen.filter((file) => !now.includes(file))];
+        return {...more, files: all, pictures: chosen.map((file) => all.indexOf(file))};
+    }
+
+    function tell(place) {
+        const {orders, lost} = lines[place];
+        const waiting = orders.length ? `${t("Waiting for the upscaling under way to end")}: ${orders.length}` : "";
+        const id = `${panelOf(place)}_line`;
+        const said = byId(id) || make("p", {id, class: "truescale-line", role: "status"});
+        const words = [lost, waiting].filter(Boolean).join(" ");
+        if (!said.isConnected) byId(`${panelOf(place)}_note`)?.after(said);
+        if (said.textContent !== words) said.textContent = words;
+    }
 
     /** The host's own bar and its Interrupt, as for a generation. */
     function showProgress(place, task) {
@@ -117,14 +159,70 @@
         if (typeof requestProgress !== "function" || !container) return;
         const buttons = (isIdle) => typeof showSubmitButtons === "function" && showSubmitButtons(place, isIdle);
         buttons(false);
-        requestProgress(task, container, galleryOf(place), () => buttons(true));
+        requestProgress(task, container, galleryOf(place), () => {
+            buttons(true);
+            setTimeout(() => lookAfter(place, task), ANSWER_TIME);
+        });
     }
 
-    function send(place, order) {
-        const task = `task(truescale${Math.random().toString(36).slice(2)})`;
-        tasks.add(task);
-        TrueScale.bridge.send(panelOf(place), "order", {task, ...order});
-        showProgress(place, task);
+    /** The bar has ended. A job whose answer does not come then is given up; one that has not begun yet gets another bar. */
+    async function lookAfter(place, task) {
+        const line = lines[place];
+        if (line.task !== task) return;
+        if (!(await isOver(task))) return line.task === task && showProgress(place, task);
+        if (line.task !== task) return;
+        line.task = "";
+        line.lost = t(
+            "The WebUI did not answer; what it has upscaled is among its saved pictures. Load the page anew.",
+        );
+        sendNext(place);
+    }
+
+    async function isOver(task) {
+        try {
+            const answer = await fetch("./internal/progress", {
+                method: "POST",
+                headers: {"Content-Type": "application/json"},
+                body: JSON.stringify({id_task: task, live_preview: false}),
+            });
+            return (await answer.json()).completed;
+        } catch {
+            return true;
+        }
+    }
+
+    function hearDone(place) {
+        const line = lines[place];
+        const done = TrueScale.bridge.read(panelOf(place), "done");
+        if (!done || !line.task || done.task !== line.task) return;
+        if (done.results) line.done.push(done.task);
+        line.task = "";
+        placeResults(place);
+        sendNext(place);
+    }
+
+    function placeResults(place) {
+        const line = lines[place];
+        if (line.placing || !line.done.length) return;
+        line.placing = line.done.shift();
+        TrueScale.bridge.send(panelOf(place), "place", {task: line.placing, files: filesOf(place)});
+    }
+
+    function hearAdded(place) {
+        const line = lines[place];
+        const added = TrueScale.bridge.read(panelOf(place), "added");
+        if (!added || !line.placing || added.task !== line.placing) return;
+        line.placing = "";
+        line.first = added.pictures[0];
+        placeResults(place);
+    }
+
+    /** The first result is chosen; the gallery may come a moment after the words about it. */
+    function chooseFirst(place) {
+        const picture = picturesOf(place)[lines[place].first];
+        if (!picture) return;
+        lines[place].first = undefined;
+        clickOnly(picture.closest("button"), galleryOf(place));
     }
 
     /** gradio moves the focus to a picture that is chosen; it is where the user works, or was opened from. */
@@ -134,24 +232,6 @@
         gallery.addEventListener("focusin", back, {once: true});
         setTimeout(() => gallery.removeEventListener("focusin", back), 500);
         element?.click();
-    }
-
-    const tasks = new Set(); // of this page, while their results are not in the gallery
-    const shown = {}; // place -> the task of which the first result is chosen in the gallery
-
-    function placeResults(place) {
-        const done = TrueScale.bridge.read(panelOf(place), "done");
-        if (!done || !tasks.delete(done.task) || !done.results) return;
-        TrueScale.bridge.send(panelOf(place), "place", {task: done.task, files: filesOf(place)});
-    }
-
-    function showResult(place) {
-        const added = TrueScale.bridge.read(panelOf(place), "added");
-        if (!added || shown[place] === added.task) return;
-        const picture = picturesOf(place)[added.pictures[0]];
-        if (!picture) return; // nothing was added, or the gallery comes in a moment
-        shown[place] = added.task;
-        clickOnly(picture.closest("button"), galleryOf(place));
     }
 
     // -- the button --------------------------------------------------------------------------------------------------
@@ -168,8 +248,9 @@
             const reason = picturesOf(place).length ? "" : t("There is no result yet");
             TrueScale.setReason(element, t("Upscale with TrueScale"), reason);
             byId(`${panelOf(place)}_note`)?.setAttribute("role", "status");
-            placeResults(place);
-            showResult(place);
+            hearDone(place);
+            hearAdded(place);
+            chooseFirst(place);
         }
     }
 

@@ -13,11 +13,13 @@ IS_GRADIO_4 = gr.__version__.startswith("4.")
 
 
 def install() -> None:
-    """Before the host is loaded: arguments that Forge takes out of each component's, and a name that is gone."""
+    """Before the host is loaded: arguments that Forge takes out of each component's, a name that is gone, and files."""
     if not IS_GRADIO_4:
         return
     import gradio.component_meta
+    import gradio.processing_utils
 
+    gradio.processing_utils.save_pil_to_cache = _saved_as(gradio.processing_utils.save_pil_to_cache)
     gradio.component_meta.create_or_modify_pyi = lambda *_: None  # it writes beside the sources
     gradio.component_meta.updateable = lambda plain: plain  # it loses positional arguments of subclasses
     gr.components.IOComponent = gr.components.Component
@@ -25,6 +27,16 @@ def install() -> None:
     for kind in kinds:
         if isinstance(kind, type) and getattr(kind, "EVENTS", None):
             kind.__init__ = _without_old_arguments(kind.__init__)
+
+
+def _saved_as(plain: Any) -> Any:
+    """A picture that has been saved is shown by its file."""
+
+    @functools.wraps(plain)
+    def save(image: Any, *args: Any, **kwargs: Any) -> str:
+        return getattr(image, "already_saved_as", None) or plain(image, *args, **kwargs)
+
+    return save
 
 
 def _without_old_arguments(plain: Any) -> Any:

@@ -17,6 +17,7 @@ from serving import Server
 from viewer_page import positions, serious_in
 
 BUTTON, DIALOG, NOTE = "#truescale_upscale_img2img", "#truescale_upscale_dialog", "#truescale_gallery_img2img_note"
+LINE = "#truescale_gallery_img2img_line"
 THUMBNAILS = "#img2img_gallery .thumbnails img"
 Ready = Callable[..., PanelsPage]
 
@@ -25,9 +26,9 @@ Ready = Callable[..., PanelsPage]
 def ready(open_page: OpenPage, tmp_path: Path) -> Ready:
     """Opens a page whose gallery in img2img has a picture twice as large as the source, and a square of it."""
 
-    def make(**options: object) -> PanelsPage:
+    def make(size: tuple[int, int] = (48, 32), **options: object) -> PanelsPage:
         page = open_page(**options)
-        positions(48, 32).save(tmp_path / "source.png")
+        positions(*size).save(tmp_path / "source.png")
         page.tab("img2img")
         page.upload("img2img_image", tmp_path / "source.png")
         page.page.locator("#img2img_generate").click()
@@ -186,3 +187,45 @@ def test_it_speaks_korean(ready: Ready) -> None:
     page.page.locator(f"{DIALOG} .truescale-primary").click()
     page.page.wait_for_selector(f"{NOTE} .truescale-statement")
     assert page.eventually(lambda: re.search("업스케일 완료", page.text(NOTE)))
+
+
+@pytest.mark.parametrize("server", ["gradio 3", "gradio 4"], indirect=True)
+def test_orders_that_are_given_while_another_one_runs_are_done_as_well(ready: Ready, server: Server) -> None:
+    """One after the other: gradio would forget those that come while its function runs."""
+    page = ready(size=(300, 200))
+    for number in (0, 1, 0):
+        page.page.locator(BUTTON).click()
+        for box in page.page.locator(f"{DIALOG} input").all():
+            box.set_checked(False)
+        page.page.locator(f"{DIALOG} input").nth(number).check()
+        page.page.locator(f"{DIALOG} select").select_option("Fast preview")
+        page.page.locator(f"{DIALOG} .truescale-primary").click()
+    assert re.fullmatch("Waiting for the upscaling under way to end: [12]", page.text(LINE))
+    assert page.eventually(lambda: page.page.locator(THUMBNAILS).count() == 5)
+    page.settle()
+    assert [one.size for one in _pictures(page)] == [(600, 400), *2 * [(1200, 800)], (200, 200), (400, 400)]
+    assert page.text(LINE) == ""
+    assert page.page.locator(NOTE).first.inner_text().count("1 / 1") == 3
+
+
+def test_one_without_an_answer_is_told_and_holds_up_no_other(ready: Ready) -> None:
+    """As when the connection was lost: the host has ended the job, and the page hears nothing of it."""
+    page = ready()
+    page.page.route("**/internal/progress", lambda route: route.fulfill(json={"completed": True}))
+    page.script(
+        """() => {
+            const plain = TrueScale.bridge.send;
+            TrueScale.bridge.send = (panel, name, data) => {
+                if (name !== "order") return plain(panel, name, data);
+                TrueScale.bridge.send = plain;
+            };
+            window.requestProgress = (task, container, gallery, atEnd) => setTimeout(atEnd, 0);
+            document.querySelector("#img2img_gallery").parentElement.id = "img2img_gallery_container";
+        }"""
+    )
+    _open(page)
+    page.page.locator(f"{DIALOG} .truescale-primary").click()
+    _open(page)
+    _upscale(page)
+    assert page.eventually(lambda: page.page.locator(THUMBNAILS).count() == 3)
+    assert "did not answer" in page.text(LINE)

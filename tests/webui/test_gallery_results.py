@@ -38,6 +38,7 @@ class Gallery:
             host.module("ui_tempdir").register_tmp_file(host.demo, str(file))
         self.note = ""
         self.gallery: Any = None
+        self.added: list[int] = []
 
     def shown(self) -> list[str]:
         """As the page names them: with the time when they were written."""
@@ -49,7 +50,7 @@ class Gallery:
         said = json.dumps({"task": "task(x)", "files": files, "pictures": list(pictures), "preset": preset})
         generation = json.dumps({"infotexts": self.texts, "seed": 12}) if info is None else info
         panel = f"truescale_gallery_{self.tab}"
-        changed = self.host.press(f"{panel}_order", said, generation)
+        changed = self.host.press(f"{panel}_order", said, generation, "")
         self.note = unescape(changed[f"{panel}_note"])
         done = told(changed[f"{panel}_done"])
         assert done["task"] == "task(x)"
@@ -60,13 +61,13 @@ class Gallery:
         panel = f"truescale_gallery_{self.tab}"
         said = json.dumps({"task": "task(x)", "files": self.shown() if files is None else files})
         changed = self.host.press(f"{panel}_place", said, generation)
-        self.gallery = changed[f"{self.tab}_gallery"]
+        self.gallery, self.added = changed[f"{self.tab}_gallery"], told(changed[f"{panel}_added"])["pictures"]
         if isinstance(self.gallery, dict):
             self.note = unescape(changed[f"{panel}_note"])
             return None
         shown = [Path(getattr(one, "already_saved_as", "")) for one in self.gallery]
         info = json.loads(changed[f"generation_info_{self.tab}"])
-        return shown, info, told(changed[f"{panel}_added"])["pictures"]
+        return shown, info, self.added
 
 
 def told(html: str) -> Any:
@@ -160,9 +161,19 @@ def test_a_run_that_ended_meanwhile_stays_in_the_gallery(shown: Gallery) -> None
     assert "Number: 0" in info["infotexts"][3]
 
 
-def _order(gallery: Gallery, pictures: list[int]) -> tuple[str, str]:
-    order = {"task": "task(x)", "files": gallery.shown(), "pictures": pictures, "preset": "mine"}
-    return json.dumps(order), json.dumps({"infotexts": gallery.texts})
+def _order(gallery: Gallery, pictures: list[int], **more: Any) -> tuple[str, str, str]:
+    """With the words of the order before."""
+    order = {"task": "task(x)", "files": gallery.shown(), "pictures": pictures, "preset": "mine", **more}
+    return json.dumps(order), json.dumps({"infotexts": gallery.texts}), "<p>the one before failed</p>"
+
+
+@pytest.mark.parametrize("waited", [True, False])
+def test_one_that_waited_keeps_the_words_of_the_one_before(waited: bool, shown: Gallery) -> None:
+    changed = shown.host.press("truescale_gallery_txt2img_order", *_order(shown, [0], waited=waited))
+    note = changed["truescale_gallery_txt2img_note"]
+
+    assert ("the one before failed" in note) == waited
+    assert "1 / 1" in note
 
 
 def test_names_are_read_as_they_stand_in_an_address(shown: Gallery) -> None:
@@ -184,6 +195,7 @@ def test_among_files_that_were_never_shown_nothing_is_placed(shown: Gallery) -> 
     shown.host.press("truescale_gallery_txt2img_order", *_order(shown, [0]))
     assert shown.place("", ["/etc/passwd"]) is None
     assert "has not shown" in shown.note
+    assert shown.added == []
 
 
 def test_a_failure_costs_no_other_picture(shown: Gallery) -> None:

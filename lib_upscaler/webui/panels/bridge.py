@@ -120,8 +120,9 @@ PRESETS = ToPage("presets")
 """Of a gallery: ``[name, ...]``, the presets of Extras in their order."""
 
 ORDER = ToServer("order", "TrueScale order")
-"""Of a gallery: ``{task, preset, files: [path, ...], pictures: [index, ...]}``, what is to be upscaled: which of all
-files that it shows. The task is the host's name for a job whose progress the page asks for, another one each time."""
+"""Of a gallery: ``{task, preset, files: [path, ...], pictures: [index, ...], waited}``, what is to be upscaled: which
+of all files that it shows, then of those that it has shown. The task is the host's name for a job whose progress the
+page asks for, another one each time. waited: for the order before, whose words are kept."""
 
 DONE = ToPage("done")
 """Of a gallery: ``{task, results}``, that order is done, with so many results, which are to be placed."""
@@ -131,7 +132,7 @@ PLACE = ToServer("place", "TrueScale place")
 gallery shows now: another run may have ended since the order."""
 
 ADDED = ToPage("added")
-"""Of a gallery: ``{task, pictures: [index, ...]}``, the answer to that order: where its results stand there."""
+"""Of a gallery: ``{task, pictures: [index, ...]}``, the answer to each such place: where its results stand there."""
 
 QUEUE_DO = ToServer("do", "Action of the queue")
 """Of the queue: ``{act, job, count}``, "up", "down", "remove" or "again" for the job of that number; the count makes

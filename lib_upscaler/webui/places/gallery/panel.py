@@ -73,20 +73,26 @@ def _connect(tab: str, parts: dict[str, Any]) -> None:
         return
     waiting = PAGE.of(_Waiting)
 
-    def ordered(said: str, generation: str) -> tuple[str, str]:
-        return _as_job(tab, bridge.ORDER.read(said), generation, waiting)
+    def ordered(said: str, generation: str, note: str) -> tuple[str, str]:
+        order = bridge.ORDER.read(said)
+        done, words = _as_job(tab, order, generation, waiting)
+        return done, (note or "") + words if order.get("waited") else words
+
+    def added(place: dict[str, Any], pictures: list[int]) -> str:
+        return bridge.ADDED.html({"task": place.get("task"), "pictures": pictures})
 
     def placed(said: str, generation: str) -> tuple[Any, ...]:
         place = bridge.PLACE.read(said)
         try:
             made = run.placed(waiting.get(place.get("task"), []), place.get("files"), generation)
         except TrueScaleError as error:
-            return gr.update(), gr.update(), gr.update(), problem(error)
+            return gr.update(), gr.update(), added(place, []), problem(error)
         waiting.pop(place.get("task"), None)
-        return *made[:2], bridge.ADDED.html({"task": place.get("task"), "pictures": made[2]}), gr.update()
+        return *made[:2], added(place, made[2]), gr.update()
 
     changes = {"show_progress": False}
-    ours["order"].change(fn=ordered, inputs=[ours["order"], info], outputs=[ours["done"], ours["note"]], **changes)
+    inputs = [ours["order"], info, ours["note"]]
+    ours["order"].change(fn=ordered, inputs=inputs, outputs=[ours["done"], ours["note"]], **changes)
     outputs = [gallery, info, ours["added"], ours["note"]]
     ours["place"].change(fn=placed, inputs=[ours["place"], info], outputs=outputs, **changes)
     ours["ask"].click(fn=lambda: bridge.PRESETS.html(_names()), inputs=[], outputs=[ours["presets"]], **changes)
@@ -105,4 +111,5 @@ def _as_job(tab: str, order: dict[str, Any], generation: str, waiting: _Waiting)
         return answer(len(results)), note
 
     queue = host.module("call_queue")
-    return queue.wrap_gradio_gpu_call(job, extra_outputs=[answer(0)])(task)  # type: ignore[union-attr]
+    done, note = queue.wrap_gradio_gpu_call(job, extra_outputs=[answer(0)])(task)  # type: ignore[union-attr]
+    return done, note
