@@ -110,6 +110,25 @@ def test_the_dialog_by_keyboard(ready: Ready) -> None:
     assert page.text(NOTE) == ""
 
 
+def test_the_preset_is_chosen_by_keyboard(ready: Ready) -> None:
+    page = ready()
+    page.page.locator(BUTTON).focus()
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector(DIALOG)
+    page.settle()
+    seen = []
+    for _ in range(6):  # two pictures, the list, "All", "Cancel" and "Upscale"
+        page.page.keyboard.press("Tab")
+        seen.append(page.script("() => document.activeElement.tagName"))
+    assert sorted(seen) == [*["BUTTON"] * 3, *["INPUT"] * 2, "SELECT"]
+    while page.script("() => document.activeElement.tagName") != "SELECT":
+        page.page.keyboard.press("Tab")
+    page.page.keyboard.type("Fast")
+    page.page.keyboard.press("Enter")
+    page.page.wait_for_selector(f"{NOTE} .truescale-statement")
+    assert page.script("() => localStorage.getItem('truescale_gallery_preset')") == "Fast preview"
+
+
 def test_none_chosen_is_said_there(ready: Ready) -> None:
     page = ready()
     _open(page)
