@@ -35,10 +35,14 @@ class Gallery:
             picture(seed=seed).save(file, pnginfo=text)
         self.texts = [f"{TEXT}, Number: {seed}" for seed in range(number)]
         for file in self.files:
-            host.module("ui_tempdir").register_tmp_file(host.demo, str(file))
+            self.show(file)
         self.note = ""
         self.gallery: Any = None
         self.added: list[int] = []
+
+    def show(self, file: Path) -> None:
+        """As the host does before it shows a file."""
+        self.host.module("ui_tempdir").register_tmp_file(self.host.demo, str(file))
 
     def shown(self) -> list[str]:
         """As the page names them: with the time when they were written."""
@@ -127,6 +131,88 @@ def test_all_of_them(gallery: Gallery) -> None:
     assert "3 / 3" in gallery.note
 
 
+# -- what the host goes by: its Save, and its buttons that reuse a seed -----------------------------------------------
+
+
+def _generation(shown: Gallery, grids: int = 0) -> dict[str, Any]:
+    """Of the host, with as many grids before the pictures."""
+    lists = {"all_seeds": [10, 11, 12], "all_subseeds": [1, 2, 3], "all_prompts": ["a", "b", "c"]}
+    texts = [*["grid"] * grids, *shown.texts]
+    return {**lists, "infotexts": texts, "index_of_first_image": grids, "styles": ["one", "two", "three"], "seed": 10}
+
+
+def _of_each(info: dict[str, Any], number: int) -> list[Any]:
+    """Seed, second seed and prompt of each picture of a gallery, by the host's rule; "grid" for one that is a grid."""
+    first = info["index_of_first_image"]
+    lists = info["all_seeds"], info["all_subseeds"], info["all_prompts"]
+    return ["grid" if index < first else tuple(one[index - first] for one in lists) for index in range(number)]
+
+
+A, B, C = (10, 1, "a"), (11, 2, "b"), (12, 3, "c")
+
+
+def test_the_host_finds_seed_and_prompt_of_each_picture(shown: Gallery) -> None:
+    files, info, added = shown.order([0, 2], info=json.dumps(_generation(shown)))
+
+    assert added == [1, 4]
+    assert _of_each(info, len(files)) == [A, A, B, C, C]
+    assert [len(info[name]) for name in ("all_seeds", "all_subseeds", "all_prompts")] == [5, 5, 5]
+    assert (info["styles"], info["seed"]) == (["one", "two", "three"], 10)
+
+
+def test_and_so_it_does_after_a_second_time(shown: Gallery) -> None:
+    _, info, _ = shown.order([1], info=json.dumps(_generation(shown)))
+    shown.files.insert(2, Path(shown.gallery[2].already_saved_as))
+    shown.show(shown.files[2])
+    files, info, added = shown.order([2, 3], info=json.dumps(info))
+
+    assert added == [3, 5]
+    assert _of_each(info, len(files)) == [A, B, B, B, C, C]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_grids_come_before_the_pictures(is_gone: bool, shown: Gallery) -> None:
+    """And what is made of a grid is one; where its file is gone, the gallery begins with a picture."""
+    shown.files.insert(0, shown.folder / "grid.png")
+    picture().save(shown.files[0])
+    shown.show(shown.files[0])
+    generation = json.dumps(_generation(shown, grids=1))
+    if is_gone:
+        shown.files[0].unlink()
+    files, info, added = shown.order([1] if is_gone else [0, 1], info=generation)
+
+    assert added == ([1] if is_gone else [1, 3])
+    assert _of_each(info, len(files)) == [*(() if is_gone else ("grid", "grid")), A, A, B, C]
+
+
+def test_a_result_of_an_earlier_run_keeps_its_own(shown: Gallery) -> None:
+    said, _, note = _order(shown, [2])
+    shown.host.press("truescale_gallery_txt2img_order", said, json.dumps(_generation(shown)), note)
+    newer = {
+        "all_seeds": [77],
+        "all_subseeds": [7],
+        "all_prompts": ["n"],
+        "index_of_first_image": 0,
+        "infotexts": ["n"],
+    }
+    files, info, added = shown.place(json.dumps(newer), [str(shown.files[0])])
+
+    assert added == [1]
+    assert _of_each(info, len(files)) == [(77, 7, "n"), C]
+
+
+def test_what_the_host_adds_after_the_pictures_has_no_items(shown: Gallery) -> None:
+    """Such as what ControlNet has seen."""
+    generation = {**_generation(shown), "all_seeds": [10], "all_subseeds": [1], "all_prompts": ["a"]}
+    files, info, added = shown.order([1], info=json.dumps(generation))
+
+    assert added == [2]
+    assert _of_each(info, len(files)) == [A, A, A, A]
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
 def test_the_page_offers_the_presets_of_now(mine: FakeHost) -> None:
     for tab in ("txt2img", "img2img"):
         panel = f"truescale_gallery_{tab}"
@@ -179,7 +265,7 @@ def test_one_that_waited_keeps_the_words_of_the_one_before(waited: bool, shown: 
 def test_names_are_read_as_they_stand_in_an_address(shown: Gallery) -> None:
     for number, name in enumerate(["50% off ü.png", "100%25.png", "a b.png"]):
         shown.files[number] = shown.files[number].rename(shown.folder / name)
-        shown.host.module("ui_tempdir").register_tmp_file(shown.host.demo, str(shown.files[number]))
+        shown.show(shown.files[number])
     for files in (shown.shown(), [quote(name, "/?") for name in shown.shown()]):
         shown.host.press("truescale_gallery_txt2img_order", *_order(shown, [1]))
         assert shown.place("", files)[0][:2] == shown.files[:2]
@@ -265,7 +351,7 @@ def test_what_is_said_of_all_sources_is_said_once(shown: Gallery) -> None:
         file.unlink()
     shown.files = [file.with_suffix(".jpg") for file in shown.files]
     for file in shown.files:
-        shown.host.module("ui_tempdir").register_tmp_file(shown.host.demo, str(file))
+        shown.show(file)
     shown.order([0, 1, 2])
 
     assert len([words for words in shown.host.warnings if "CMYK" in words]) == 1

@@ -7,7 +7,6 @@ A page could name any file of this computer, so that it is believed only where t
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from .access import module, option
 from .infotexts import values_of
 from .saving import never_replace
 
-__all__ = ["generation_of", "given_back", "save_result", "shown_in"]
+__all__ = ["given_back", "save_result", "shown_in"]
 
 SUFFIX = "-truescale"
 """Of the names of results."""
@@ -68,17 +67,6 @@ def given_back(file: Path) -> Image.Image:
         image = Image.new("RGB", (1, 1))
     setattr(image, _SAVED, str(file))
     return image
-
-
-def generation_of(text: str | None) -> dict[str, Any]:
-    """What the host keeps of the run beside the gallery; with "infotexts", one for each picture as far as there are."""
-    try:
-        found = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        found = {}
-    found = found if isinstance(found, dict) else {}
-    texts = found.get("infotexts")
-    return {**found, "infotexts": list(map(str, texts)) if isinstance(texts, list) else []}
 
 
 def save_result(

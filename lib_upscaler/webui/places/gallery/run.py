@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ from ....fields import Place, checked, size_of
 from ... import host
 from ...host import health
 from ...host.callers import Caller
-from ...host.gallery import generation_of, given_back, save_result, shown_in
+from ...host.gallery import given_back, save_result, shown_in
+from ...host.generation import Said, generation_of, said_of, told_of
 from ...host.infotexts import line_of
 from ...host.markup import line, plain, problem, word
 from ...host.progress import shown_as_job, stop_kind
@@ -42,7 +42,7 @@ _FOR_ALL = (ModelError, DeviceError)
 
 @dataclass(frozen=True)
 class Result:
-    """source: its file. image: of the result. name: of its file, "" where none was saved. infotext: for the page.
+    """source: its file. image: of the result. name: of its file, "" where none was saved. said: for the page.
 
     warnings: of reading the source.
     """
@@ -50,7 +50,7 @@ class Result:
     source: Path
     image: Image.Image
     name: str
-    infotext: str
+    said: Said
     report: UpscaleReport
     warnings: tuple[str, ...]
 
@@ -90,25 +90,26 @@ def placed(results: Sequence[Result], files: Any, generation: str | None) -> tup
     """
     known, shown = generation_of(generation), shown_in(files)
     gallery: list[Image.Image] = []
-    texts: list[str] = []
+    said: list[Said] = []
     added: list[int] = []
 
-    def add(result: Result) -> None:
+    def add(result: Result, is_grid: bool) -> None:
         added.append(len(gallery))
         gallery.append(result.image)
-        texts.append(result.infotext)
+        said.append(replace(result.said, is_grid=is_grid))
 
     for index, file in enumerate(shown):
+        of_source = said_of(known, index)
         if file.is_file():  # the host would show a dot in place of one that is gone
             gallery.append(given_back(file))
-            texts.append(_infotext(known, index))
+            said.append(of_source)
         for result in results:
             if result.source == file:
-                add(result)
+                add(result, of_source.is_grid)
     for result in results:
         if result.source not in shown:
-            add(result)
-    return gallery, json.dumps({**known, "infotexts": texts}), added
+            add(result, is_grid=False)  # grids come first
+    return gallery, told_of(known, said), added
 
 
 def _chosen(order: Mapping[str, Any], number: int) -> list[int]:
@@ -146,7 +147,7 @@ def _run(tab: str, values: dict[str, Any], files: list[Path], indexes: list[int]
         state.skipped = False
         label = f"{number} / {len(indexes)}"
         try:
-            job.results.append(_one(tab, values, files[index], _infotext(known, index), known, label))
+            job.results.append(_one(tab, values, files[index], said_of(known, index), known, label))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other pictures go on
             failed = as_error(error, str(values["recipe"] or values["upscaler_1"] or "TrueScale"))
             if isinstance(failed, Cancelled):
@@ -160,7 +161,7 @@ def _run(tab: str, values: dict[str, Any], files: list[Path], indexes: list[int]
     return job
 
 
-def _one(tab: str, values: dict[str, Any], file: Path, text: str, known: dict[str, Any], label: str) -> Result:
+def _one(tab: str, values: dict[str, Any], file: Path, of_source: Said, known: dict[str, Any], label: str) -> Result:
     """One picture, from its file with all its bits, to the file of its result. Raises TrueScaleError, Cancelled."""
     from ....pictures.reading import as_srgb, read_picture
     from ...panels.extras_text import infotext
@@ -174,18 +175,13 @@ def _one(tab: str, values: dict[str, Any], file: Path, text: str, known: dict[st
         result = service().upscale(source.image, request, progress)
     image = give_back(result, source.metadata, Caller(), result.image)
     said = line_of(infotext(values, result.report))
-    parameters = source.metadata.text.get("parameters") or text
+    parameters = source.metadata.text.get("parameters") or of_source.infotext
     told = ", ".join(filter(None, (parameters, said)))
     is_png = str(host.option("samples_format", "png")).lower() == "png"
     texts = {_POSTPROCESSING: said} if host.option("enable_pnginfo", True) else {}
     # Other formats have room for one text alone.
     name = save_result(image, tab, parameters if is_png else told, texts, known)
-    return Result(file, image, name, told, result.report, source.warnings)
-
-
-def _infotext(known: Mapping[str, Any], index: int) -> str:
-    texts = known["infotexts"]
-    return texts[index] if index < len(texts) else ""
+    return Result(file, image, name, replace(of_source, infotext=told), result.report, source.warnings)
 
 
 # -- for the page ------------------------------------------------------------------------------------------------------
