@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from html import unescape
@@ -275,6 +276,40 @@ def test_results_are_placed_once(shown: Gallery) -> None:
     shown.order([0])
     files, _, added = shown.place("")
     assert (files, added) == (shown.files, [])
+
+
+def _in_memory(size: tuple[int, int]) -> int:
+    """How many pictures of a size are kept there."""
+    gc.collect()
+    return sum(isinstance(one, Image.Image) and one.size == size for one in gc.get_objects())
+
+
+@pytest.mark.parametrize("saves", [True, False])
+def test_results_that_no_page_asks_for_do_not_stay_in_memory(
+    saves: bool, shown: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of pages that were closed meanwhile. Where the host saves none, those of the last orders are kept."""
+    monkeypatch.setattr(shown.host.ours("places.gallery.panel"), "_MOST_HELD", 7 * 120 * 80 * 3)
+    shown.host.opts.data["samples_save"] = saves
+    for number in range(4):
+        said = json.dumps({"task": f"task({number})", "files": shown.shown(), "pictures": [0, 1, 2], "preset": "mine"})
+        shown.host.press("truescale_gallery_txt2img_order", said, "", "")
+
+    shown.host.state.current_image = None  # the preview, which is the host's
+    assert _in_memory((120, 80)) == (0 if saves else 6)
+    place = json.dumps({"task": "task(3)", "files": shown.shown()})
+    changed = shown.host.press("truescale_gallery_txt2img_place", place, "")
+    assert [one.size for one in changed["txt2img_gallery"]] == [(30, 20), (120, 80)] * 3
+
+
+def test_a_result_whose_file_was_deleted_meanwhile_is_left_out(shown: Gallery) -> None:
+    shown.host.press("truescale_gallery_txt2img_order", *_order(shown, [0, 1]))
+    (first, _) = sorted(set(shown.host.saved()) - set(shown.files))
+    first.unlink()
+    files, _, added = shown.place(json.dumps({"infotexts": shown.texts}))
+
+    assert added == [2]
+    assert [files[0], files[1], files[3]] == shown.files
 
 
 def test_among_files_that_were_never_shown_nothing_is_placed(shown: Gallery) -> None:

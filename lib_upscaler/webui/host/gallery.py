@@ -71,14 +71,14 @@ def given_back(file: Path) -> Image.Image:
 
 def save_result(
     image: Image.Image, tab: str, parameters: str, texts: Mapping[str, str], generation: Mapping[str, Any]
-) -> str:
-    """Where the host saves the tab's pictures, named as it names them; the file's name, "" where it is to save none.
+) -> Path | None:
+    """Where the host saves the tab's pictures, named as it names them; its file, None where it is to save none.
 
     parameters: the text of the generation. texts: further ones, for PNG. No file is ever replaced.
     """
     if not option("samples_save", True):
         image.info.update({**texts, "parameters": parameters} if parameters else texts)
-        return ""
+        return None
     said = values_of(parameters)
     never_replace(image)
     path, _ = module("images").save_image(  # type: ignore[union-attr]
@@ -93,4 +93,4 @@ def save_result(
         existing_info=dict(texts),
         suffix=SUFFIX,
     )
-    return Path(getattr(image, _SAVED, None) or path).name
+    return Path(getattr(image, _SAVED, None) or path)

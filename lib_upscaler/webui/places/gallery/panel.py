@@ -20,6 +20,7 @@ __all__ = ["watch"]
 
 _TABS = ("txt2img", "img2img")
 _MOST_WAITING = 8
+_MOST_HELD = 2**30  # bytes
 
 
 class _Parts(dict):
@@ -62,9 +63,13 @@ class _Waiting(dict):
     """Task -> its results, until the page says where its gallery is to have them."""
 
     def put(self, task: str, results: list[run.Result]) -> None:
-        while len(self) >= _MOST_WAITING:  # of pages that were closed meanwhile
-            del self[next(iter(self))]
+        """Those of pages that were closed meanwhile would stay for ever: there is an end to how many, and how much."""
         self[task] = results
+        while len(self) > 1 and (len(self) > _MOST_WAITING or self._held() > _MOST_HELD):
+            del self[next(iter(self))]
+
+    def _held(self) -> int:
+        return sum(result.held for results in self.values() for result in results)
 
 
 def _connect(tab: str, parts: dict[str, Any]) -> None:

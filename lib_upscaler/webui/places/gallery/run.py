@@ -19,6 +19,7 @@ from ...host.generation import Said, generation_of, said_of, told_of
 from ...host.infotexts import line_of
 from ...host.markup import line, plain, problem, word
 from ...host.progress import shown_as_job, stop_kind
+from ...host.uploads import DEEP_MODES
 from ...panels import presets
 from ...takeover.failing import as_error
 from ...takeover.requests import request_of
@@ -42,17 +43,29 @@ _FOR_ALL = (ModelError, DeviceError)
 
 @dataclass(frozen=True)
 class Result:
-    """source: its file. image: of the result. name: of its file, "" where none was saved. said: for the page.
+    """source: its file. picture: its own file; where none was saved, the picture. said: for the page.
 
     warnings: of reading the source.
     """
 
     source: Path
-    image: Image.Image
-    name: str
+    picture: Path | Image.Image
     said: Said
     report: UpscaleReport
     warnings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its file, "" for none."""
+        return self.picture.name if isinstance(self.picture, Path) else ""
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        if isinstance(self.picture, Path):
+            return 0
+        pixel = 4 if self.picture.mode in DEEP_MODES else len(self.picture.getbands())
+        return self.picture.width * self.picture.height * pixel
 
 
 @dataclass
@@ -94,8 +107,10 @@ def placed(results: Sequence[Result], files: Any, generation: str | None) -> tup
     added: list[int] = []
 
     def add(result: Result, is_grid: bool) -> None:
+        if isinstance(result.picture, Path) and not result.picture.is_file():
+            return
         added.append(len(gallery))
-        gallery.append(result.image)
+        gallery.append(given_back(result.picture) if isinstance(result.picture, Path) else result.picture)
         said.append(replace(result.said, is_grid=is_grid))
 
     for index, file in enumerate(shown):
@@ -180,8 +195,8 @@ def _one(tab: str, values: dict[str, Any], file: Path, of_source: Said, known: d
     is_png = str(host.option("samples_format", "png")).lower() == "png"
     texts = {_POSTPROCESSING: said} if host.option("enable_pnginfo", True) else {}
     # Other formats have room for one text alone.
-    name = save_result(image, tab, parameters if is_png else told, texts, known)
-    return Result(file, image, name, replace(of_source, infotext=told), result.report, source.warnings)
+    saved = save_result(image, tab, parameters if is_png else told, texts, known)
+    return Result(file, saved or image, replace(of_source, infotext=told), result.report, source.warnings)
 
 
 # -- for the page ------------------------------------------------------------------------------------------------------
