@@ -6,8 +6,8 @@
         <path d="M3 4h18v16H3z" fill="none" stroke="currentColor" stroke-width="2"/>
         <path d="M12 4h9v16h-9z" fill="currentColor"/><path d="M12 1v22" stroke="currentColor" stroke-width="2"/></svg>`;
     const PLACES = {
-        extras: {sources: ["extras_image"], fit: fitOfExtras},
-        img2img: {sources: TrueScale.IMG2IMG_SOURCES, fit: fitOfImg2img},
+        extras: {sources: ["extras_image"], fit: fitOfExtras, grows: false},
+        img2img: {sources: TrueScale.IMG2IMG_SOURCES, fit: fitOfImg2img, grows: true}, // truescale_gallery.js adds to it
     };
 
     // For each place: the pictures of its gallery when they came, and what they were made from. Pending: of a run that
@@ -49,15 +49,15 @@
 
     function remember(place) {
         const gallery = byId(`${place}_gallery`);
-        const srcs = gallery
-            ? galleryPictures(gallery)
-                  .map((one) => one.src)
-                  .join("\n")
-            : "";
-        if (srcs === (results[place] ? results[place].srcs : "")) return;
+        const srcs = gallery ? galleryPictures(gallery).map((one) => one.src) : [];
+        const last = results[place];
+        if (srcs.join("\n") === (last ? last.srcs.join("\n") : "")) return;
+        // A run leaves hardly all of those that were there.
+        const isSame = PLACES[place].grows && last && last.srcs.every((one) => srcs.includes(one));
+        if (isSame) return void (last.srcs = srcs);
         const source = place in pending ? pending[place] : sourceOf(place);
         delete pending[place];
-        results[place] = srcs ? {srcs, source} : null;
+        results[place] = srcs.length ? {srcs, source} : null;
     }
 
     function begin(event) {

@@ -14,10 +14,10 @@ from PIL import Image
 
 from panels_page import OpenPage, PanelsPage
 from serving import Server
-from viewer_page import positions, serious_in
+from viewer_page import COMPARISON, positions, serious_in
 
 BUTTON, DIALOG, NOTE = "#truescale_upscale_img2img", "#truescale_upscale_dialog", "#truescale_gallery_img2img_note"
-LINE = "#truescale_gallery_img2img_line"
+COMPARE, LINE = "#truescale_compare_img2img", "#truescale_gallery_img2img_line"
 THUMBNAILS = "#img2img_gallery .thumbnails img"
 Ready = Callable[..., PanelsPage]
 
@@ -206,6 +206,34 @@ def test_it_speaks_korean(ready: Ready) -> None:
     page.page.locator(f"{DIALOG} .truescale-primary").click()
     page.page.wait_for_selector(f"{NOTE} .truescale-statement")
     assert page.eventually(lambda: re.search("업스케일 완료", page.text(NOTE)))
+
+
+@pytest.mark.parametrize("server", ["gradio 3", "gradio 4"], indirect=True)
+def test_before_and_after_still_shows_what_the_run_was_made_from(ready: Ready, server: Server, tmp_path: Path) -> None:
+    """Though the next source is there already."""
+    page = ready()
+
+    def source() -> str:
+        page.page.locator(COMPARE).click()
+        page.page.wait_for_selector(f"{COMPARISON} .truescale-stage[aria-busy=false]")
+        words = page.page.locator(f"{COMPARISON} .truescale-tag").first.inner_text()
+        page.page.keyboard.press("Escape")
+        return words
+
+    page.page.locator("#img2img_image").locator("button[title=Clear], button[title='Remove Image']").first.click()
+    page.settle()
+    Image.new("RGB", (64, 40)).save(tmp_path / "next.png")
+    page.upload("img2img_image", tmp_path / "next.png")
+    assert source() == "Source 48 x 32"
+    _open(page)
+    _upscale(page)
+    assert page.eventually(lambda: page.page.locator(THUMBNAILS).count() == 3)
+    page.settle()
+    assert source() == "Source 48 x 32"
+    page.page.locator("#img2img_generate").click()
+    assert page.eventually(lambda: page.page.locator(THUMBNAILS).count() == 2)
+    page.settle()
+    assert source() == "Source 64 x 40"
 
 
 @pytest.mark.parametrize("server", ["gradio 3", "gradio 4"], indirect=True)
