@@ -3,8 +3,10 @@
 (window.trueScaleScripts ??= []).push(function truescale_dialog(TrueScale) {
     const {t, make} = TrueScale;
     const KEYS = ["keydown", "keypress", "keyup"];
-    const FIELDS = ["button", "input", "select", "textarea"].map((one) => `${one}:not([disabled])`);
-    const REACHABLE = [...FIELDS, "a[href]", "[tabindex='0']"].join(", ");
+    const REACHABLE = ["button", "input", "select"]
+        .map((one) => `${one}:not([disabled])`)
+        .concat("a[href]", "[tabindex='0']")
+        .join(", ");
 
     let current = null;
     const held = new Set(); // keys that went down in a dialog and are not up yet
