@@ -176,6 +176,26 @@ def test_interrupt_keeps_what_is_done(ui: Ui, server: Server) -> None:
             image.load()
 
 
+def test_orders_that_are_given_while_another_one_runs(ui: Ui, server: Server, screenshots: Path) -> None:
+    _generated(ui, 2)
+    before, files = _shown(ui), _prints(server)
+    for preset in ("Photo", "Fast preview", "Fast preview"):  # the first with the slow model that is here
+        _open(ui)
+        for box in ui.page.locator(f"{_DIALOG} input").all():
+            box.check()
+        _upscale(ui, preset=preset)
+    line = ui.page.locator("#truescale_gallery_txt2img_line")
+    assert line.inner_text().endswith(": 2")
+    line.scroll_into_view_if_needed()
+    ui.shot(screenshots / "gallery_line.png")
+    ui.page.wait_for_function(f"(tab) => ({_THUMBNAILS})(tab).length === {4 * len(before)}", arg="txt2img")
+    ui.wait_for_end("txt2img")
+    after = _shown(ui)
+    assert after[::4] == before
+    assert set(_prints(server)) - set(files) == set(after) - set(before)
+    assert not line.inner_text()
+
+
 def test_in_img2img(ui: Ui, photo: Callable[..., Image.Image], tmp_path: Path) -> None:
     photo(128, 96).save(tmp_path / "photo.png")
     ui.tab("img2img")
