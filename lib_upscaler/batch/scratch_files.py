@@ -57,8 +57,13 @@ class Scratch:
             self._root = None
 
 
+def prefix_of(process: int) -> str:
+    """What the names of a process's temporary folders begin with, on this machine."""
+    return f"truescale-{_HOST}-{process}-"
+
+
 def remove_left() -> None:
-    """Folders called ``truescale-<process>-...`` that killed runs have left among the temporary files. Never fails."""
+    """The folders named by ``prefix_of`` that killed runs have left where temporary files go. Never fails."""
     with contextlib.suppress(OSError):
         for entry in os.scandir(tempfile.gettempdir()):
             match = _NAME.fullmatch(entry.name)
