@@ -17,6 +17,7 @@ from . import gifs, jpegs, plugins, pngs, tiffs, webps
 from .containers import CONVERT, Contained, open_container
 from .formats import READ_FORMATS
 from .metadata import Found
+from .numberless import numberless
 
 __all__ = ["CONVERT", "Opened", "open_picture", "opened_file", "opened_image"]
 
@@ -121,6 +122,7 @@ def opened_image(file: BinaryIO, *formats: str) -> Image.Image:
     """Opened by Pillow, not loaded, however large it is: what fits into memory is looked at elsewhere."""
     Image.init()
     known = [name for name in formats if name in Image.OPEN]
+    file = numberless(file) if known == ["TIFF"] else file
     try:
         return Image.open(file, formats=known)
     except Image.DecompressionBombError:

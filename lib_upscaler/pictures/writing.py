@@ -19,6 +19,7 @@ from .formats import EXR, GIF, JPEG, PNG, TIFF, WEBP, OutputFormat, check_format
 from .gif_writing import write_gif
 from .keeping import Keeping, kept
 from .metadata import Metadata
+from .numberless import numberless
 from .pixels import Pixels, compose, decompose
 from .png_writer import Rows, write_png
 from .publishing import publishing
@@ -154,7 +155,7 @@ def _encode(keeping: Keeping, file: BinaryIO, target: OutputFormat, encoder: dic
         return
     image = compose(pixels.color, pixels.alpha, pixels.mode)
     into = _BehindHeader(file, keeping.chunks) if keeping.chunks else file
-    image.save(into, format=target.name, **options)
+    image.save(numberless(file) if target is TIFF else into, format=target.name, **options)
     if keeping.aspect is not None:
         file.seek(_JFIF_UNIT)
         file.write(b"\x00")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-from functools import lru_cache
 from typing import ClassVar
 
 import psutil
@@ -81,25 +80,23 @@ class PeakMeter:
 def _reset_peak() -> bool:
     """Ask Linux to forget the process's peak so far."""
     try:
-        os.pwrite(_opened("clear_refs", os.O_WRONLY, os.getpid()), b"5", 0)
-    except (OSError, AttributeError):
+        handle = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        try:
+            os.write(handle, b"5")
+        finally:
+            os.close(handle)
+    except OSError:
         return False
     return _kernel_peak() is not None
 
 
 def _kernel_peak() -> int | None:
     try:
-        status = os.pread(_opened("status", os.O_RDONLY, os.getpid()), 8192, 0)
-    except (OSError, AttributeError):
+        handle = os.open("/proc/self/status", os.O_RDONLY)
+        try:
+            found = _PEAK.search(os.read(handle, 8192))
+        finally:
+            os.close(handle)
+    except OSError:
         return None
-    found = _PEAK.search(status)
     return int(found[1]) * 1024 if found else None
-
-
-@lru_cache(maxsize=4)
-def _opened(name: str, flags: int, process: int) -> int:
-    """Kept open: opening and closing are looks at the disk, each of which lets other threads go first.
-
-    process: ours; what was opened before a fork tells of the parent. Raises OSError.
-    """
-    return os.open(f"/proc/{process}/{name}", flags | getattr(os, "O_CLOEXEC", 0))
