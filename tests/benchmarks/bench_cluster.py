@@ -74,7 +74,8 @@ def _seconds(folder: Path, address: str, workers: int, count: int, sleep: float)
     library = ModelLibrary([], builtin=shipped_models())
     files, quiet, marks = BatchOptions(journalled=True), asleep.Quiet(), []
     settings = WorkerSettings.of(library, UpscaleRequest("TrueScale 4x"), files, "cpu", elsewhere=False)
-    work: Any = cluster.on_cluster(settings, address, 1, library, StopRequest(), print, least=workers)
+    stop = StopRequest()
+    work: Any = cluster.on_cluster(settings, address, 1, library, stop, print, least=workers)
     with Journal(folder / f"{workers}.db") as journal:
         sources = sorted((folder / "in").iterdir())[:count]
         plan_batch(sources, destination_of(sources, str(folder / f"out{workers}"), None), journal=journal)
@@ -87,7 +88,7 @@ def _seconds(folder: Path, address: str, workers: int, count: int, sleep: float)
 
             work(marked(), ledger)
 
-        run_journal(timed, journal, quiet, files)  # type: ignore[arg-type]
+        run_journal(timed, journal, quiet, files, stop)  # type: ignore[arg-type]
         last = max(row[0] for row in journal._base.execute("SELECT ended FROM pictures"))
         assert journal.counts().done == count
     return last - (time.time() - (time.perf_counter() - marks[0]))

@@ -111,9 +111,10 @@ def _asleep(folder: Path, options: argparse.Namespace) -> None:
         plan_batch([source], destination_of([source], str(folder / "asleep"), None), journal=journal)
         files = BatchOptions(journalled=True)
         request = UpscaleRequest("m")
-        work = in_this_process(upscaler, request, quiet, files, StopRequest(), options.sleeping, elsewhere=False)
+        stop = StopRequest()
+        work = in_this_process(upscaler, request, quiet, files, stop, options.sleeping, elsewhere=False)
         started = time.perf_counter()
-        run_journal(work, journal, quiet, files)
+        run_journal(work, journal, quiet, files, stop)
         wall = time.perf_counter() - started
         done = journal.counts().done
     idle = 100 * (wall - upscaler.busy) / wall
