@@ -13,7 +13,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, Union
 from urllib.request import url2pathname
@@ -49,11 +49,13 @@ _LASTING = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryErr
 class Address:
     """A file or folder elsewhere; it has of a ``Path`` what names need.
 
-    scheme: such as "s3". path: behind ``://``, without a slash at its end.
+    scheme: such as "s3". path: without slashes at its ends; that of an object store begins with the bucket. host: of a
+    server (``sftp://user@host:22/...``), "" where the scheme alone says where.
     """
 
     scheme: str
     path: str
+    host: str = ""
 
     @property
     def name(self) -> str:
@@ -69,17 +71,22 @@ class Address:
 
     @property
     def parent(self) -> Address:
-        return Address(self.scheme, self.path.rpartition("/")[0])
+        return replace(self, path=self.path.rpartition("/")[0])
 
     def with_name(self, name: str) -> Address:
         return self.parent / name
 
     def __truediv__(self, below: str | os.PathLike[str]) -> Address:
         inner = PurePosixPath(below).as_posix()
-        return self if inner in ("", ".") else Address(self.scheme, f"{self.path}/{inner}" if self.path else inner)
+        return self if inner in ("", ".") else replace(self, path=f"{self.path}/{inner}" if self.path else inner)
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.path}"
+        return f"{self.scheme}://{self.host}{self.there if self.host else self.path}"
+
+    @property
+    def there(self) -> str:
+        """The path as its file system takes it."""
+        return f"/{self.path}" if self.host else self.path
 
 
 Place = Union[Path, Address]
@@ -102,16 +109,19 @@ def as_place(word: str) -> Place:
     if scheme in ("http", "https"):
         what, why = f"cannot use the address '{word}'", "pages of the web are not read"
         raise RequestError(what, why, "download the file, and name that")
+    host = path.partition("/")[0]
     system = _system(Address(scheme, path))
+    host = host if "host" in _options(word, scheme) else ""
     names = (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
     # One spelling for one place: else an input could not be told from a result.
-    return Address(names[0] if scheme in names else scheme, str(system._strip_protocol(word)).strip("/"))
+    plain = str(system._strip_protocol(f"{scheme}://{path}")).strip("/")
+    return Address(names[0] if scheme in names else scheme, plain, host)
 
 
 def matching(address: Address) -> list[Address]:
     """The files that a pattern (``*``, ``**``, ``?``, ``[...]``) stands for, by name. Raises PictureReadError."""
-    found = _tried(lambda: _system(address).glob(address.path), _not_listed(address))
-    return [Address(address.scheme, str(path).lstrip("/")) for path in sorted(found)]
+    found = _tried(lambda: _system(address).glob(address.there), _not_listed(address))
+    return [replace(address, path=str(path).strip("/")) for path in sorted(found)]
 
 
 def entries_of(address: Address) -> Iterator[tuple[Address, bool, int]]:
@@ -120,16 +130,16 @@ def entries_of(address: Address) -> Iterator[tuple[Address, bool, int]]:
     The listing of one folder is held whole; sub-folders are listed one at a time.
     """
     system = _system(address)
-    listed = _tried(lambda: system.ls(address.path, detail=True), _not_listed(address))
+    listed = _tried(lambda: system.ls(address.there, detail=True), _not_listed(address))
     for entry in listed:
-        place = Address(address.scheme, str(entry["name"]).strip("/"))
-        if place.path != address.path.strip("/"):  # a marker of the folder itself
+        place = replace(address, path=str(entry["name"]).strip("/"))
+        if place.path != address.path:  # a marker of the folder itself
             yield place, entry["type"] == "directory", int(entry.get("size") or 0)
 
 
 def is_folder(address: Address) -> bool:
     """Whether there is a folder, or anything below that name. Raises PictureReadError."""
-    return _tried(lambda: _system(address).isdir(address.path), _not_listed(address))
+    return _tried(lambda: _system(address).isdir(address.there), _not_listed(address))
 
 
 def size_of(address: Address) -> int | None:
@@ -138,7 +148,7 @@ def size_of(address: Address) -> int | None:
 
     def ask() -> int | None:
         try:
-            found = system.info(address.path)
+            found = system.info(address.there)
         except FileNotFoundError:
             return None
         return int(found.get("size") or 0) if found["type"] == "file" else None
@@ -149,7 +159,7 @@ def size_of(address: Address) -> int | None:
 def state_of(address: Address) -> str:
     """A text that is another one when the file has changed, as far as the store tells. Raises PictureReadError."""
     system, what = _system(address), f"cannot look at '{address}'"
-    return str(_tried(lambda: system.ukey(address.path), lambda why: PictureReadError(what, why, _CHECK)))
+    return str(_tried(lambda: system.ukey(address.there), lambda why: PictureReadError(what, why, _CHECK)))
 
 
 def is_there(address: Address) -> bool:
@@ -168,8 +178,8 @@ def bring(address: Address, file: Path) -> Path:
 
 
 def _copied(system: Any, address: Address, file: Path) -> None:
-    system.get_file(address.path, str(file))
-    expected = system.info(address.path).get("size")
+    system.get_file(address.there, str(file))
+    expected = system.info(address.there).get("size")
     if expected is not None and file.stat().st_size != expected:  # a connection that ended early, without an error
         raise ConnectionError(f"it ended after {file.stat().st_size} of {expected} bytes")
 
@@ -189,7 +199,7 @@ def put(file: Path, address: Address, overwrite: bool) -> None:
             if address.scheme not in _WHOLE:
                 _put_beside(system, file, address)
                 return
-            system.put_file(str(file), address.path, **mode)
+            system.put_file(str(file), address.there, **mode)
         except FileExistsError:
             raise
         except Exception as error:
@@ -215,7 +225,7 @@ def read_text(address: Address) -> str | None:
     if not is_there(address):
         return None
     data = _tried(
-        lambda: _system(address).cat_file(address.path),
+        lambda: _system(address).cat_file(address.there),
         lambda why: PictureReadError(f"cannot read '{address}'", why, _CHECK),
     )
     return data.decode("utf-8-sig", "replace")
@@ -229,7 +239,7 @@ def _exists(what: str) -> PictureWriteError:
 
 
 def _same_bytes(system: Any, address: Address, file: Path) -> bool:
-    return system.cat_file(address.path) == file.read_bytes()
+    return system.cat_file(address.there) == file.read_bytes()
 
 
 def _is_precondition(error: BaseException) -> bool:
@@ -246,10 +256,10 @@ def _is_precondition(error: BaseException) -> bool:
 
 def _put_beside(system: Any, file: Path, address: Address) -> None:
     """Where a file is seen while it is sent: under another name, and then renamed."""
-    unfinished = f"{address.parent.path}/.truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp".lstrip("/")
+    unfinished = address.with_name(f".truescale-{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp").there
     try:
         system.put_file(str(file), unfinished)
-        system.mv(unfinished, address.path)
+        system.mv(unfinished, address.there)
     except BaseException:
         with contextlib.suppress(Exception):
             system.rm_file(unfinished)
@@ -297,8 +307,18 @@ def _system(address: Address) -> Any:
     except ImportError:
         raise RequestError(what, "fsspec is not installed", "install it: pip install 'truescale[remote]'") from None
     try:
-        return fsspec.filesystem(address.scheme, use_listings_cache=False)
+        options = _options(str(address), address.scheme)
+        return fsspec.filesystem(address.scheme, use_listings_cache=False, **options)
     except ImportError as error:
         raise RequestError(what, str(error), "install what reads it, such as s3fs or gcsfs") from None
     except ValueError as error:
         raise RequestError(what, str(error), "check the beginning of the address") from None
+    except Exception as error:  # of a server that is spoken to at once
+        raise RequestError(what, _why(error), _CHECK) from error
+
+
+def _options(word: str, scheme: str) -> dict[str, Any]:
+    """What an address says beside the path: a server, a user ... Raises what ``fsspec.filesystem`` does."""
+    import fsspec
+
+    return dict(fsspec.get_filesystem_class(scheme)._get_kwargs_from_urls(word))

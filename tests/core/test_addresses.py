@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PIL import Image
@@ -395,3 +396,135 @@ def test_a_list_with_a_mark_at_its_beginning() -> None:
     fsspec.filesystem("memory").pipe_file("list.txt", b"\xef\xbb\xbfin/0000.png\r\n")
     assert upscale("@memory://list.txt", "-o", "out") == 0
     assert list(bytes_in("out")) == ["0000.png"]
+
+
+# -- servers -----------------------------------------------------------------------------------------------------------
+
+
+class Server(fsspec.get_filesystem_class("memory")):
+    """One with a name and paths from its root, as sftp has them; what it holds is the memory's."""
+
+    protocol = "boxes"
+    hosts: ClassVar[list[str]] = []
+    paths: ClassVar[list[str]] = []
+
+    def __init__(self, host: str, **more: object) -> None:
+        if host == "down":
+            raise OSError("no route to host")
+        super().__init__(**more)
+        self.hosts.append(host)
+
+    @staticmethod
+    def _get_kwargs_from_urls(word: str) -> dict[str, str]:
+        return {"host": word.split("://")[1].partition("/")[0]}
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.split("://")[1].partition("/")[2] if "://" in path else path
+
+    def get_file(self, there: str, *more: object, **named: object) -> None:
+        self.paths.append(there)
+        super().get_file(there, *more, **named)
+
+
+@pytest.fixture
+def server() -> type[Server]:
+    fsspec.register_implementation("boxes", Server, clobber=True)
+    Server.clear_instance_cache()
+    Server.hosts.clear()
+    Server.paths.clear()
+    return Server
+
+
+def test_a_server_is_asked_by_its_name_for_paths_from_its_root(server: type[Server]) -> None:
+    noise("in", 2)
+    assert upscale("in", "-o", "here") == 0
+    sent("in", "home/me/pics")
+    assert str(as_place("boxes://nas/home/me/pics")) == "boxes://nas/home/me/pics"
+    assert upscale("boxes://nas/home/me/pics", "-o", "boxes://nas/home/me/large", "--journal", "j.db") == 0
+    assert set(server.hosts) == {"nas"}
+    assert set(server.paths) == {"/home/me/pics/0000.png", "/home/me/pics/0001.png"}
+    assert stored("home/me/large") == bytes_in("here")
+    assert main(["upscale", "--journal", "j.db", "--resume", "--device", "cpu"]) == 0
+
+
+def test_a_server_that_is_not_there_is_told_in_words(server: type[Server], capsys: pytest.CaptureFixture) -> None:
+    assert upscale("boxes://down/pics") == 2
+    assert "no route to host" in capsys.readouterr().err
+
+
+# -- what is left behind, and what is lost -----------------------------------------------------------------------------
+
+
+def test_temporary_folders_of_other_machines_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several may share the place for them, and have processes of the same numbers."""
+    import os
+    import tempfile
+
+    from lib_upscaler.batch.scratch_files import prefix_of
+
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    ours = shared / f"{prefix_of(999_999_999)}x"
+    theirs = shared / ours.name.replace(ours.name.split("-")[1], "0123abcd")
+    for folder in (ours, theirs):
+        folder.mkdir()
+        os.utime(folder, (1, 1))
+    noise("in", 1)
+    sent("in", "in")
+    assert upscale("memory://in", "-o", "out") == 0
+    assert [path.name for path in shared.iterdir()] == [theirs.name]
+
+
+def test_a_plan_keeps_no_picture_that_it_has_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lib_upscaler.batch import scratch_files
+
+    noise("in", 4)
+    sent("in", "in")
+    held: list[int] = []
+    plain = scratch_files.Scratch.file_for
+
+    def file_for(self, task, name):
+        held.append(len(list(self._root.rglob("*.png"))) if self._root else 0)
+        return plain(self, task, name)
+
+    monkeypatch.setattr(scratch_files.Scratch, "file_for", file_for)
+    assert upscale("memory://in", "-o", "out", "--plan") == 0
+    assert max(held) <= 1
+
+
+def test_a_report_that_could_not_be_sent_once_is_whole_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from lib_upscaler.batch import report
+    from lib_upscaler.errors import PictureWriteError
+
+    noise("in", 4)
+    plain, tries = report.put, []
+
+    def put(*given, **named):
+        tries.append(1)
+        if len(tries) == 2:
+            raise PictureWriteError("the store is away")
+        return plain(*given, **named)
+
+    monkeypatch.setattr(report, "put", put)
+    monkeypatch.setattr(report, "_SENT_EVERY", 0.0)
+    assert upscale("in", "-o", "out", "--report", "memory://r.jsonl") == 1
+    assert "the store is away" in capsys.readouterr().err
+    assert len(fsspec.filesystem("memory").cat_file("r.jsonl").splitlines()) == 4
+
+
+def test_no_room_for_files_on_their_way_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    import tempfile
+
+    noise("in", 1)
+    sent("in", "in")
+    monkeypatch.setattr(tempfile, "tempdir", "/not/there")
+    assert upscale("memory://in", "-o", "out") == 1
+    said = capsys.readouterr().err
+    assert "no room for files that are on their way" in said
+    assert "unexpected" not in said

@@ -6,20 +6,30 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from folders import WORDS, bytes_in, environment, network, noise, states
+from lib_upscaler.batch.cluster import _Seat
+from lib_upscaler.batch.task import Task
+from lib_upscaler.batch.workers import WorkerLost
 from lib_upscaler.cli.commands import main
 
 pytest.importorskip("ray")
 
 PROGRAM = """
 import json, os, sys, threading, time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 import ray
 from ray.cluster_utils import Cluster
+from lib_upscaler.batch.cluster import _Seat
+from lib_upscaler.batch.task import Task
+from lib_upscaler.batch.workers import WorkerLost
 from lib_upscaler.cli.commands import main
 
 small = {"object_store_memory": 100_000_000, "include_dashboard": False}
@@ -81,3 +91,26 @@ def test_a_cluster_that_is_not_there(capsys: pytest.CaptureFixture, monkeypatch:
     assert "cannot reach the cluster 'auto'" in capsys.readouterr().err
     assert time.monotonic() - started < 60
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "blames"),
+    [
+        ("The actor died unexpectedly.\nThe actor died because its node has died. Node Id: 12", False),
+        (
+            "Task was killed due to the node running low on memory.\nRefer to the documentation. Consider provisioning"
+            " more memory on this node or reducing task parallelism",
+            True,
+        ),
+        ("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR", True),
+    ],
+)
+def test_a_picture_is_blamed_for_its_process_and_not_for_its_machine(said: str, blames: bool) -> None:
+    """Where the memory monitor ends a process it speaks of the node, which is well; without blame it would go on."""
+    answer: Future = Future()
+    answer.set_exception(RuntimeError(said))
+    call = SimpleNamespace(remote=lambda task: SimpleNamespace(future=lambda: answer))
+    seat = _Seat(None, SimpleNamespace(work=call), ("node", 0))
+    lost = seat.give(Task(Path("a"), Path("b"), 1)).exception(timeout=5)
+    assert isinstance(lost, WorkerLost)
+    assert lost.blames is blames

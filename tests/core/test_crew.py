@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lib_upscaler.batch.crew import carry_out
+from lib_upscaler.batch.crew import carry_out, in_hands
 from lib_upscaler.batch.stopping import StopRequest
 from lib_upscaler.batch.task import Failed, Result, Skipped, Task
 from lib_upscaler.batch.workers import WorkerLost
@@ -194,3 +194,10 @@ def test_a_wish_to_stop_is_heard_and_what_is_finished_is_kept() -> None:
         carry_out(crew, iter(tasks(2000)), ledger, stop)
     assert 0 < len(ledger.results) < 2000
     assert len(names(ledger.results)) == len(set(names(ledger.results)))
+
+
+def test_more_are_in_a_workers_hands_where_each_has_a_journey() -> None:
+    ledger, crew = Ledger(), Crew(1)
+    carry_out(crew, iter(tasks(60)), ledger, StopRequest(), in_hands(elsewhere=True))
+    assert crew.made[0].most > 6
+    assert len(ledger.results) == 60

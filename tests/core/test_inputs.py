@@ -82,3 +82,18 @@ def test_an_empty_list_is_nothing_to_do() -> None:
     done = subprocess.run(command("-"), env=environment(), input="\n", capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "The list names none" in done.stderr
+
+
+def test_a_list_of_another_coding_is_told_in_words() -> None:
+    Path("list.txt").write_text("in/0000.png\n", encoding="utf-16")  # as some consoles write it
+    with pytest.raises(RequestError, match="UTF-16"):
+        planned("@list.txt")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_what_is_no_file_holds_nobody_up() -> None:
+    noise("in", 1)
+    os.mkfifo("in/z.png")
+    inputs = named_inputs(["in"])
+    plan = plan_batch(inputs.all(), destination_of(inputs.places, "out", None))
+    assert [task.source.name for task in plan.tasks] == ["0000.png", "z.png"]

@@ -46,14 +46,20 @@ def test_two_workers_give_what_one_gives() -> None:
     assert bytes_in("two") == bytes_in("one")
 
 
+def begun(results: int) -> subprocess.Popen[str]:
+    """Two workers on the pictures in ``in``, which have written so many results."""
+    words = command("in", "-o", "out", "--journal", "j.db", device="cpu,cpu")
+    job = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not Path("out").exists() or len(list(Path("out").iterdir())) < results:
+        assert job.poll() is None, job.stderr.read() if job.stderr else ""
+        time.sleep(0.02)
+    return job
+
+
 def test_a_worker_that_is_killed_is_replaced_and_costs_no_picture() -> None:
     network(layers=4, features=32)
     noise("in", 60, 150, 120)
-    words = command("in", "-o", "out", "--journal", "j.db", device="cpu,cpu")
-    job = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while not Path("out").exists() or len(list(Path("out").iterdir())) < 6:
-        assert job.poll() is None, job.stderr.read() if job.stderr else ""
-        time.sleep(0.02)
+    job = begun(6)
     workers = [one for one in psutil.Process(job.pid).children() if "spawn_main" in " ".join(one.cmdline())]
     assert len(workers) == 2
     workers[0].kill()
@@ -69,11 +75,7 @@ def test_a_worker_that_is_killed_is_replaced_and_costs_no_picture() -> None:
 def test_workers_end_with_the_process_that_feeds_them(kind: str) -> None:
     network(layers=4, features=32)
     noise("in", 200, 150, 120)
-    words = command("in", "-o", "out", "--journal", "j.db", device="cpu,cpu")
-    job = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while not Path("out").exists() or len(list(Path("out").iterdir())) < 3:
-        assert job.poll() is None, job.stderr.read() if job.stderr else ""
-        time.sleep(0.02)
+    job = begun(3)
     family = psutil.Process(job.pid).children(recursive=True)
     job.send_signal(getattr(signal, kind))
     job.communicate(timeout=60)
@@ -83,7 +85,7 @@ def test_workers_end_with_the_process_that_feeds_them(kind: str) -> None:
     words = command("--journal", "j.db", "--resume", device="cpu,cpu")
     assert subprocess.run(words, env=environment(), stdout=subprocess.DEVNULL, check=False).returncode == 0
     assert states("j.db") == {"done": 200}
-    assert len(bytes_in("out")) == 200
+    assert len(bytes_in("out")) == 200, "nothing half-written is left of the workers either"
 
 
 def test_a_model_that_does_not_load_is_told_once(capfd: pytest.CaptureFixture) -> None:
@@ -92,6 +94,5 @@ def test_a_model_that_does_not_load_is_told_once(capfd: pytest.CaptureFixture) -
     Path("models/net.pth").write_bytes(b"no model")
     done = run("in", "-o", "out", device="cpu,cpu")
     assert done.returncode == 1
-    assert done.stderr.count("cannot load") + done.stderr.count("error:") >= 1
     assert len([line for line in done.stderr.splitlines() if line.startswith("error:")]) == 1
     assert not Path("out").exists()
