@@ -13,7 +13,8 @@ from ..pictures.origin import fingerprint, origin_of
 from ..pictures.publishing import publishing
 from .addresses import Address, Place, bring, is_there, put
 from .journal import Journal
-from .picture import BatchOptions, file_digest, make_folder
+from .picture import BatchOptions
+from .places import file_digest, make_folder
 from .scratch_files import Scratch
 from .stopping import StopRequest
 from .task import Copied, Result, Skipped, Task

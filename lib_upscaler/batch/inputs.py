@@ -201,30 +201,27 @@ def _stdin() -> BinaryIO:
 
 def _sources(inputs: Iterable[Place], destination: Destination, recursive: bool, plan: BatchPlan) -> Iterator[Source]:
     for path in inputs:
-        if isinstance(path, Address):
-            try:
-                size = size_of(path)
-            except PictureReadError:  # reading it will say why, and costs no other
-                yield Source(path)
-                continue
-            inside = (
-                _scan_elsewhere(path, destination, recursive, plan)
-                if size is None
-                else iter([Source(path, None, size)])
-            )
-            looked_into = size is None and is_folder(path)
-            inside = inside if looked_into or size is not None else iter([Source(path)])
-        else:
-            looked_into = path.is_dir()
-            inside = (
-                _scan(path, destination, recursive, plan) if looked_into else iter([Source(path, None, _bytes(path))])
-            )
+        inside = _inside(path, destination, recursive, plan)
+        if inside is None:
+            yield Source(path, None, _bytes(path))
+            continue
         is_empty = True
         for source in inside:
             is_empty = False
             yield source
-        if looked_into and is_empty and not any(folder == path for folder, _ in plan.unreadable):
+        if is_empty and not any(folder == path for folder, _ in plan.unreadable):
             plan.empty.append(path)
+
+
+def _inside(path: Place, destination: Destination, recursive: bool, plan: BatchPlan) -> Iterator[Source] | None:
+    """The pictures in a folder; None for what is none."""
+    if isinstance(path, Path):
+        return _scan(path, destination, recursive, plan) if path.is_dir() else None
+    try:
+        looks = size_of(path) is None and is_folder(path)
+    except PictureReadError:  # reading it will say why, and costs no other
+        return None
+    return _scan_elsewhere(path, destination, recursive, plan) if looks else None
 
 
 def _scan(folder: Path, destination: Destination, recursive: bool, plan: BatchPlan) -> Iterator[Source]:
@@ -283,10 +280,11 @@ def _is_wanted(name: str, results_come_here: bool, plan: BatchPlan) -> bool:
     return True
 
 
-def _bytes(path: Path) -> int:
+def _bytes(path: Place) -> int:
+    """Of a file; 0 where that cannot be told."""
     try:
-        return path.stat().st_size
-    except (OSError, ValueError):
+        return path.stat().st_size if isinstance(path, Path) else size_of(path) or 0
+    except (OSError, ValueError, PictureReadError):
         return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -44,10 +43,11 @@ from .addresses import Address, bring, is_there, put
 from .fitting import check_memory, in_depth_of
 from .frames import frames_written
 from .naming import ANOTHERS
+from .places import check_folder, existing_folder, exists, file_digest, make_folder, may_be_result_of
 from .scratch_files import Scratch
 from .task import Done, Failed, Record, Result, Skipped, Task
 
-__all__ = ["BatchOptions", "Enlarged", "Existing", "Pictures", "Read", "existing_folder", "file_digest", "make_folder"]
+__all__ = ["BatchOptions", "Enlarged", "Existing", "Pictures", "Read"]
 
 Existing = Literal["refuse", "skip", "overwrite"]
 
@@ -210,7 +210,7 @@ class Pictures:
             raise PictureReadError(f"cannot read '{task.source}'", "there is no such file", "check the name")
         if isinstance(task.output, Address):
             return self._skipped_elsewhere(task, task.output)
-        if _exists(task.output):
+        if exists(task.output):
             what = f"cannot write '{task.output}'"
             if task.output.is_dir():
                 raise PictureWriteError(what, "there is a folder of that name", "choose another name")
@@ -226,7 +226,7 @@ class Pictures:
             if self.options.existing == "skip" and isinstance(source, Path) and is_anothers(task.output, source):
                 raise PictureWriteError(what, *ANOTHERS)
             return None if self.options.existing == "overwrite" else Skipped(task)
-        _check_folder(task.output)
+        check_folder(task.output)
         return None
 
     def _check_half(self, output: Path, what: str) -> None:
@@ -247,7 +247,7 @@ class Pictures:
         if not self.options.journalled or task.there_before or not isinstance(output, Path):
             return None
         try:
-            return Skipped(task, True, *file_digest(output)) if _may_be_result_of(output, task) else None
+            return Skipped(task, True, *file_digest(output)) if may_be_result_of(output, task) else None
         except (PictureReadError, OSError):
             return None
 
@@ -361,32 +361,6 @@ def bytes_of(image: Image.Image | Pixels) -> int:
     return image.width * image.height * len(image.getbands())
 
 
-def file_digest(path: Path) -> tuple[int, str]:
-    """Bytes and SHA-256 of a file. Raises PictureReadError."""
-    digest, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-    except OSError as error:
-        raise PictureReadError(f"cannot read '{path}'", error.strerror or str(error)) from error
-    return size, digest.hexdigest()
-
-
-def _may_be_result_of(output: Path, task: Task) -> bool:
-    """Whether a whole file that has come since the plan was made is this source's result, by the mark in it.
-
-    EXR holds none; who else would have written one under this very name?
-    """
-    if not isinstance(task.source, Path):
-        return False
-    digits = origin_of(output)
-    if digits is None:
-        return output_format(output.name) is EXR and output.stat().st_size > 0
-    return digits == fingerprint(task.source)
-
-
 def _named(error: Exception) -> Exception:
     """Memory that ran out, in whichever words, as our own error."""
     if isinstance(error, TrueScaleError) or not is_out_of_memory(error):
@@ -401,40 +375,3 @@ def _is_transparent(image: Image.Image | Pixels) -> bool:
     if isinstance(image, Pixels):
         return image.alpha is not None and not is_nearly_opaque(image.alpha)
     return not image.mode.endswith("A") or image.getextrema()[-1][0] < NEARLY_OPAQUE
-
-
-def _exists(path: Path) -> bool:
-    """Also for broken links. Raises PictureWriteError where there can be no such file."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise PictureWriteError(f"cannot write '{path}'", why, "choose another name or folder") from error
-    return True
-
-
-def _check_folder(output: Path) -> None:
-    """Before any work: whether the file's folder is there or can be made. Raises PictureWriteError."""
-    folder = existing_folder(output)
-    if folder is None:  # a drive that is not there
-        raise PictureWriteError(f"cannot write '{output}'", "there is no such place", "choose another folder")
-    if not folder.is_dir():
-        raise PictureWriteError(f"cannot write '{output}'", f"'{folder}' is no folder", "choose another folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PictureWriteError(f"cannot write '{output}'", f"no writing into '{folder}'", "choose another folder")
-    _exists(folder / output.name)  # a name that is too long is told by any folder
-
-
-def existing_folder(output: Path) -> Path | None:
-    """The folder of the file, or the closest one above it that is there; None for a drive that is not."""
-    return next((parent for parent in Path(os.path.abspath(output)).parents if os.path.lexists(parent)), None)
-
-
-def make_folder(output: Path) -> None:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = f"the folder cannot be made: {error.strerror or error}"
-        raise PictureWriteError(f"cannot write '{output}'", why, "choose another folder") from error

@@ -14,7 +14,7 @@ from ..batch.fitting import check_memory, in_depth_of
 from ..batch.frames import plans_for
 from ..batch.naming import ANOTHERS
 from ..batch.pace import time_in_words
-from ..batch.picture import existing_folder
+from ..batch.places import existing_folder
 from ..batch.scratch_files import Scratch
 from ..batch.stopping import FAILED
 from ..batch.task import Task
