@@ -144,3 +144,13 @@ def _torch_as_it_was() -> Iterator[None]:
     before = torch.nn.Conv2d.forward
     yield
     assert torch.nn.Conv2d.forward is before
+
+
+@pytest.fixture
+def queue(host: FakeHost) -> Iterator[Any]:
+    """The queue of this host's process, paused at first."""
+    there = host.ours("panels.queue_jobs").queue()
+    there.pause()
+    yield there
+    there.interrupt()
+    assert there.wait(60)
