@@ -123,6 +123,7 @@ def test_an_interrupt_before_the_host_has_begun_is_heard(
 
     assert states_now(host) == ["interrupted"]
     assert host.saved() == []
+    assert "begin" not in vars(host.state), "the host's own is back, not a copy that hides it"
     host.state.begin(job="txt2img")
     assert not host.state.interrupted
 

@@ -177,7 +177,7 @@ def _go_through(asked: Asked, turn: Turn, ran: Ran) -> Any:
 def _never_forgotten(is_interrupted: Callable[[], bool]) -> Iterator[None]:
     """The host takes an interrupt back when the Extras begin: one that has come before that is told once more."""
     state = access.state()
-    plain = getattr(state, "begin", None)
+    plain, is_own = getattr(state, "begin", None), "begin" in vars(state)
 
     def begin(*given: Any, **named: Any) -> None:
         plain(*given, **named)
@@ -189,8 +189,10 @@ def _never_forgotten(is_interrupted: Callable[[], bool]) -> Iterator[None]:
     try:
         yield
     finally:
-        if plain is not None:
+        if is_own:
             state.begin = plain
+        elif plain is not None:
+            del state.begin  # the class's, whoever has changed that meanwhile
 
 
 def _nothing_from(asked: Asked) -> str:
